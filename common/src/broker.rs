@@ -1,0 +1,143 @@
+//! The seam to the queue. A backend is done when it passes the contract suite (`tests`) unchanged.
+//!
+//! Surfaces are per message; grouping and pipelining live inside the backends.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::message::Lane;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Queue {
+    Lane(Lane),
+    Receipts,
+}
+
+impl Queue {
+    pub const ALL: [Self; 4] =
+        [Self::Lane(Lane::Critical), Self::Lane(Lane::Normal), Self::Lane(Lane::Bulk), Self::Receipts];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Lane(lane) => lane.word(),
+            Self::Receipts => "receipts",
+        }
+    }
+}
+
+#[async_trait]
+pub trait Broker: Send + Sync + 'static {
+    /// Returns once the body is durable.
+    async fn publish(&self, queue: Queue, body: Vec<u8>) -> Result<(), BrokerError>;
+
+    /// Waits for the next body of `queue`. Cancel-safe: a dropped wait takes nothing.
+    async fn take(&self, queue: Queue) -> Result<Delivery, BrokerError>;
+
+    /// What waits in `queue` and how fast it leaves; cheap enough to ask for every request.
+    fn backlog(&self, queue: Queue) -> Backlog;
+
+    /// Bodies that could not be handled, oldest first, for people.
+    async fn parked(&self, limit: usize) -> Result<Vec<Parked>, BrokerError>;
+
+    /// Takes a parked body away; `Replay` puts it back into its queue first. `false` when it is not there.
+    async fn unpark(&self, parked_id: i64, how: Unpark) -> Result<bool, BrokerError>;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unpark {
+    Replay,
+    Drop,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Backlog {
+    pub waiting: u64,
+    /// Settled per second over the last seconds; `None` while nothing was measured.
+    pub drained_per_s: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Parked {
+    pub parked_id: i64,
+    pub queue: Queue,
+    pub at: crate::time::Timestamp,
+    pub reason: String,
+    pub body: Vec<u8>,
+}
+
+/// One body in hand. Settled exactly once; dropped unsettled, it comes again.
+pub struct Delivery {
+    pub body: Vec<u8>,
+    /// How often this body was taken before; a delivery seen three times is taken alone.
+    pub taken_before: u32,
+    settler: Option<Settler>,
+}
+
+/// How a backend ends a delivery. `Delivery` calls it once.
+#[async_trait]
+pub trait Settle: Send + Sync {
+    async fn settle(&self, ticket: u64, how: Settlement) -> Result<(), BrokerError>;
+    /// The delivery was dropped unsettled: make it available again. Must not block.
+    fn give_back(&self, ticket: u64);
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Handled, or carried by its row from here.
+    Done,
+    /// Put aside for people, with the reason.
+    Park { reason: String },
+}
+
+struct Settler {
+    backend: Arc<dyn Settle>,
+    ticket: u64,
+}
+
+impl Delivery {
+    pub fn new(body: Vec<u8>, taken_before: u32, backend: Arc<dyn Settle>, ticket: u64) -> Self {
+        Self { body, taken_before, settler: Some(Settler { backend, ticket }) }
+    }
+
+    pub async fn done(self) -> Result<(), BrokerError> {
+        self.settle(Settlement::Done).await
+    }
+
+    pub async fn park(self, reason: String) -> Result<(), BrokerError> {
+        self.settle(Settlement::Park { reason }).await
+    }
+
+    async fn settle(mut self, how: Settlement) -> Result<(), BrokerError> {
+        let settler = self.settler.take().expect("a delivery is settled once: settling consumes it");
+        settler.backend.settle(settler.ticket, how).await
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if let Some(settler) = self.settler.take() {
+            settler.backend.give_back(settler.ticket);
+        }
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery").field("bytes", &self.body.len()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BrokerError {
+    #[error("the broker cannot be used now: {why}")]
+    Unavailable { why: String },
+    /// The queue holds as much as it may.
+    #[error("queue {queue} is full at {limit} messages", queue = .queue.word())]
+    Full { queue: Queue, limit: u64 },
+    /// The body may or may not be in the queue; its id makes a second publish harmless.
+    #[error("the broker did not confirm in time: {why}")]
+    Unconfirmed { why: String },
+}

@@ -1,0 +1,81 @@
+//! Rolling limits: how much was spent within a window. The arithmetic every store backend shares.
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::Tag;
+use crate::time::Timestamp;
+
+/// Entries one bucket keeps apart; past that the newest absorbs, which errs towards refusing.
+pub const ENTRIES_MAX: usize = 64;
+
+/// One payment into one bucket, refused when the window would hold more than `limit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spend {
+    pub bucket: Tag,
+    pub cost: u32,
+    pub limit: u32,
+    pub window_ms: u64,
+}
+
+/// What was spent when, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket(pub Vec<(Timestamp, u32)>);
+
+impl Bucket {
+    /// Pays, or says when enough will have left the window.
+    pub fn spend(&mut self, spend: &Spend, now: Timestamp) -> Result<(), Timestamp> {
+        self.0.retain(|(at, _)| now.since_ms(*at) < spend.window_ms);
+        let spent: u64 = self.0.iter().map(|(_, cost)| u64::from(*cost)).sum();
+        let over = (spent + u64::from(spend.cost)).saturating_sub(u64::from(spend.limit));
+        if over > 0 {
+            return Err(self.free_at(over, spend.window_ms, now));
+        }
+        if self.0.len() >= ENTRIES_MAX
+            && let Some((at, cost)) = self.0.last_mut()
+        {
+            *at = now;
+            *cost = cost.saturating_add(spend.cost);
+            return Ok(());
+        }
+        self.0.push((now, spend.cost));
+        Ok(())
+    }
+
+    fn free_at(&self, over: u64, window_ms: u64, now: Timestamp) -> Timestamp {
+        let mut left = over;
+        for (at, cost) in &self.0 {
+            left = left.saturating_sub(u64::from(*cost));
+            if left == 0 {
+                return at.plus_ms(window_ms);
+            }
+        }
+        now.plus_ms(window_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spend(limit: u32) -> Spend {
+        Spend { bucket: Tag([0; 32]), cost: 1, limit, window_ms: 1_000 }
+    }
+
+    #[test]
+    fn a_window_holds_its_limit_and_frees_with_its_oldest() {
+        let mut bucket = Bucket::default();
+        let start = Timestamp::from_unix_ms(0);
+        assert_eq!(bucket.spend(&spend(2), start), Ok(()));
+        assert_eq!(bucket.spend(&spend(2), start.plus_ms(400)), Ok(()));
+        assert_eq!(bucket.spend(&spend(2), start.plus_ms(999)), Err(start.plus_ms(1_000)));
+        assert_eq!(bucket.spend(&spend(2), start.plus_ms(1_000)), Ok(()));
+    }
+
+    #[test]
+    fn a_bucket_stays_small_and_never_lets_more_through() {
+        let mut bucket = Bucket::default();
+        let paid = (0..500).filter(|ms| bucket.spend(&spend(100), Timestamp::from_unix_ms(*ms)).is_ok()).count();
+        assert_eq!(paid, 100);
+        assert!(bucket.0.len() <= ENTRIES_MAX);
+    }
+}

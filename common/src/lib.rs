@@ -1,0 +1,42 @@
+//! What every process of Otodoke shares, in the order a reader needs it: words, rules, seams, backends, edges.
+//!
+//! Words are types that cannot be wrong. Rules are pure functions over them. Seams are the traits behind which
+//! the world is hidden. Backends implement the seams. Edges are settings, metrics and the start of a process.
+
+// Words.
+pub mod leg;
+pub mod message;
+pub mod outcome;
+pub mod phone;
+pub mod policy;
+pub mod time;
+pub mod transaction;
+
+// Rules.
+pub mod bucket;
+pub mod code;
+pub mod fallback;
+pub mod health;
+pub mod lifecycle;
+pub mod route;
+pub mod seal;
+pub mod speech;
+pub mod text;
+pub mod wire;
+
+// Seams.
+pub mod broker;
+pub mod clock;
+pub mod dice;
+pub mod provider;
+pub mod store;
+
+// Backends.
+pub mod embedded;
+pub mod memory;
+
+// Edges.
+pub mod config;
+pub mod metrics;
+pub mod retry;
+pub mod startup;

@@ -1,0 +1,153 @@
+//! The state machine of a message: `step` turns a message and an event into the next message and its effects.
+//!
+//! Pure and total: one function per state, every event handled by name. The shells (`worker`, `producer`) load,
+//! step, save, and perform the effects in this order: save, then publish or settle, then call.
+
+use serde::{Deserialize, Serialize};
+
+use crate::leg::{Channel, LegNumber, RouteId};
+use crate::message::{CancelledBy, End, Message, Tag, Want};
+use crate::outcome::{Answer, Class, Proof, Reason, ReportStatus};
+use crate::policy::Policy;
+use crate::route::Route;
+use crate::time::Timestamp;
+
+/// What can happen to a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A worker has it in hand: from its lane, or woken.
+    Taken,
+    /// The provider's API answered the request of this leg.
+    Answered { leg: LegNumber, answer: Answer },
+    /// A receipt, a hint, or the answer to a question.
+    Receipt { leg: LegNumber, status: ReportStatus, proof: Proof },
+    /// Its due time has come.
+    Due,
+    /// A guess is about to be compared: it is paid first.
+    GuessPaid,
+    /// The comparison of a paid guess.
+    Guessed { verdict: Verdict, key: Option<Tag> },
+    ResendAsked { channel: Option<Channel> },
+    CancelAsked { by: CancelledBy },
+    /// The root of its code was revoked.
+    Revoked,
+    /// Our call was answered and asks what to say.
+    CallAnswered { leg: LegNumber },
+    /// A digit was pressed, or the time for it is over.
+    Pressed { leg: LegNumber, digit: Option<u8> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Right,
+    Wrong,
+    /// The transaction supplied with the guess is not the one that was sent.
+    TransactionChanged,
+}
+
+/// What a decision may look at besides the message and the event.
+pub struct View<'a> {
+    pub now: Timestamp,
+    pub policy: &'a Policy,
+    /// Turns a wish into a route: `route::choose` over the shell's snapshot of providers.
+    pub choose: &'a dyn Fn(&Message, &Want) -> Choice,
+    /// Whether receipts of this route come in time otherwise (promise 11).
+    pub punctual: &'a dyn Fn(&RouteId) -> bool,
+    /// Chance, as a number: jitter and the call's digit.
+    pub roll: u32,
+}
+
+/// The next leg, as far as it can be said now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    Go(Box<Route>),
+    /// Every fitting route is full or resting, but one can still deliver in time.
+    Wait { until: Timestamp },
+    /// The caller of `step` makes no calls itself: somebody who does shall choose.
+    Elsewhere,
+    /// No route is left, or none can deliver in time.
+    Nothing,
+}
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// To be saved where `save` is set; else unchanged.
+    pub message: Message,
+    pub save: bool,
+    pub effects: Vec<Effect>,
+    /// For the journal, the log and the counters.
+    pub notes: Vec<Note>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Send the leg that the message is now `Sending`.
+    Call { leg: LegNumber },
+    /// Ask the provider about this leg.
+    Ask { leg: LegNumber },
+    /// Publish the id on its lane: somebody who makes calls shall take it.
+    Wake,
+    /// End a call that was asked for.
+    HangUp { leg: LegNumber },
+    /// Pay for a call out of the tenant's voice budget, with the save.
+    SpendCall,
+    /// Give the number's guesses back, with the save.
+    RefundGuesses,
+    /// Answer the call that asks what to say.
+    Say(Utterance),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Utterance {
+    /// Announce the digit to press.
+    Announce { digit: u8 },
+    /// Speak the code, or the text.
+    Content,
+    Goodbye,
+}
+
+/// One line of a message's journal, without personal data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Note {
+    Accepted { expected_wait_ms: u64 },
+    /// A second request for the same thing.
+    Joined,
+    /// A leg begins; `why` is the route's explanation.
+    LegBegan { leg: LegNumber, channel: Channel, route: RouteId, trigger: Trigger },
+    Answered { leg: LegNumber, outcome: String, class: Option<Class>, code: Option<String> },
+    Receipt { leg: LegNumber, status: String, class: Option<Class>, code: Option<String>, proof: Proof },
+    Asked { leg: LegNumber },
+    Repeated { leg: LegNumber },
+    Overdue { leg: LegNumber },
+    /// Overdue, but so are others of its route: no second text for it (promise 11).
+    HeldBack { leg: LegNumber },
+    /// A second text may reach the person.
+    DuplicatePossible { leg: LegNumber, cause: Class },
+    Waiting { until: Timestamp },
+    GuessPaid { left: u8 },
+    Guessed { verdict: Verdict },
+    ResendAsked { leg: bool },
+    CallAnswered { leg: LegNumber },
+    Pressed { leg: LegNumber, right: bool },
+    Spoken { leg: LegNumber },
+    GaveUp { reason: Reason },
+    Ended { end: End },
+    /// An event that came too late to change anything.
+    Late { what: String },
+    Erased,
+}
+
+/// What a leg was started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    First,
+    Failed,
+    Overdue,
+    Unknown,
+    Unverified,
+    Asked,
+}

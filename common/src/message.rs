@@ -1,0 +1,417 @@
+//! A message: one thing one person must receive before a deadline. Its state table is `lifecycle`; its legs are `leg`.
+//!
+//! What names the person (number, text, transaction, metadata) is in `Person`, sealed inside `Message::sealed`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::leg::{Channel, Leg, LegNumber, RouteClass};
+use crate::outcome::Reason;
+use crate::phone::{Country, LineType, PhoneNumber};
+use crate::time::Timestamp;
+use crate::transaction::Transaction;
+
+/// A UUIDv7: its first 48 bits are the accepting door's Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MessageId(pub Uuid);
+
+impl MessageId {
+    /// `random` fills the 74 bits that are not time (RFC 9562, section 5.7).
+    pub fn new(now: Timestamp, random: [u8; 10]) -> Self {
+        let ms = u64::try_from(now.unix_ms()).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid())
+    }
+
+    pub fn parse(raw: &str) -> Option<Self> {
+        Uuid::try_parse(raw).ok().map(Self)
+    }
+
+    pub const fn bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl std::fmt::Display for MessageId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Who sends: 1 to 32 of `a-z 0-9 _ -`, beginning with a letter or digit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TenantId(String);
+
+impl TenantId {
+    pub fn parse(raw: &str) -> Result<Self, String> {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+        let first = raw.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+        if first && raw.len() <= 32 && raw.bytes().all(allowed) {
+            return Ok(Self(raw.to_owned()));
+        }
+        Err(format!("tenant {raw:?} must be 1 to 32 of a-z, 0-9, _ and -, beginning with a letter or digit"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for TenantId {
+    type Error = String;
+    fn try_from(raw: String) -> Result<Self, String> {
+        Self::parse(&raw)
+    }
+}
+
+impl From<TenantId> for String {
+    fn from(tenant: TenantId) -> Self {
+        tenant.0
+    }
+}
+
+impl std::fmt::Display for TenantId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    Login,
+    Signup,
+    Payment,
+    Notice,
+}
+
+impl Purpose {
+    pub const ALL: [Self; 4] = [Self::Login, Self::Signup, Self::Payment, Self::Notice];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Signup => "signup",
+            Self::Payment => "payment",
+            Self::Notice => "notice",
+        }
+    }
+
+    /// The lane when the tenant's settings say nothing else.
+    pub const fn lane(self) -> Lane {
+        match self {
+            Self::Payment => Lane::Critical,
+            Self::Login | Self::Signup => Lane::Normal,
+            Self::Notice => Lane::Bulk,
+        }
+    }
+}
+
+/// Ordered by precedence: `Critical` first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    Critical,
+    Normal,
+    Bulk,
+}
+
+impl Lane {
+    pub const ALL: [Self; 3] = [Self::Critical, Self::Normal, Self::Bulk];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Normal => "normal",
+            Self::Bulk => "bulk",
+        }
+    }
+}
+
+/// The language of texts, calls and guidance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Locale {
+    Ja,
+    En,
+}
+
+impl Locale {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ja => "ja",
+            Self::En => "en",
+        }
+    }
+}
+
+/// When a call may carry the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Voice {
+    OnFailure,
+    /// Also when the code is not verified `after_ms` after acceptance.
+    OnUnverified { after_ms: u64 },
+    Never,
+}
+
+/// Names a root of code derivation: 1 to 16 of `a-z 0-9 -`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Kid(String);
+
+impl Kid {
+    pub fn parse(raw: &str) -> Result<Self, String> {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if !raw.is_empty() && raw.len() <= 16 && raw.bytes().all(allowed) {
+            return Ok(Self(raw.to_owned()));
+        }
+        Err(format!("kid {raw:?} must be 1 to 16 of a-z, 0-9 and -"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Kid {
+    type Error = String;
+    fn try_from(raw: String) -> Result<Self, String> {
+        Self::parse(&raw)
+    }
+}
+
+impl From<Kid> for String {
+    fn from(kid: Kid) -> Self {
+        kid.0
+    }
+}
+
+/// A code to be typed back, or a text to be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Code {
+        /// Digits, 6 to 10.
+        length: u8,
+        /// The root this code is derived from, chosen when the row opens.
+        kid: Kid,
+        template: String,
+        /// For the origin-bound last line, where the route carries it.
+        domain: Option<String>,
+    },
+    Text,
+}
+
+/// The personal part of a message. Never printed, never at rest in the clear; erased some time after the end.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    pub to: PhoneNumber,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<Transaction>,
+    /// The body of a `Kind::Text`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for Person {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Person").field("to", &self.to).finish_non_exhaustive()
+    }
+}
+
+/// Bytes that only a holder of the sealing root can read (`seal`).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sealed(pub String);
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sealed({} bytes)", self.0.len())
+    }
+}
+
+/// A keyed hash (`seal`): finds equal things without saying what they are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(pub [u8; 32]);
+
+impl Tag {
+    pub fn hex(&self) -> String {
+        data_encoding::HEXLOWER.encode(&self.0)
+    }
+
+    pub fn from_hex(raw: &str) -> Option<Self> {
+        let bytes = data_encoding::HEXLOWER.decode(raw.as_bytes()).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+impl std::fmt::Debug for Tag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tag({}..)", data_encoding::HEXLOWER.encode(&self.0[..4]))
+    }
+}
+
+impl Serialize for Tag {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.hex())
+    }
+}
+
+impl<'de> Deserialize<'de> for Tag {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = String::deserialize(deserializer)?;
+        Self::from_hex(&raw).ok_or_else(|| serde::de::Error::custom("a tag is 64 lower-case hex digits"))
+    }
+}
+
+/// One message with everything decided about it so far. `version` is the store's compare-and-set token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    pub id: MessageId,
+    pub tenant: TenantId,
+    pub purpose: Purpose,
+    pub lane: Lane,
+    pub kind: Kind,
+    pub locale: Locale,
+    pub country: Country,
+    pub line: LineType,
+    pub voice: Voice,
+    pub accepted_at: Timestamp,
+    pub useful_until: Timestamp,
+    /// `None` once erased.
+    pub sealed: Option<Sealed>,
+    /// Keyed hash of tenant and number: the bucket of guesses, the living claim.
+    pub number_tag: Tag,
+    pub state: State,
+    pub legs: Vec<Leg>,
+    pub guesses_left: u8,
+    pub resends: u8,
+    pub last_resend_at: Option<Timestamp>,
+    pub verified: Option<Verified>,
+    /// When the sweep must look at this message next; `None` when never again.
+    pub due: Option<Timestamp>,
+    /// Counts saves; 0 for a message that no store has yet.
+    pub version: u64,
+}
+
+/// Who verified, so that the same request repeated within a minute gets the same answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    pub at: Timestamp,
+    pub key: Option<Tag>,
+}
+
+/// Where a message stands. `DESIGN` section 6 is the table; `lifecycle::step` is its only writer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Queued,
+    Sending { leg: LegNumber },
+    Awaiting { leg: LegNumber, what: Awaited },
+    Retrying { want: Want },
+    /// A receipt says delivered; for a code the right answer is still to come.
+    Delivered,
+    /// No leg is left to try; the right code still verifies until the deadline.
+    GaveUp { reason: Reason },
+    Ended { end: End },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Awaited {
+    /// The provider may have it: its answer never came.
+    Answer,
+    /// The provider took it: a receipt is to come.
+    Receipt,
+}
+
+/// What the next leg should be; `route::choose` turns it into a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Want {
+    pub channel: Channel,
+    /// Only routes of this class, where the reason demands it (a filtered international route wants a domestic one).
+    pub only: Option<RouteClass>,
+    /// Only routes with a sender that this message has not used (the person opted out of one).
+    pub new_sender: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    Delivered,
+    Verified,
+    Failed { reason: Reason },
+    Expired { furthest: Furthest },
+    Cancelled { by: CancelledBy },
+}
+
+/// How far an expired message had come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Furthest {
+    NeverSent,
+    Submitted,
+    Delivered,
+    GaveUp { reason: Reason },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelledBy {
+    Caller,
+    Operator,
+}
+
+impl Message {
+    pub fn leg(&self, number: LegNumber) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.number == number)
+    }
+
+    pub const fn is_code(&self) -> bool {
+        matches!(self.kind, Kind::Code { .. })
+    }
+
+    pub const fn is_live(&self) -> bool {
+        !matches!(self.state, State::Ended { .. })
+    }
+
+    /// The word of API.md for where this message stands.
+    pub const fn status(&self) -> &'static str {
+        match &self.state {
+            State::Queued => "accepted",
+            State::Sending { .. } | State::Retrying { .. } | State::Awaiting { what: Awaited::Answer, .. } => "sending",
+            State::Awaiting { what: Awaited::Receipt, .. } => "submitted",
+            State::Delivered | State::Ended { end: End::Delivered } => "delivered",
+            State::GaveUp { .. } | State::Ended { end: End::Failed { .. } } => "failed",
+            State::Ended { end: End::Verified } => "verified",
+            State::Ended { end: End::Cancelled { .. } } => "cancelled",
+            State::Ended { end: End::Expired { furthest } } => match furthest {
+                Furthest::Delivered => "delivered",
+                Furthest::GaveUp { .. } => "failed",
+                Furthest::NeverSent | Furthest::Submitted => "expired",
+            },
+        }
+    }
+
+    /// Why it failed, where it did.
+    pub const fn failure(&self) -> Option<Reason> {
+        match &self.state {
+            State::GaveUp { reason }
+            | State::Ended { end: End::Failed { reason } | End::Expired { furthest: Furthest::GaveUp { reason } } } => {
+                Some(*reason)
+            }
+            State::Queued
+            | State::Sending { .. }
+            | State::Awaiting { .. }
+            | State::Retrying { .. }
+            | State::Delivered
+            | State::Ended { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What a provider said, now and later, as every vendor's words are translated: answers, receipts, hints, reasons.
+//!
+//! Vendors translate in `providers`; `lifecycle` reacts to classes, never to vendors' codes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::leg::{LegNumber, ProviderId};
+use crate::message::{Locale, MessageId};
+use crate::time::Timestamp;
+
+/// What the provider's API said to one request. It answers one question: may it be out already?
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Taken. `reference` is what the provider calls it.
+    Submitted { reference: Option<String> },
+    /// Not taken, and said so.
+    Refused(Refusal),
+    /// The request did not leave this machine, or the vendor documents that it was not processed.
+    NotSent { why: String },
+    /// The request may have been taken: its answer is missing or says nothing.
+    Unknown { why: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub class: Class,
+    pub scope: Scope,
+    /// The vendor's own code, for people: `30006`, `DTL000011`, `http 401`. Never personal data.
+    pub code: String,
+    /// How long the vendor asked us to wait, milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// Whom a refusal is about. Only `Provider` rests a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    Message,
+    Number,
+    Sender,
+    Tenant,
+    Provider,
+}
+
+/// Why a leg did not deliver. `DESIGN` section 6 says what follows each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    NotSent,
+    Throttled,
+    Unknown,
+    InvalidNumber,
+    NotSmsCapable,
+    Unreceivable,
+    RecipientBlocked,
+    FilteredRoute,
+    OptedOut,
+    Absent,
+    OwnerChanged,
+    FraudBlocked,
+    Content,
+    Config,
+    ExpiredAtProvider,
+    Overdue,
+    /// A call that nobody answered, or that was answered without the digit being pressed.
+    Unanswered,
+}
+
+impl Class {
+    pub const ALL: [Self; 17] = [
+        Self::NotSent,
+        Self::Throttled,
+        Self::Unknown,
+        Self::InvalidNumber,
+        Self::NotSmsCapable,
+        Self::Unreceivable,
+        Self::RecipientBlocked,
+        Self::FilteredRoute,
+        Self::OptedOut,
+        Self::Absent,
+        Self::OwnerChanged,
+        Self::FraudBlocked,
+        Self::Content,
+        Self::Config,
+        Self::ExpiredAtProvider,
+        Self::Overdue,
+        Self::Unanswered,
+    ];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NotSent => "not_sent",
+            Self::Throttled => "throttled",
+            Self::Unknown => "unknown",
+            Self::InvalidNumber => "invalid_number",
+            Self::NotSmsCapable => "not_sms_capable",
+            Self::Unreceivable => "unreceivable",
+            Self::RecipientBlocked => "recipient_blocked",
+            Self::FilteredRoute => "filtered_route",
+            Self::OptedOut => "opted_out",
+            Self::Absent => "absent",
+            Self::OwnerChanged => "owner_changed",
+            Self::FraudBlocked => "fraud_blocked",
+            Self::Content => "content",
+            Self::Config => "config",
+            Self::ExpiredAtProvider => "expired_at_provider",
+            Self::Overdue => "overdue",
+            Self::Unanswered => "unanswered",
+        }
+    }
+}
+
+/// Why a message failed: the class of its decisive leg, or a reason that no leg has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    Leg(Class),
+    /// No route of the plan can carry it.
+    NoRoute,
+    /// Every leg that this message may have was used.
+    AttemptsUsed,
+    GuessedOut,
+    TransactionChanged,
+    /// The root of its code was revoked.
+    Revoked,
+    /// Accepted while the store was away, and another message held its key.
+    Duplicate,
+    /// Accepted while the store was away, and over a cap.
+    OverLimit,
+    Parked,
+}
+
+impl Reason {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Leg(class) => class.word(),
+            Self::NoRoute => "no_route",
+            Self::AttemptsUsed => "attempts_used",
+            Self::GuessedOut => "guessed_out",
+            Self::TransactionChanged => "transaction_changed",
+            Self::Revoked => "revoked",
+            Self::Duplicate => "duplicate",
+            Self::OverLimit => "over_limit",
+            Self::Parked => "parked",
+        }
+    }
+
+    /// What the person (or the caller for them) can change, in the message's language.
+    pub const fn guidance(self, locale: Locale) -> &'static str {
+        let (ja, en) = guidance(self);
+        match locale {
+            Locale::Ja => ja,
+            Locale::En => en,
+        }
+    }
+}
+
+const fn guidance(reason: Reason) -> (&'static str, &'static str) {
+    match reason {
+        Reason::Leg(Class::InvalidNumber) => (
+            "この電話番号は使われていません。番号を確かめてください。",
+            "This number is not in use. Check the number.",
+        ),
+        Reason::Leg(Class::NotSmsCapable) => (
+            "この番号ではSMSを受け取れません。携帯電話の番号か、音声通話をお使いください。",
+            "This line cannot receive texts. Use a mobile number, or ask for a call.",
+        ),
+        Reason::Leg(Class::Unreceivable) => (
+            "この回線ではSMSも通話も受けられないようです(データ専用SIMなど)。別の番号をお使いください。",
+            "This line seems to receive neither texts nor calls, as data-only SIMs do. Use another number.",
+        ),
+        Reason::Leg(Class::RecipientBlocked) => (
+            "端末または契約の設定でSMSが拒否されています。受信設定を変えるか、音声通話をお使いください。",
+            "The phone or its contract refuses texts. Change that setting, or ask for a call.",
+        ),
+        Reason::Leg(Class::FilteredRoute) => (
+            "携帯会社が海外経由のSMSを止めています。海外からのSMSの受信拒否設定を確かめてください。",
+            "The carrier filters texts from abroad. Check the phone's setting for international texts.",
+        ),
+        Reason::Leg(Class::OptedOut) => (
+            "この送信元からのSMSの受信を停止しています。停止を解除してください。",
+            "This number opted out of texts from this sender. Opt in again to receive them.",
+        ),
+        Reason::Leg(Class::Absent) => (
+            "電話の電源が切れているか、電波が届きません。電源と電波を確かめて、もう一度お試しください。",
+            "The phone is off or out of reach. Check power and signal, then try again.",
+        ),
+        Reason::Leg(Class::OwnerChanged) => (
+            "この番号は持ち主が変わった可能性があります。登録された番号を更新してください。",
+            "This number may have a new owner. Update the number on file.",
+        ),
+        Reason::Leg(Class::FraudBlocked) => (
+            "安全のため、この番号への送信は止められています。サポートにお問い合わせください。",
+            "Sending to this number is blocked for safety. Contact support.",
+        ),
+        Reason::Leg(Class::Unanswered) => (
+            "電話に応答がないか、案内された番号が押されませんでした。電話に出て、案内の番号を押してください。",
+            "The call was not answered, or the announced key was not pressed. Answer it and press the key.",
+        ),
+        Reason::Leg(Class::Content | Class::Config) => (
+            "送信側の設定に問題があります。しばらくしてから、もう一度お試しください。",
+            "The sending side has a problem in its settings. Try again later.",
+        ),
+        Reason::Leg(
+            Class::NotSent | Class::Throttled | Class::Unknown | Class::ExpiredAtProvider | Class::Overdue,
+        )
+        | Reason::NoRoute
+        | Reason::AttemptsUsed
+        | Reason::OverLimit
+        | Reason::Duplicate
+        | Reason::Parked => (
+            "ただいまお届けできませんでした。しばらくしてから、もう一度お試しください。",
+            "It could not be delivered just now. Try again in a while.",
+        ),
+        Reason::GuessedOut => (
+            "入力の誤りが続いたため、このコードは使えなくなりました。新しいコードをお求めください。",
+            "Too many wrong codes: this one no longer works. Ask for a new code.",
+        ),
+        Reason::TransactionChanged => (
+            "取引の内容が変わったため、このコードは使えません。取引を最初からやり直してください。",
+            "The transaction changed, so this code is void. Start the transaction again.",
+        ),
+        Reason::Revoked => (
+            "安全のため、このコードは無効になりました。新しいコードをお求めください。",
+            "This code was revoked for safety. Ask for a new code.",
+        ),
+    }
+}
+
+/// Which leg a report speaks of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum About {
+    /// Named by our own tag, which was checked.
+    Leg { id: MessageId, leg: LegNumber },
+    /// Named by the provider's reference.
+    Reference(String),
+}
+
+/// What we were told later about a leg, already translated. No number and no text in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    pub provider: ProviderId,
+    pub about: About,
+    pub status: ReportStatus,
+    /// Where it comes from: what it may cause.
+    pub proof: Proof,
+    /// When we learned it.
+    pub at: Timestamp,
+    /// When the provider says it happened, where it says so sanely.
+    pub happened_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportStatus {
+    /// The provider, or the operator, has it; the handset not yet. Carries the reference where it is news.
+    Underway { reference: Option<String> },
+    Delivered,
+    Failed(Refusal),
+    /// The provider does not know it: nothing was taken.
+    Absent,
+    /// A poke without a status: go and ask.
+    Hint,
+}
+
+/// How sure we are that the report comes from the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// Signed by the vendor's own method.
+    Signature,
+    /// Carries our per-leg tag.
+    Tag,
+    /// We asked the provider over its API.
+    Asked,
+    /// Nothing: it can only be a hint.
+    Nothing,
+}

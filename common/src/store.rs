@@ -1,0 +1,163 @@
+//! The seam to the rows. A backend is done when it passes the contract suite (`tests`) unchanged.
+//!
+//! Surfaces are per message; a backend groups what concurrent callers bring into one commit.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::bucket::Spend;
+use crate::leg::{LegNumber, ProviderId};
+use crate::lifecycle::Note;
+use crate::message::{Message, MessageId, Tag, TenantId};
+use crate::outcome::Report;
+use crate::time::Timestamp;
+
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Row, claims, spends and journal in one commit, or nothing of it. Claims are looked at first, then spends.
+    async fn open(&self, opening: Opening) -> Result<Opened, StoreError>;
+
+    async fn load(&self, id: MessageId) -> Result<Option<Message>, StoreError>;
+
+    /// Writes `save.message` if the stored version is still `save.message.version`; the stored row then counts one more.
+    /// References of legs become findable; an ended message's living claim is released.
+    async fn save(&self, save: Save) -> Result<Saved, StoreError>;
+
+    /// Which leg of which message a provider's reference belongs to.
+    async fn by_reference(
+        &self,
+        provider: &ProviderId,
+        reference: &str,
+    ) -> Result<Option<(MessageId, LegNumber)>, StoreError>;
+
+    /// Messages due at `now`, most overdue first, each leased until `now + lease_ms` so that no other sweep gets it.
+    /// Whoever wins the compare-and-set acts; a save sets the due time anew.
+    async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError>;
+
+    /// Keeps a report that matches no leg yet. `Full` when the inbox holds its limit.
+    async fn inbox_put(&self, report: &Report) -> Result<(), StoreError>;
+
+    /// Takes out the reports waiting for this reference.
+    async fn inbox_take(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError>;
+
+    /// Deletes up to `limit` of each: messages ended before `ended_before`, claims and buckets over, inbox reports older
+    /// than `inbox_before`. Returns how many rows went.
+    async fn prune(
+        &self,
+        now: Timestamp,
+        ended_before: Timestamp,
+        inbox_before: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError>;
+
+    /// What happened to a message, oldest first.
+    async fn journal(&self, id: MessageId) -> Result<Vec<JournalEntry>, StoreError>;
+
+    /// Live and ended messages, due ones, waiting reports: for people and for tests of "accepted = ended + live".
+    async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError>;
+
+    /// A small value kept under a name: keys of tenants, revoked kids. `None` deletes.
+    async fn setting_put(&self, name: &str, value: Option<&str>) -> Result<(), StoreError>;
+    async fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;
+    /// All settings whose name begins with `prefix`, by name.
+    async fn settings(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError>;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    pub message: Message,
+    pub claims: Vec<Claim>,
+    pub spends: Vec<Spend>,
+    pub notes: Vec<Note>,
+    pub at: Timestamp,
+}
+
+/// Something only one message may hold at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    pub kind: ClaimKind,
+    pub tag: Tag,
+    /// Of the request: the same key with another fingerprint is a conflict.
+    pub fingerprint: Tag,
+    pub until: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimKind {
+    /// The caller's `Idempotency-Key`, held until its time is over.
+    Key,
+    /// (tenant, number, purpose, transaction), held until the message ends.
+    Living,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Opened {
+    New,
+    /// A row with this id is there already: a repeat, harmless.
+    Repeat(Box<Message>),
+    /// Another message holds this claim with the same fingerprint.
+    Held { kind: ClaimKind, by: Box<Message> },
+    /// Another message holds this claim with another fingerprint.
+    Conflict { kind: ClaimKind, by: MessageId },
+    /// `opening.spends[index]` would go over its limit; free again at `free_at`.
+    OverLimit { index: usize, free_at: Timestamp },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Save {
+    pub message: Message,
+    pub notes: Vec<Note>,
+    pub spends: Vec<Spend>,
+    /// Buckets given back entirely.
+    pub refunds: Vec<Tag>,
+    pub at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Saved {
+    /// Carries the new version.
+    Won { version: u64 },
+    /// Somebody saved first: load again and decide anew.
+    Lost,
+    OverLimit { index: usize, free_at: Timestamp },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    pub at: Timestamp,
+    pub note: Note,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub live: u64,
+    pub ended: u64,
+    pub due: u64,
+    pub inbox: u64,
+    /// How long the most overdue message has waited for the sweep, milliseconds.
+    pub oldest_due_ms: u64,
+}
+
+/// Which tenant a key names. Stored under the setting `key/<sha256>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    pub tenant: TenantId,
+    pub key_id: String,
+    pub created_at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was written.
+    #[error("the store cannot be used now: {why}")]
+    Unavailable { why: String },
+    /// The commit may or may not have happened: load again.
+    #[error("the outcome of a commit is not known: {why}")]
+    UnknownOutcome { why: String },
+    /// This row's data was refused; others in its group were not touched.
+    #[error("the store refused this row: {why}")]
+    Refused { why: String },
+    #[error("{what} is full at {limit}")]
+    Full { what: &'static str, limit: u64 },
+}

@@ -1,0 +1,142 @@
+//! What a payment code is bound to: amount, currency and payee. The code is derived from these very bytes.
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+
+pub const PAYEE_NAME_CHARS_MAX: usize = 70;
+pub const PAYEE_ACCOUNT_CHARS_MAX: usize = 34;
+
+/// An amount in minor units of its currency, with the payee it goes to. Personal data: sealed at rest.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transaction {
+    /// Integer minor units: 12000 is 12,000 yen, or 120.00 dollars.
+    pub amount: u64,
+    pub currency: Currency,
+    pub payee: Payee,
+}
+
+/// Name and account as the caller gave them, in Unicode normalisation form C, never folded.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payee {
+    pub name: String,
+    pub account: String,
+}
+
+/// An ISO 4217 alphabetic code: three capital letters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Currency([u8; 3]);
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransactionError {
+    #[error("`transaction.amount` must be an integer of minor units as text, such as \"12000\", from 1 to 18 digits")]
+    Amount,
+    #[error("`transaction.currency` must be an ISO 4217 code of three capital letters, such as \"JPY\"")]
+    Currency,
+    #[error("`transaction.payee.{field}` must hold 1 to {max} characters and no control characters")]
+    Payee { field: &'static str, max: usize },
+}
+
+impl TransactionError {
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Amount => "transaction.amount",
+            Self::Currency => "transaction.currency",
+            Self::Payee { field: "name", .. } => "transaction.payee.name",
+            Self::Payee { .. } => "transaction.payee.account",
+        }
+    }
+}
+
+impl Transaction {
+    pub fn parse(amount: &str, currency: &str, name: &str, account: &str) -> Result<Self, TransactionError> {
+        let digits = !amount.is_empty() && amount.len() <= 18 && amount.bytes().all(|b| b.is_ascii_digit());
+        let amount = if digits { amount.parse().ok() } else { None };
+        Ok(Self {
+            amount: amount.filter(|value| *value > 0).ok_or(TransactionError::Amount)?,
+            currency: Currency::parse(currency)?,
+            payee: Payee {
+                name: payee_text("name", name, PAYEE_NAME_CHARS_MAX)?,
+                account: payee_text("account", account, PAYEE_ACCOUNT_CHARS_MAX)?,
+            },
+        })
+    }
+}
+
+fn payee_text(field: &'static str, raw: &str, max: usize) -> Result<String, TransactionError> {
+    let text: String = raw.nfc().collect();
+    let fits = !text.trim().is_empty() && text.chars().count() <= max;
+    if fits && !text.chars().any(char::is_control) { Ok(text) } else { Err(TransactionError::Payee { field, max }) }
+}
+
+impl Currency {
+    pub fn parse(raw: &str) -> Result<Self, TransactionError> {
+        let bytes: [u8; 3] = raw.as_bytes().try_into().map_err(|_| TransactionError::Currency)?;
+        if bytes.iter().all(u8::is_ascii_uppercase) { Ok(Self(bytes)) } else { Err(TransactionError::Currency) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("a currency holds ASCII capitals by construction")
+    }
+
+    /// Digits after the decimal point (ISO 4217 minor unit): 0 for yen, 3 for dinars, else 2.
+    pub fn minor_digits(&self) -> u32 {
+        match self.as_str() {
+            "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
+            | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+            "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+            _ => 2,
+        }
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = TransactionError;
+    fn try_from(raw: String) -> Result<Self, Self::Error> {
+        Self::parse(&raw)
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.as_str().to_owned()
+    }
+}
+
+impl std::fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Transaction(sealed)")
+    }
+}
+
+impl std::fmt::Debug for Payee {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Payee(sealed)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_whole_minor_units() {
+        for (amount, good) in [("12000", true), ("0", false), ("-1", false), ("1.5", false), ("", false), ("+7", false)] {
+            assert_eq!(Transaction::parse(amount, "JPY", "A", "1").is_ok(), good, "{amount}");
+        }
+    }
+
+    #[test]
+    fn a_payee_is_the_same_however_its_accents_were_typed() {
+        let composed = Transaction::parse("1", "EUR", "Ren\u{e9}", "1").expect("valid");
+        let decomposed = Transaction::parse("1", "EUR", "Rene\u{301}", "1").expect("valid");
+        assert!(composed == decomposed);
+    }
+
+    #[test]
+    fn a_refusal_names_its_field() {
+        let error = Transaction::parse("1", "JPY", "A\0", "1").expect_err("a NUL is refused");
+        assert_eq!(error.field(), "transaction.payee.name");
+        assert_eq!(Transaction::parse("1", "yen", "A", "1").expect_err("lower case").field(), "transaction.currency");
+    }
+}
