@@ -54,7 +54,41 @@ pub enum LineType {
 #[serde(try_from = "String", into = "String")]
 pub struct PhoneNumber(String);
 
+/// A number with what its digits tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    pub number: PhoneNumber,
+    pub country: Country,
+    pub line: LineType,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PhoneError {
+    #[error("`to` is not a valid phone number: give it in E.164 form, such as +81 followed by the number without its first 0")]
+    Invalid,
+    #[error("`to` is in national format: give it in E.164 form, beginning with +, or add `region`, such as \"JP\"")]
+    RegionNeeded,
+}
+
+impl PhoneError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid_number",
+            Self::RegionNeeded => "region_needed",
+        }
+    }
+    pub fn field(&self) -> &'static str {
+        "to"
+    }
+}
+
 impl PhoneNumber {
+    pub fn parse(_raw: &str, _region: Option<Country>) -> Result<Parsed, PhoneError> {
+        todo!()
+    }
+    pub fn national_jp(&self) -> Option<String> {
+        self.0.strip_prefix("+81").map(|rest| format!("0{rest}"))
+    }
     pub fn as_e164(&self) -> &str {
         &self.0
     }

@@ -21,3 +21,18 @@ pub enum Then {
     Listen { timeout_s: u8 },
     HangUp,
 }
+
+use crate::transaction::Transaction;
+
+pub fn announce(_locale: Locale, _digit: u8, _payment: Option<&Transaction>) -> Speech {
+    todo!()
+}
+pub fn speak_code(_locale: Locale, _code: &str, _payment: Option<&Transaction>) -> Speech {
+    todo!()
+}
+pub fn speak_text(_locale: Locale, _text: &str) -> Speech {
+    todo!()
+}
+pub fn goodbye(_locale: Locale) -> Speech {
+    todo!()
+}
