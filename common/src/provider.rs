@@ -1,5 +1,8 @@
 //! The seam to those who carry messages. One vendor, one file in `providers`; scripted ones in the tests.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::leg::{Abilities, Channel, LegNumber, ProviderId};
@@ -25,15 +28,27 @@ pub trait Provider: Send + Sync + 'static {
     /// Reads what the provider posted to us: authenticates, translates, and says what to reply once it is durable.
     fn read_webhook(&self, request: &WebhookRequest<'_>) -> WebhookReading;
 
-    /// Voice: ends a call that was asked for. Best effort: a call that is answered anyway says goodbye.
+    /// What only a provider of channel voice can do; `None` on channel sms.
+    fn voice(&self) -> Option<&dyn Voice> {
+        None
+    }
+}
+
+/// The part of a provider that carries calls.
+#[async_trait]
+pub trait Voice: Send + Sync {
+    /// Ends a call that was asked for. Best effort: a call that is answered anyway says goodbye.
     async fn hang_up(&self, reference: &str);
 
-    /// Voice: reads what the provider asks when a call is answered or a digit was pressed. `None`: not authentic.
+    /// Reads what the provider asks when a call is answered or a digit was pressed. `None`: not authentic.
     fn read_call(&self, request: &WebhookRequest<'_>) -> Option<CallMoment>;
 
-    /// Voice: what to say, in the vendor's own form. `next_url` is where the pressed digit goes.
+    /// What to say, in the vendor's own form. `next_url` is where the pressed digit goes.
     fn speak(&self, speech: &Speech, next_url: &str) -> WebhookReply;
 }
+
+/// The providers of one process, by the names that routes use.
+pub type Registry = BTreeMap<ProviderId, Arc<dyn Provider>>;
 
 #[derive(Clone)]
 pub struct SendRequest {
@@ -66,6 +81,8 @@ pub struct Question {
     pub reference: Option<String>,
     pub to: PhoneNumber,
     pub started_at: Timestamp,
+    /// When it is asked: the time of the reports that come back.
+    pub now: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
