@@ -1,1 +1,70 @@
-//! Being written.
+//! Settings: one TOML file, variables over it, checked before anything starts. What they mean is with each section.
+//!
+//! `OTODOKE_CONFIG` names the file. Any key of it can come from a variable instead, its parts joined by `__`:
+//! `OTODOKE_PUBLIC_URL`, `OTODOKE_LISTEN`, `OTODOKE_CODES__ACTIVE`, `OTODOKE_CODES__ROOTS__<KID>` (a file),
+//! `OTODOKE_SEAL__ROOT_FILE`, `OTODOKE_TENANT__<NAME>__REQUIRE_TO` (and the other keys of `TenantSettings`),
+//! `OTODOKE_PLAN__JP__INTERNATIONAL`, `OTODOKE_PLAN__JP__VOICE`, `OTODOKE_POLICY__<KEY>` (the keys of `Policy`),
+//! `OTODOKE_LANES__<LANE>__CONCURRENCY`, `OTODOKE_LANES__<LANE>__WINDOW`. `[[provider]]` and `[[route]]` are lists and
+//! come from the file; a provider's `secret_file` keeps its secret out of it.
+//! No settings, but read elsewhere: `OTODOKE_URL` and `OTODOKE_API_KEY` (the command line), `OTODOKE_LOG` and
+//! `OTODOKE_LOG_FORMAT` (`startup`).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+
+use crate::leg::{Abilities, ProviderId};
+use crate::message::{Kid, TenantId};
+use crate::phone::Country;
+use crate::policy::Policy;
+use crate::route::{Plan, RouteTable};
+
+mod carriers;
+mod lanes;
+mod secret;
+mod tenant;
+
+pub use carriers::{ProviderKind, ProviderSettings, RouteSettings};
+pub use lanes::{LaneSettings, LanesSettings};
+pub use secret::{ROOT_BYTES_MIN, Root, Secret};
+pub use tenant::TenantSettings;
+
+/// Everything a process is told before it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where providers reach our receipts and voice doors, without a slash at its end.
+    pub public_url: String,
+    pub listen: SocketAddr,
+    pub codes: CodesSettings,
+    pub seal: SealSettings,
+    pub tenants: BTreeMap<TenantId, TenantSettings>,
+    pub providers: Vec<ProviderSettings>,
+    pub routes: Vec<RouteSettings>,
+    pub plans: BTreeMap<Country, Plan>,
+    pub policy: Policy,
+    pub lanes: LanesSettings,
+}
+
+/// The roots that codes are derived from: all that living messages may still name, one for new messages.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CodesSettings {
+    pub active: Kid,
+    pub roots: BTreeMap<Kid, Root>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealSettings {
+    #[serde(rename = "root_file")]
+    pub root: Root,
+}
+
+impl Settings {
+    /// Routes and plans as `route::choose` takes them; a route whose provider has no known abilities is left out.
+    pub fn route_table(&self, abilities: impl Fn(&ProviderId) -> Option<Abilities>) -> RouteTable {
+        let routes = self.routes.iter().filter_map(|route| Some(route.to_route(abilities(&route.provider)?))).collect();
+        RouteTable { routes, plans: self.plans.clone() }
+    }
+}

@@ -1,0 +1,209 @@
+//! Who carries messages, over which ways, and what each country may use: `[[provider]]`, `[[route]]` and `[plan.JP]`.
+//!
+//! These are the operator's words; `route::Route` is what choosing needs of them.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::secret::Secret;
+use crate::leg::{Abilities, Channel, ProviderId, RouteClass, RouteId};
+use crate::phone::Country;
+use crate::route::{ReceiptProfile, Route};
+
+/// Which vendor's protocol a provider speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderKind {
+    Smslink,
+    Infobip,
+    Twilio,
+    TwilioVoice,
+}
+
+impl ProviderKind {
+    pub const fn channel(self) -> Channel {
+        match self {
+            Self::Smslink | Self::Infobip | Self::Twilio => Channel::Sms,
+            Self::TwilioVoice => Channel::Voice,
+        }
+    }
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Smslink => "smslink",
+            Self::Infobip => "infobip",
+            Self::Twilio => "twilio",
+            Self::TwilioVoice => "twilio_voice",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "ProviderText")]
+pub struct ProviderSettings {
+    pub id: ProviderId,
+    pub kind: ProviderKind,
+    /// Without a slash at its end.
+    pub base_url: String,
+    /// The vendor's name for us, where it has one: Twilio's account SID.
+    pub account: Option<String>,
+    pub secret: Secret,
+    /// Requests per second that the contract allows.
+    pub rate_per_s: u32,
+    /// Requests in flight at a time.
+    pub concurrency: u32,
+    /// A request without an answer by then is `unknown`.
+    pub timeout_ms: u64,
+}
+
+/// What the file says, before its secret is fetched.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProviderText {
+    id: ProviderId,
+    kind: ProviderKind,
+    base_url: String,
+    account: Option<String>,
+    secret: Option<Secret>,
+    secret_file: Option<PathBuf>,
+    #[serde(default = "rate_per_s_default")]
+    rate_per_s: u32,
+    #[serde(default = "concurrency_default")]
+    concurrency: u32,
+    #[serde(default = "timeout_ms_default")]
+    timeout_ms: u64,
+}
+
+const fn rate_per_s_default() -> u32 {
+    10
+}
+
+const fn concurrency_default() -> u32 {
+    16
+}
+
+const fn timeout_ms_default() -> u64 {
+    5_000
+}
+
+impl TryFrom<ProviderText> for ProviderSettings {
+    type Error = String;
+    fn try_from(text: ProviderText) -> Result<Self, String> {
+        let secret = match (text.secret, text.secret_file) {
+            (Some(secret), None) => secret,
+            (None, Some(path)) => Secret::read(&path).map_err(|problem| format!("secret_file {problem}"))?,
+            (Some(_), Some(_)) => return Err(format!("provider {} has `secret` and `secret_file`; keep one", text.id)),
+            (None, None) => return Err(format!("provider {} has no `secret_file` (or `secret`)", text.id)),
+        };
+        Ok(Self {
+            id: text.id,
+            kind: text.kind,
+            base_url: text.base_url.trim_end_matches('/').to_owned(),
+            account: text.account,
+            secret,
+            rate_per_s: text.rate_per_s,
+            concurrency: text.concurrency,
+            timeout_ms: text.timeout_ms,
+        })
+    }
+}
+
+impl ProviderSettings {
+    /// Whether it is on this machine, as the sandbox's carriers are.
+    pub fn is_loopback(&self) -> bool {
+        let (_, rest) = self.base_url.split_once("://").unwrap_or_default();
+        let authority = rest.split('/').next().unwrap_or_default();
+        let host = match authority.strip_prefix('[') {
+            Some(v6) => v6.split(']').next().unwrap_or_default(),
+            None => authority.split(':').next().unwrap_or_default(),
+        };
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteSettings {
+    pub id: RouteId,
+    pub provider: ProviderId,
+    pub country: Country,
+    pub class: RouteClass,
+    pub channel: Channel,
+    /// 1 comes first.
+    pub rank: u32,
+    /// Of one text segment or one call, in 1/10000 of the operator's currency.
+    #[serde(default)]
+    pub price: u32,
+    pub sender: String,
+    pub receipt: ReceiptProfile,
+    /// A receipt not here by then is overdue.
+    #[serde(default = "overdue_after_s_default")]
+    pub overdue_after_s: u32,
+    /// From our request to the handset, usually.
+    #[serde(default = "usual_s_default")]
+    pub usual_s: u32,
+    /// Whether texts may carry the origin-bound last line.
+    #[serde(default)]
+    pub origin_line: bool,
+    #[serde(default = "segments_max_default")]
+    pub segments_max: u32,
+}
+
+const fn overdue_after_s_default() -> u32 {
+    30
+}
+
+const fn usual_s_default() -> u32 {
+    5
+}
+
+const fn segments_max_default() -> u32 {
+    4
+}
+
+impl RouteSettings {
+    pub fn to_route(&self, abilities: Abilities) -> Route {
+        Route {
+            id: self.id.clone(),
+            provider: self.provider.clone(),
+            country: self.country,
+            class: self.class,
+            channel: self.channel,
+            rank: self.rank,
+            price: self.price,
+            sender: self.sender.clone(),
+            receipt: self.receipt,
+            overdue_after_ms: u64::from(self.overdue_after_s) * 1_000,
+            usual_ms: u64::from(self.usual_s) * 1_000,
+            origin_line: self.origin_line,
+            segments_max: self.segments_max,
+            abilities,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        let at = |base_url: &str| ProviderSettings {
+            id: ProviderId::parse("p").expect("an id"),
+            kind: ProviderKind::Twilio,
+            base_url: base_url.to_owned(),
+            account: None,
+            secret: Secret::new("s"),
+            rate_per_s: 1,
+            concurrency: 1,
+            timeout_ms: 1,
+        };
+        for near in ["http://127.0.0.1:9000", "http://127.9.9.9/x", "http://[::1]:80", "http://localhost"] {
+            assert!(at(near).is_loopback(), "{near}");
+        }
+        for far in ["https://api.twilio.com", "http://127.0.0.1.example.com", "http://localhost.example.com", "x", ""] {
+            assert!(!at(far).is_loopback(), "{far}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Values that must not be seen, and the files they come from. Whatever reads them holds them as `Secret` or `Root`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// A root shorter than this could be guessed.
+pub const ROOT_BYTES_MIN: usize = 32;
+
+/// A password or token of a provider. `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The text of a file, without the newline that editors leave at its end.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("{} cannot be read: {error}; name a file this process may read", path.display()))?;
+        let value = text.trim_end_matches(['\r', '\n']);
+        if value.is_empty() {
+            return Err(format!("{} is empty; it must hold the secret", path.display()));
+        }
+        Ok(Self::new(value))
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// The bytes that codes are derived from, or rows are sealed with.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "PathBuf")]
+pub struct Root(Vec<u8>);
+
+impl Root {
+    pub fn new(bytes: Vec<u8>) -> Result<Self, String> {
+        if bytes.len() < ROOT_BYTES_MIN {
+            return Err(format!("a root of {} bytes is too short; {ROOT_BYTES_MIN} random bytes are right", bytes.len()));
+        }
+        Ok(Self(bytes))
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A file of base64, as `openssl rand -base64 32` writes it.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let text = Secret::read(path)?;
+        let bytes = data_encoding::BASE64.decode(text.expose().as_bytes()).map_err(|_| {
+            format!("{} does not hold base64; `openssl rand -base64 32` writes a right one", path.display())
+        })?;
+        Self::new(bytes).map_err(|problem| format!("{}: {problem}", path.display()))
+    }
+}
+
+impl TryFrom<PathBuf> for Root {
+    type Error = String;
+    fn try_from(path: PathBuf) -> Result<Self, String> {
+        Self::read(&path)
+    }
+}
+
+impl std::fmt::Debug for Root {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Root({} bytes)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), content).expect("written");
+        file
+    }
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        let secret = Secret::read(file("hunter2\n").path()).expect("readable");
+        assert_eq!(secret.expose(), "hunter2");
+        assert_eq!(format!("{secret:?}"), "Secret");
+    }
+
+    #[test]
+    fn a_root_is_at_least_32_bytes_of_base64() {
+        let good = file("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n");
+        assert_eq!(Root::read(good.path()).expect("32 bytes").bytes().len(), 32);
+        for bad in ["AAEC", "not base64!", ""] {
+            assert!(Root::read(file(bad).path()).is_err(), "{bad:?}");
+        }
+    }
+}

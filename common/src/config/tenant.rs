@@ -1,0 +1,52 @@
+//! What one tenant may do, and how its messages are treated: the section `[tenant.NAME]`.
+
+use serde::Deserialize;
+
+use crate::message::{Lane, Purpose};
+use crate::policy::Policy;
+
+/// Limits left out are those of `Policy`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TenantSettings {
+    /// Whether every check must name the number again, as those of payments always must.
+    pub require_to: bool,
+    /// The lane of logins: `normal`, or raised to `critical`.
+    pub login_lane: Lane,
+    pub messages_per_10_minutes: Option<u32>,
+    pub messages_per_day: Option<u32>,
+    pub calls_per_hour: Option<u32>,
+}
+
+impl Default for TenantSettings {
+    fn default() -> Self {
+        Self {
+            require_to: false,
+            login_lane: Lane::Normal,
+            messages_per_10_minutes: None,
+            messages_per_day: None,
+            calls_per_hour: None,
+        }
+    }
+}
+
+impl TenantSettings {
+    pub const fn lane(&self, purpose: Purpose) -> Lane {
+        match purpose {
+            Purpose::Login => self.login_lane,
+            Purpose::Signup | Purpose::Payment | Purpose::Notice => purpose.lane(),
+        }
+    }
+
+    pub fn messages_per_10_minutes(&self, policy: &Policy) -> u32 {
+        self.messages_per_10_minutes.unwrap_or(policy.messages_per_10_minutes)
+    }
+
+    pub fn messages_per_day(&self, policy: &Policy) -> u32 {
+        self.messages_per_day.unwrap_or(policy.messages_per_day)
+    }
+
+    pub fn calls_per_hour(&self, policy: &Policy) -> u32 {
+        self.calls_per_hour.unwrap_or(policy.calls_per_hour)
+    }
+}

@@ -1,0 +1,153 @@
+//! Every family of metrics that a process may show: name, labels and what it tells. The one list; `metrics` fills it.
+//!
+//! No label ever holds a number, a code, a text or an id of a message: each has few values, all known beforehand.
+
+use std::fmt::Write;
+
+/// What `/metrics` says about one family.
+#[derive(Debug)]
+pub struct Family {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    /// From milliseconds to ten seconds: one call, one commit.
+    Call,
+    /// From a second to half an hour: what a person waits for.
+    Wait,
+}
+
+impl Kind {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Call | Self::Wait => "histogram",
+        }
+    }
+
+    /// Upper bounds in seconds; none for what is no histogram.
+    pub const fn buckets(self) -> &'static [f64] {
+        match self {
+            Self::Counter | Self::Gauge => &[],
+            Self::Call => &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
+            Self::Wait => &[0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0],
+        }
+    }
+}
+
+/// The list for people, as a Markdown table.
+pub fn documented() -> String {
+    let mut table = String::from("| metric | type | labels | what it tells |\n|---|---|---|---|\n");
+    for Family { name, kind, labels, help } in ALL {
+        let labels = labels.join(", ");
+        writeln!(table, "| `{name}` | {} | {labels} | {help} |", kind.word()).expect("writing to a string cannot fail");
+    }
+    table
+}
+
+macro_rules! catalogue {
+    ($($constant:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(pub(super) const $constant: &Family =
+            &Family { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };)*
+        /// In the order of the journey.
+        pub const ALL: &[&Family] = &[$($constant),*];
+    };
+}
+
+catalogue! {
+    REQUESTS: Counter "otp_requests_total" ["purpose", "country", "result"]
+        "Requests at the door: accepted, joined, repeated, refused, limited, busy or unavailable.";
+    HTTP: Call "otp_http_request_duration_seconds" ["path", "status"]
+        "Time to answer an HTTP request, by path template and status.";
+    PUBLISH_CONFIRM: Call "otp_publish_confirm_seconds" ["queue"]
+        "Time until the broker confirmed a message as durable.";
+    BROKER_ERRORS: Counter "otp_broker_errors_total" ["kind"]
+        "Calls to the broker that failed: unavailable, full or unconfirmed.";
+    STORE_ERRORS: Counter "otp_store_errors_total" ["kind"]
+        "Calls to the store that failed: unavailable, unknown_outcome, refused or full.";
+    LAST_DELIVERY: Gauge "otp_consumer_last_delivery_timestamp_seconds" ["queue"]
+        "When a consumer last took something from the queue, Unix seconds.";
+    DEAD_LETTERS: Counter "otp_dead_letters_total" ["queue"]
+        "Bodies parked because they could not be handled.";
+    QUEUE_WAIT: Wait "otp_queue_wait_seconds" ["lane"]
+        "From acceptance to the beginning of the first leg.";
+    RATE_LIMITED: Counter "otp_rate_limited_total" ["provider", "lane"]
+        "Times a leg found no permit of the provider for its lane.";
+    SPILLOVER: Counter "otp_spillover_total" ["route", "lane"]
+        "Legs that went by this international route because every domestic one was full.";
+    LEGS: Counter "otp_legs_total" ["route", "country", "channel", "trigger"]
+        "Legs begun, and what for: first, failed, overdue, unknown, unverified or asked.";
+    FAILOVERS: Counter "otp_failovers_total" ["from_route", "to_route", "reason"]
+        "Legs that follow another one: the class of its failure, or else what the new leg was started for.";
+    ATTEMPTS: Counter "otp_attempts_total" ["route", "country", "route_class", "channel", "outcome"]
+        "Answers of providers' APIs: submitted, refused, not_sent or unknown.";
+    ATTEMPT_CLASSES: Counter "otp_attempt_failures_total" ["route", "class"]
+        "Answers and receipts that say a leg failed, by class.";
+    ATTEMPT_DURATION: Call "otp_attempt_duration_seconds" ["route", "outcome"]
+        "Time until the provider's API answered.";
+    SEGMENTS: Counter "otp_segments_total" ["route", "country"]
+        "Text segments handed to the provider.";
+    SUBMITTED: Counter "otp_submitted_total" ["route", "country", "channel"]
+        "Legs that the provider took.";
+    ACCEPT_TO_SUBMIT: Wait "otp_accept_to_submit_seconds" ["purpose", "lane"]
+        "From acceptance until a provider took the first leg.";
+    CIRCUIT: Gauge "otp_circuit_state" ["provider", "state"]
+        "1 for the state the provider is in: closed (in use), half_open (probed) or open (resting).";
+    REPEATS: Counter "otp_repeats_total" ["route"]
+        "Requests sent again to a provider that dedupes on our id.";
+    ASKS: Counter "otp_asks_total" ["provider", "result"]
+        "Questions to providers about a leg: news, no_news or failed.";
+    DUPLICATES_POSSIBLE: Counter "otp_duplicates_possible_total" ["route", "cause"]
+        "Legs begun while an earlier text may still reach the person.";
+    RECEIPT_MATCHES: Counter "otp_receipt_matches_total" ["provider", "match"]
+        "Receipts and hints by what they were matched to: matched, orphan (waits in the inbox), duplicate or forged.";
+    RECEIPTS: Counter "otp_receipts_total" ["route", "status", "proof"]
+        "Receipts applied to a leg, by status and by how sure we are of their origin.";
+    RECEIPT_ARRIVAL: Wait "otp_receipt_arrival_seconds" ["route"]
+        "From the beginning of a leg until its receipt said delivered.";
+    TIME_TO_HANDSET: Wait "otp_time_to_handset_seconds" ["route", "country"]
+        "From acceptance until a receipt said delivered.";
+    RECEIPTS_OVERDUE: Counter "otp_receipts_overdue_total" ["route"]
+        "Legs whose receipt did not come within the route's profile.";
+    HELD_BACK: Counter "otp_overdue_held_back_total" ["route"]
+        "Overdue receipts that started no leg, because receipts of the whole route are late.";
+    INBOX_WAITING: Gauge "otp_inbox_waiting" []
+        "Receipts that match no leg yet.";
+    IVR_CALLS: Counter "otp_ivr_calls_total" ["route", "country", "trigger"]
+        "Calls begun, and what for.";
+    IVR_STAGES: Counter "otp_ivr_stages_total" ["route", "stage"]
+        "How far calls came: answered, wrong_digit, right_digit or spoken.";
+    RESENDS: Counter "otp_resends_total" ["purpose", "leg"]
+        "Resends asked for, and whether one began a leg.";
+    GUESSES: Counter "otp_guesses_total" ["purpose", "verdict"]
+        "Codes compared: right, wrong or transaction_changed.";
+    VERIFIED: Counter "otp_verified_total" ["route", "country", "channel"]
+        "Codes verified, by the leg that carried the code last.";
+    TIME_TO_VERIFY: Wait "otp_time_to_verify_seconds" ["route", "country", "channel"]
+        "From acceptance until the right code was typed.";
+    SECURITY: Counter "otp_security_events_total" ["reason"]
+        "Messages ended because something was wrong with the caller, the number or the guesses.";
+    FAILURES: Counter "otp_failures_total" ["purpose", "country", "reason"]
+        "Messages that no leg is left for, by reason; a code may still be verified afterwards.";
+    EXPIRED: Counter "otp_expired_total" ["stage"]
+        "Messages whose time was over, by how far they had come: never_sent, submitted, delivered or gave_up.";
+    FINAL: Counter "otp_messages_final_total" ["purpose", "country", "outcome"]
+        "Messages ended: delivered, verified, failed, expired or cancelled.";
+    LATE: Counter "otp_late_events_total" []
+        "Events that came too late to change anything.";
+    LIVE: Gauge "otp_messages_live" []
+        "Messages accepted and not ended.";
+    DUE: Gauge "otp_messages_due" []
+        "Messages that wait for the sweep.";
+    SWEEP_LAG: Gauge "otp_sweep_lag_seconds" []
+        "How long the most overdue message has waited for the sweep.";
+    BUILD_INFO: Gauge "otp_build_info" ["version"]
+        "Always 1, for the version that runs.";
+}

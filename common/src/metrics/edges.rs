@@ -1,0 +1,184 @@
+//! What happens around a message: requests, calls to providers, the broker, the store. One method, one event.
+
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, Registry};
+use tracing::{debug, info, warn};
+
+use super::words::{self, Circuit, ReceiptMatch, RequestResult};
+use super::{Metrics, catalogue, family, seconds};
+use crate::broker::{BrokerError, Queue};
+use crate::leg::{ProviderId, RouteId};
+use crate::message::{Lane, Purpose};
+use crate::outcome::{Answer, Report};
+use crate::phone::Country;
+use crate::provider::AskError;
+use crate::store::{Counts, StoreError};
+use crate::time::Timestamp;
+
+pub(super) struct Edges {
+    requests: IntCounterVec,
+    http: HistogramVec,
+    publish_confirm: HistogramVec,
+    broker_errors: IntCounterVec,
+    store_errors: IntCounterVec,
+    last_delivery: GaugeVec,
+    dead_letters: IntCounterVec,
+    rate_limited: IntCounterVec,
+    spillover: IntCounterVec,
+    attempt_duration: HistogramVec,
+    segments: IntCounterVec,
+    circuit: GaugeVec,
+    asks: IntCounterVec,
+    receipt_matches: IntCounterVec,
+    inbox_waiting: GaugeVec,
+    live: GaugeVec,
+    due: GaugeVec,
+    sweep_lag: GaugeVec,
+}
+
+impl Edges {
+    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |family| family::counter(registry, family);
+        let gauge = |family| family::gauge(registry, family);
+        let histogram = |family| family::histogram(registry, family);
+        gauge(catalogue::BUILD_INFO)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        Ok(Self {
+            requests: counter(catalogue::REQUESTS)?,
+            http: histogram(catalogue::HTTP)?,
+            publish_confirm: histogram(catalogue::PUBLISH_CONFIRM)?,
+            broker_errors: counter(catalogue::BROKER_ERRORS)?,
+            store_errors: counter(catalogue::STORE_ERRORS)?,
+            last_delivery: gauge(catalogue::LAST_DELIVERY)?,
+            dead_letters: counter(catalogue::DEAD_LETTERS)?,
+            rate_limited: counter(catalogue::RATE_LIMITED)?,
+            spillover: counter(catalogue::SPILLOVER)?,
+            attempt_duration: histogram(catalogue::ATTEMPT_DURATION)?,
+            segments: counter(catalogue::SEGMENTS)?,
+            circuit: gauge(catalogue::CIRCUIT)?,
+            asks: counter(catalogue::ASKS)?,
+            receipt_matches: counter(catalogue::RECEIPT_MATCHES)?,
+            inbox_waiting: gauge(catalogue::INBOX_WAITING)?,
+            live: gauge(catalogue::LIVE)?,
+            due: gauge(catalogue::DUE)?,
+            sweep_lag: gauge(catalogue::SWEEP_LAG)?,
+        })
+    }
+}
+
+impl Metrics {
+    /// A request to send was answered. `country` is `None` where its number could not be read.
+    pub fn request(&self, purpose: Purpose, country: Option<Country>, result: RequestResult) {
+        let (purpose, country, result) = (purpose.word(), self.country(country), result.word());
+        debug!(purpose, country, result, "a request to send was answered");
+        self.edges.requests.with_label_values(&[purpose, country, result]).inc();
+    }
+
+    /// An HTTP request was answered. `path` is the template, such as `/v1/verifications/{id}`, never what was asked for.
+    pub fn http(&self, path: &'static str, status: u16, took_s: f64) {
+        debug!(path, status, took_s, "an HTTP request was answered");
+        self.edges.http.with_label_values(&[path, status.to_string().as_str()]).observe(took_s);
+    }
+
+    /// The broker confirmed a message as durable.
+    pub fn publish_confirm(&self, queue: Queue, took_s: f64) {
+        debug!(queue = queue.word(), took_s, "the broker confirmed a message");
+        self.edges.publish_confirm.with_label_values(&[queue.word()]).observe(took_s);
+    }
+
+    pub fn broker_error(&self, error: &BrokerError) {
+        warn!(%error, "a call to the broker failed");
+        self.edges.broker_errors.with_label_values(&[words::broker_error(error)]).inc();
+    }
+
+    pub fn store_error(&self, error: &StoreError) {
+        warn!(%error, "a call to the store failed");
+        self.edges.store_errors.with_label_values(&[words::store_error(error)]).inc();
+    }
+
+    /// A consumer took something from its queue.
+    pub fn delivery(&self, queue: Queue, at: Timestamp) {
+        debug!(queue = queue.word(), "a consumer took a delivery");
+        let unix_s = seconds(at.since_ms(Timestamp::from_unix_ms(0)));
+        self.edges.last_delivery.with_label_values(&[queue.word()]).set(unix_s);
+    }
+
+    /// A body could not be handled and waits for people.
+    pub fn parked(&self, queue: Queue, reason: &str) {
+        warn!(queue = queue.word(), reason, "a body was parked; `otodoke parked list` shows it");
+        self.edges.dead_letters.with_label_values(&[queue.word()]).inc();
+    }
+
+    /// A leg found no permit.
+    pub fn rate_limited(&self, provider: &ProviderId, lane: Lane) {
+        debug!(%provider, lane = lane.word(), "no permit is free at the provider");
+        self.edges.rate_limited.with_label_values(&[provider.as_str(), lane.word()]).inc();
+    }
+
+    /// A leg goes by an international route because every domestic one is full.
+    pub fn spillover(&self, route: &RouteId, lane: Lane) {
+        info!(%route, lane = lane.word(), "every domestic route is full: a leg spills over");
+        self.edges.spillover.with_label_values(&[route.as_str(), lane.word()]).inc();
+    }
+
+    /// The provider's API answered, or did not in time.
+    pub fn provider_call(&self, route: &RouteId, answer: &Answer, took_s: f64) {
+        let outcome = words::answer(answer);
+        debug!(%route, outcome, took_s, "a call to a provider ended");
+        self.edges.attempt_duration.with_label_values(&[route.as_str(), outcome]).observe(took_s);
+    }
+
+    /// A text of so many segments goes to the provider.
+    pub fn segments(&self, route: &RouteId, country: Country, count: u32) {
+        debug!(%route, count, "a text goes to the provider");
+        let labels = [route.as_str(), self.country(Some(country))];
+        self.edges.segments.with_label_values(&labels).inc_by(u64::from(count));
+    }
+
+    /// A provider was rested, is being probed, or is in use again.
+    pub fn circuit(&self, provider: &ProviderId, state: Circuit) {
+        match state {
+            Circuit::Open => warn!(%provider, "the provider fails and rests"),
+            Circuit::HalfOpen => info!(%provider, "the provider is probed"),
+            Circuit::Closed => info!(%provider, "the provider is in use"),
+        }
+        for each in Circuit::ALL {
+            let value = if each == state { 1.0 } else { 0.0 };
+            self.edges.circuit.with_label_values(&[provider.as_str(), each.word()]).set(value);
+        }
+    }
+
+    /// A provider was asked about a leg.
+    pub fn asked(&self, provider: &ProviderId, result: &Result<Vec<Report>, AskError>) {
+        let word = match result {
+            Ok(reports) if reports.is_empty() => "no_news",
+            Ok(_) => "news",
+            Err(error) => {
+                warn!(%provider, %error, "a provider could not be asked");
+                "failed"
+            }
+        };
+        debug!(%provider, result = word, "a provider was asked about a leg");
+        self.edges.asks.with_label_values(&[provider.as_str(), word]).inc();
+    }
+
+    /// A report was matched to a leg, or to none.
+    pub fn receipt_match(&self, provider: &ProviderId, found: ReceiptMatch) {
+        match found {
+            ReceiptMatch::Forged => warn!(%provider, "a receipt without proof of origin was refused"),
+            ReceiptMatch::Matched | ReceiptMatch::Orphan | ReceiptMatch::Duplicate => {
+                debug!(%provider, found = found.word(), "a report came in");
+            }
+        }
+        self.edges.receipt_matches.with_label_values(&[provider.as_str(), found.word()]).inc();
+    }
+
+    /// What the store holds, taken now and then: gauges only, no log line.
+    pub fn counts(&self, counts: &Counts) {
+        let edges = &self.edges;
+        #[expect(clippy::cast_precision_loss, reason = "a gauge of rows is exact up to 2^53 of them")]
+        for (gauge, value) in [(&edges.live, counts.live), (&edges.due, counts.due), (&edges.inbox_waiting, counts.inbox)]
+        {
+            gauge.with_label_values::<&str>(&[]).set(value as f64);
+        }
+        edges.sweep_lag.with_label_values::<&str>(&[]).set(seconds(counts.oldest_due_ms));
+    }
+}

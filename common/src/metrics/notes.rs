@@ -1,0 +1,221 @@
+//! What happened to a message, as counters and log lines. The notes come from `lifecycle::step`, once they are saved.
+
+use tracing::{debug, info, warn};
+
+use super::{Metrics, seconds, words};
+use crate::leg::{Channel, Leg, LegNumber, RouteId};
+use crate::lifecycle::{Note, Trigger, Verdict};
+use crate::message::{End, Message};
+use crate::outcome::{Class, Reason};
+use crate::time::Timestamp;
+
+/// Where a label would name a leg that the message does not have.
+const NO_ROUTE: &str = "none";
+
+const SUBMITTED: &str = "submitted";
+const DELIVERED: &str = "delivered";
+const ANSWERS: [&str; 4] = [SUBMITTED, "refused", "not_sent", "unknown"];
+const STATUSES: [&str; 5] = ["underway", DELIVERED, "failed", "absent", "hint"];
+
+impl Metrics {
+    /// One line of a message's journal was saved at `at`; `message` is what is stored now.
+    pub fn note(&self, message: &Message, note: &Note, at: Timestamp) {
+        let id = message.id;
+        match note {
+            Note::Accepted { expected_wait_ms } => {
+                let (tenant, purpose, lane) = (&message.tenant, message.purpose.word(), message.lane.word());
+                info!(%id, %tenant, purpose, lane, expected_wait_ms, "a message was accepted");
+            }
+            Note::Joined => info!(%id, "a request joined the message that is under way"),
+            Note::LegBegan { leg, channel: _, route, trigger } => self.leg_began(message, *leg, route, *trigger),
+            Note::Answered { leg, outcome, class, code } => {
+                info!(%id, leg, outcome, class = class.map(Class::word), code, "the provider answered");
+                self.answered(message, *leg, outcome, at);
+                self.leg_failed(message, *leg, *class);
+            }
+            Note::Receipt { leg, status, class, code, proof } => {
+                info!(%id, leg, status, class = class.map(Class::word), code, "a receipt came");
+                self.journey.receipts.with_label_values(&[route(message, *leg), bounded(status, &STATUSES), words::proof(*proof)]).inc();
+                self.leg_failed(message, *leg, *class);
+                if status == DELIVERED {
+                    self.arrived(message, *leg, at);
+                }
+            }
+            Note::Asked { leg } => debug!(%id, leg, "the provider is asked about a leg"),
+            Note::Repeated { leg } => {
+                info!(%id, leg, "the same request goes out again: the provider dedupes");
+                self.journey.repeats.with_label_values(&[route(message, *leg)]).inc();
+            }
+            Note::Overdue { leg } => {
+                warn!(%id, leg, route = route(message, *leg), "a receipt is overdue");
+                self.journey.receipts_overdue.with_label_values(&[route(message, *leg)]).inc();
+            }
+            Note::HeldBack { leg } => {
+                warn!(%id, leg, route = route(message, *leg), "an overdue receipt starts no leg: the whole route is late");
+                self.journey.held_back.with_label_values(&[route(message, *leg)]).inc();
+            }
+            Note::DuplicatePossible { leg, cause } => {
+                warn!(%id, leg, cause = cause.word(), "a second text may reach the person");
+                self.journey.duplicates_possible.with_label_values(&[route(message, *leg), cause.word()]).inc();
+            }
+            Note::Waiting { until } => debug!(%id, until = until.rfc3339(), "the message waits for a route"),
+            Note::Late { what } => {
+                debug!(%id, what, "an event came too late to change anything");
+                self.journey.late.with_label_values::<&str>(&[]).inc();
+            }
+            Note::Erased => debug!(%id, "the personal part was erased"),
+            Note::CallAnswered { leg } => self.call_went_on(message, *leg, "answered"),
+            Note::Pressed { leg, right: true } => self.call_went_on(message, *leg, "right_digit"),
+            Note::Pressed { leg, right: false } => self.call_went_on(message, *leg, "wrong_digit"),
+            Note::Spoken { leg } => self.call_went_on(message, *leg, "spoken"),
+            Note::GuessPaid { left } => debug!(%id, left, "a guess was paid"),
+            Note::Guessed { verdict } => self.guessed(message, *verdict),
+            Note::ResendAsked { leg } => self.resend_asked(message, *leg),
+            Note::GaveUp { reason } => self.failed(message, *reason),
+            Note::Ended { end } => self.ended(message, end, at),
+        }
+    }
+
+    fn leg_began(&self, message: &Message, leg: LegNumber, to: &RouteId, trigger: Trigger) {
+        let Some(leg) = message.leg(leg) else { return };
+        let word = words::trigger(trigger);
+        info!(id = %message.id, leg = leg.number, route = %to, trigger = word, "a leg begins");
+        let country = self.country(Some(message.country));
+        self.journey.legs.with_label_values(&[to.as_str(), country, leg.channel.word(), word]).inc();
+        if leg.channel == Channel::Voice {
+            self.journey.ivr_calls.with_label_values(&[to.as_str(), country, word]).inc();
+        }
+        match previous(message, leg) {
+            Some(before) => {
+                let reason = before.reason.map_or(word, Class::word);
+                self.journey.failovers.with_label_values(&[before.route.as_str(), to.as_str(), reason]).inc();
+            }
+            None => {
+                let waited_ms = leg.started_at.since_ms(message.accepted_at);
+                self.journey.queue_wait.with_label_values(&[message.lane.word()]).observe(seconds(waited_ms));
+            }
+        }
+    }
+
+    fn answered(&self, message: &Message, leg: LegNumber, outcome: &str, at: Timestamp) {
+        let Some(leg) = message.leg(leg) else { return };
+        let (route, country, channel) = (leg.route.as_str(), self.country(Some(message.country)), leg.channel.word());
+        let labels = [route, country, leg.class.word(), channel, bounded(outcome, &ANSWERS)];
+        self.journey.attempts.with_label_values(&labels).inc();
+        if outcome != SUBMITTED {
+            return;
+        }
+        self.journey.submitted.with_label_values(&[route, country, channel]).inc();
+        if previous(message, leg).is_none() {
+            let labels = [message.purpose.word(), message.lane.word()];
+            let took_ms = at.since_ms(message.accepted_at);
+            self.journey.accept_to_submit.with_label_values(&labels).observe(seconds(took_ms));
+        }
+    }
+
+    fn leg_failed(&self, message: &Message, leg: LegNumber, class: Option<Class>) {
+        let Some(class) = class else { return };
+        self.journey.attempt_failures.with_label_values(&[route(message, leg), class.word()]).inc();
+    }
+
+    fn arrived(&self, message: &Message, leg: LegNumber, at: Timestamp) {
+        let Some(leg) = message.leg(leg) else { return };
+        let route = leg.route.as_str();
+        let since_leg_s = seconds(at.since_ms(leg.started_at));
+        self.journey.receipt_arrival.with_label_values(&[route]).observe(since_leg_s);
+        let since_accepted_s = seconds(at.since_ms(message.accepted_at));
+        let labels = [route, self.country(Some(message.country))];
+        self.journey.time_to_handset.with_label_values(&labels).observe(since_accepted_s);
+    }
+
+    fn call_went_on(&self, message: &Message, leg: LegNumber, stage: &'static str) {
+        info!(id = %message.id, leg, stage, "a call went on");
+        self.journey.ivr_stages.with_label_values(&[route(message, leg), stage]).inc();
+    }
+
+    fn guessed(&self, message: &Message, verdict: Verdict) {
+        let (purpose, word) = (message.purpose.word(), words::verdict(verdict));
+        info!(id = %message.id, purpose, verdict = word, "a code was compared");
+        self.journey.guesses.with_label_values(&[purpose, word]).inc();
+    }
+
+    fn resend_asked(&self, message: &Message, began_leg: bool) {
+        let (purpose, leg) = (message.purpose.word(), if began_leg { "yes" } else { "no" });
+        info!(id = %message.id, purpose, leg, "a resend was asked for");
+        self.journey.resends.with_label_values(&[purpose, leg]).inc();
+    }
+
+    fn failed(&self, message: &Message, reason: Reason) {
+        let (purpose, word) = (message.purpose.word(), reason.word());
+        info!(id = %message.id, purpose, reason = word, "no leg is left for a message");
+        self.journey.failures.with_label_values(&[purpose, self.country(Some(message.country)), word]).inc();
+        if is_security(reason) {
+            warn!(id = %message.id, tenant = %message.tenant, reason = word, "security event: a message was stopped");
+            self.journey.security.with_label_values(&[word]).inc();
+        }
+    }
+
+    fn ended(&self, message: &Message, end: &End, at: Timestamp) {
+        let (purpose, country, outcome) = (message.purpose.word(), self.country(Some(message.country)), words::end(end));
+        info!(id = %message.id, purpose, country, outcome, "a message ended");
+        self.journey.ended.with_label_values(&[purpose, country, outcome]).inc();
+        match end {
+            End::Failed { reason } => self.failed(message, *reason),
+            End::Expired { furthest } => {
+                self.journey.expired.with_label_values(&[words::furthest(furthest)]).inc();
+            }
+            End::Verified => {
+                let last = message.legs.iter().rev().find(|leg| leg.may_be_out());
+                let route = last.map_or(NO_ROUTE, |leg| leg.route.as_str());
+                let labels = [route, country, last.map_or(NO_ROUTE, |leg| leg.channel.word())];
+                let took_ms = at.since_ms(message.accepted_at);
+                self.journey.verified.with_label_values(&labels).inc();
+                self.journey.time_to_verify.with_label_values(&labels).observe(seconds(took_ms));
+            }
+            End::Delivered | End::Cancelled { .. } => {}
+        }
+    }
+}
+
+/// The leg before this one.
+fn previous<'a>(message: &'a Message, leg: &Leg) -> Option<&'a Leg> {
+    message.leg(leg.number.checked_sub(1)?)
+}
+
+fn route(message: &Message, leg: LegNumber) -> &str {
+    message.leg(leg).map_or(NO_ROUTE, |leg| leg.route.as_str())
+}
+
+/// The word itself where it is one of the known ones: notes hold text, labels must not grow with it.
+fn bounded<'a>(word: &'a str, known: &[&str]) -> &'a str {
+    if known.contains(&word) { word } else { "other" }
+}
+
+const fn is_security(reason: Reason) -> bool {
+    match reason {
+        Reason::GuessedOut | Reason::TransactionChanged | Reason::Leg(Class::OwnerChanged | Class::FraudBlocked) => true,
+        Reason::Leg(
+            Class::NotSent
+            | Class::Throttled
+            | Class::Unknown
+            | Class::InvalidNumber
+            | Class::NotSmsCapable
+            | Class::Unreceivable
+            | Class::RecipientBlocked
+            | Class::FilteredRoute
+            | Class::OptedOut
+            | Class::Absent
+            | Class::Content
+            | Class::Config
+            | Class::ExpiredAtProvider
+            | Class::Overdue
+            | Class::Unanswered,
+        )
+        | Reason::NoRoute
+        | Reason::AttemptsUsed
+        | Reason::Revoked
+        | Reason::Duplicate
+        | Reason::OverLimit
+        | Reason::Parked => false,
+    }
+}

@@ -1,0 +1,154 @@
+//! The words of labels that no other module has: results at the door, matches of receipts, states of a provider.
+
+use crate::broker::BrokerError;
+use crate::lifecycle::{Trigger, Verdict};
+use crate::message::{End, Furthest};
+use crate::outcome::{Answer, Proof};
+use crate::store::StoreError;
+
+/// How a request to send ended at the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestResult {
+    Accepted,
+    /// A living verification for the same thing was there.
+    Joined,
+    /// The same idempotency key, the same body: the same answer.
+    Repeated,
+    /// Something about the request is wrong.
+    Refused,
+    /// A cap: 429.
+    Limited,
+    /// It could not arrive in time: 503.
+    Busy,
+    /// Nothing durable would have come of it: 503.
+    Unavailable,
+}
+
+impl RequestResult {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Joined => "joined",
+            Self::Repeated => "repeated",
+            Self::Refused => "refused",
+            Self::Limited => "limited",
+            Self::Busy => "busy",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// What a report was matched to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiptMatch {
+    Matched,
+    /// Waits in the inbox.
+    Orphan,
+    Duplicate,
+    /// Without proof of origin.
+    Forged,
+}
+
+impl ReceiptMatch {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Matched => "matched",
+            Self::Orphan => "orphan",
+            Self::Duplicate => "duplicate",
+            Self::Forged => "forged",
+        }
+    }
+}
+
+/// Whether a provider is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Circuit {
+    Closed,
+    HalfOpen,
+    Open,
+}
+
+impl Circuit {
+    pub(super) const ALL: [Self; 3] = [Self::Closed, Self::HalfOpen, Self::Open];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half_open",
+            Self::Open => "open",
+        }
+    }
+}
+
+pub(super) const fn answer(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Submitted { .. } => "submitted",
+        Answer::Refused(_) => "refused",
+        Answer::NotSent { .. } => "not_sent",
+        Answer::Unknown { .. } => "unknown",
+    }
+}
+
+pub(super) const fn trigger(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::First => "first",
+        Trigger::Failed => "failed",
+        Trigger::Overdue => "overdue",
+        Trigger::Unknown => "unknown",
+        Trigger::Unverified => "unverified",
+        Trigger::Asked => "asked",
+    }
+}
+
+pub(super) const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Right => "right",
+        Verdict::Wrong => "wrong",
+        Verdict::TransactionChanged => "transaction_changed",
+    }
+}
+
+pub(super) const fn proof(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Signature => "signature",
+        Proof::Tag => "tag",
+        Proof::Asked => "asked",
+        Proof::Nothing => "nothing",
+    }
+}
+
+pub(super) const fn end(end: &End) -> &'static str {
+    match end {
+        End::Delivered => "delivered",
+        End::Verified => "verified",
+        End::Failed { .. } => "failed",
+        End::Expired { .. } => "expired",
+        End::Cancelled { .. } => "cancelled",
+    }
+}
+
+pub(super) const fn furthest(furthest: &Furthest) -> &'static str {
+    match furthest {
+        Furthest::NeverSent => "never_sent",
+        Furthest::Submitted => "submitted",
+        Furthest::Delivered => "delivered",
+        Furthest::GaveUp { .. } => "gave_up",
+    }
+}
+
+pub(super) const fn broker_error(error: &BrokerError) -> &'static str {
+    match error {
+        BrokerError::Unavailable { .. } => "unavailable",
+        BrokerError::Full { .. } => "full",
+        BrokerError::Unconfirmed { .. } => "unconfirmed",
+    }
+}
+
+pub(super) const fn store_error(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Unavailable { .. } => "unavailable",
+        StoreError::UnknownOutcome { .. } => "unknown_outcome",
+        StoreError::Refused { .. } => "refused",
+        StoreError::Full { .. } => "full",
+    }
+}
