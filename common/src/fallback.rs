@@ -1,1 +1,152 @@
-//! Being written.
+//! What follows when a leg did not deliver: the table of DESIGN section 6, one arm per class. Pure.
+//!
+//! `lifecycle` asks here which step is right; `route` then finds who can take it.
+
+use crate::leg::{Channel, Leg, RouteClass};
+use crate::message::{Message, Trigger, Want};
+use crate::outcome::Class;
+use crate::phone::LineType;
+
+/// The right next step after a leg failed for a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// Another leg as wanted; where no route is left for a text, a call.
+    Leg(Want),
+    /// A call, but not before a while: the phone was off.
+    LateCall,
+    /// The end at once: no other route, no call.
+    Fail,
+    /// Nothing more of our own accord.
+    GiveUp,
+}
+
+/// How the failure was said: in the answer to the request, or later by a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    AtOnce,
+    Later,
+}
+
+pub fn after(class: Class, told: Told, leg: &Leg, message: &Message) -> Reaction {
+    match leg.channel {
+        Channel::Sms => after_text(class, told, leg, message),
+        Channel::Voice => after_call(class),
+    }
+}
+
+fn after_text(class: Class, told: Told, leg: &Leg, message: &Message) -> Reaction {
+    match class {
+        Class::NotSent | Class::Throttled | Class::Content | Class::Config | Class::ExpiredAtProvider => {
+            Reaction::Leg(text(Trigger::Failed))
+        }
+        Class::Unknown => Reaction::Leg(text(Trigger::Unknown)),
+        Class::InvalidNumber => match told {
+            Told::AtOnce => Reaction::Fail,
+            Told::Later if said_before(message, leg, class) => Reaction::Fail,
+            Told::Later => Reaction::Leg(domestic(text(Trigger::Failed))),
+        },
+        Class::NotSmsCapable | Class::Unreceivable => Reaction::Leg(call(Trigger::Failed)),
+        Class::RecipientBlocked => match leg.class {
+            RouteClass::Domestic => Reaction::Leg(call(Trigger::Failed)),
+            RouteClass::International => Reaction::Leg(domestic(text(Trigger::Failed))),
+        },
+        Class::FilteredRoute => Reaction::Leg(domestic(text(Trigger::Failed))),
+        Class::OptedOut => Reaction::Leg(Want { new_sender: true, ..text(Trigger::Failed) }),
+        Class::Absent if said_before(message, leg, class) => Reaction::LateCall,
+        Class::Absent => Reaction::Leg(domestic(text(Trigger::Failed))),
+        Class::OwnerChanged | Class::FraudBlocked => Reaction::Fail,
+        Class::Overdue if said_before(message, leg, class) => Reaction::Leg(call(Trigger::Overdue)),
+        Class::Overdue => Reaction::Leg(domestic(text(Trigger::Overdue))),
+        Class::Unanswered => Reaction::GiveUp,
+    }
+}
+
+fn after_call(class: Class) -> Reaction {
+    match class {
+        Class::NotSent | Class::Throttled | Class::Content | Class::Config => Reaction::Leg(call(Trigger::Failed)),
+        Class::OwnerChanged | Class::FraudBlocked => Reaction::Fail,
+        Class::Unknown
+        | Class::InvalidNumber
+        | Class::NotSmsCapable
+        | Class::Unreceivable
+        | Class::RecipientBlocked
+        | Class::FilteredRoute
+        | Class::OptedOut
+        | Class::Absent
+        | Class::ExpiredAtProvider
+        | Class::Overdue
+        | Class::Unanswered => Reaction::GiveUp,
+    }
+}
+
+/// The first leg of a message: a text, but for lines that take none.
+pub fn first(message: &Message) -> Want {
+    match message.line {
+        LineType::Mobile | LineType::Unknown => text(Trigger::First),
+        LineType::Landline | LineType::Voip | LineType::DataOnly => call(Trigger::First),
+    }
+}
+
+/// Whether any further text would be in vain: the line takes none, or a domestic route said so.
+pub fn texts_closed(message: &Message) -> bool {
+    let closed = |leg: &Leg| match leg.reason {
+        Some(Class::NotSmsCapable | Class::Unreceivable) => true,
+        Some(Class::RecipientBlocked) => leg.class == RouteClass::Domestic,
+        Some(
+            Class::NotSent
+            | Class::Throttled
+            | Class::Unknown
+            | Class::InvalidNumber
+            | Class::FilteredRoute
+            | Class::OptedOut
+            | Class::Absent
+            | Class::OwnerChanged
+            | Class::FraudBlocked
+            | Class::Content
+            | Class::Config
+            | Class::ExpiredAtProvider
+            | Class::Overdue
+            | Class::Unanswered,
+        )
+        | None => false,
+    };
+    first(message).channel == Channel::Voice
+        || message.legs.iter().any(|leg| leg.channel == Channel::Sms && closed(leg))
+}
+
+/// The reason that tells the person most, among those of all legs; the earliest where several tell alike.
+pub fn decisive(message: &Message) -> Option<Class> {
+    let telling = message.legs.iter().filter_map(|leg| leg.reason).map(|class| (weight(class), class));
+    telling.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, class)| class)
+}
+
+const fn weight(class: Class) -> u8 {
+    match class {
+        Class::OwnerChanged | Class::FraudBlocked | Class::InvalidNumber => 9,
+        Class::Unreceivable => 8,
+        Class::RecipientBlocked | Class::OptedOut => 7,
+        Class::NotSmsCapable => 6,
+        Class::Absent => 5,
+        Class::FilteredRoute => 4,
+        Class::Unanswered => 3,
+        Class::Content | Class::Config => 2,
+        Class::Unknown | Class::Overdue | Class::ExpiredAtProvider => 1,
+        Class::NotSent | Class::Throttled => 0,
+    }
+}
+
+pub const fn text(trigger: Trigger) -> Want {
+    Want { channel: Channel::Sms, only: None, new_sender: false, again: false, trigger }
+}
+
+pub const fn call(trigger: Trigger) -> Want {
+    Want { channel: Channel::Voice, only: None, new_sender: false, again: false, trigger }
+}
+
+const fn domestic(want: Want) -> Want {
+    Want { only: Some(RouteClass::Domestic), ..want }
+}
+
+fn said_before(message: &Message, leg: &Leg, class: Class) -> bool {
+    message.legs.iter().any(|other| other.number != leg.number && other.reason == Some(class))
+}

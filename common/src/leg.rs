@@ -109,8 +109,12 @@ pub struct Leg {
     pub reference: Option<String>,
     /// A text by this route usually is on the handset by then; before it, a resend starts no new leg.
     pub usual_by: Timestamp,
+    /// How long after submission its receipt is overdue; `None` where the route sends no receipts.
+    pub overdue_after_ms: Option<u64>,
     /// When the receipt is overdue, once submitted.
     pub overdue_at: Option<Timestamp>,
+    /// When the provider is to be asked unasked, once submitted and where it can be asked.
+    pub ask_at: Option<Timestamp>,
     /// Times this leg was asked about at the provider.
     pub asks: u8,
     /// Times the same request went out, where the provider dedupes on our id.

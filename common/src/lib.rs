@@ -27,6 +27,7 @@ pub mod wire;
 // Seams.
 pub mod broker;
 pub mod clock;
+pub mod desk;
 pub mod dice;
 pub mod provider;
 pub mod store;

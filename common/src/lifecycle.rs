@@ -3,14 +3,118 @@
 //! Pure and total: one function per state, every event handled by name. The shells (`worker`, `producer`) load,
 //! step, save, and perform the effects in this order: save, then publish or settle, then call.
 
+mod awaiting;
+mod call;
+mod ended;
+mod guess;
+mod legs;
+mod resend;
+mod sending;
+mod turn;
+
 use serde::{Deserialize, Serialize};
 
-use crate::leg::{Channel, LegNumber, RouteId};
-use crate::message::{CancelledBy, End, Message, Tag, Want};
+use crate::leg::{Channel, Leg, LegNumber, RouteId};
+use crate::message::{Awaited, CancelledBy, End, Message, State, Tag, Trigger, Want};
 use crate::outcome::{Answer, Class, Proof, Reason, ReportStatus};
 use crate::policy::Policy;
 use crate::route::Route;
 use crate::time::Timestamp;
+
+pub use resend::{ResendRefusal, next_resend_at, resend_gate};
+
+use crate::fallback;
+use turn::Turn;
+
+/// Decides. The deadline is looked at before anything else; an event that comes too late is noted and changes nothing.
+pub fn step(message: &Message, event: &Event, view: &View<'_>) -> Step {
+    let mut turn = Turn::new(message, view);
+    if turn.past_deadline() {
+        turn.expire();
+    }
+    match turn.state() {
+        State::Queued => queued(&mut turn, event),
+        State::Sending { leg } => sending::step(&mut turn, leg, event),
+        State::Awaiting { leg, what: Awaited::Answer } => awaiting::answer(&mut turn, leg, event),
+        State::Awaiting { leg, what: Awaited::Receipt } => awaiting::receipt(&mut turn, leg, event),
+        State::Retrying { want } => retrying(&mut turn, want, event),
+        State::Delivered => delivered(&mut turn, event),
+        State::GaveUp { .. } => gave_up(&mut turn, event),
+        State::Ended { .. } => ended::step(&mut turn, event),
+    }
+    turn.finish()
+}
+
+fn queued(turn: &mut Turn<'_>, event: &Event) {
+    match event {
+        Event::Taken | Event::Due => legs::start(turn, fallback::first(&turn.message)),
+        Event::Answered { .. }
+        | Event::Receipt { .. }
+        | Event::GuessPaid
+        | Event::Guessed { .. }
+        | Event::ResendAsked { .. }
+        | Event::CancelAsked { .. }
+        | Event::Revoked
+        | Event::CallAnswered { .. }
+        | Event::Pressed { .. } => whenever_live(turn, event),
+    }
+}
+
+fn retrying(turn: &mut Turn<'_>, want: Want, event: &Event) {
+    match event {
+        Event::Taken | Event::Due if turn.is_due() => legs::start(turn, want),
+        Event::Taken
+        | Event::Due
+        | Event::Answered { .. }
+        | Event::Receipt { .. }
+        | Event::GuessPaid
+        | Event::Guessed { .. }
+        | Event::ResendAsked { .. }
+        | Event::CancelAsked { .. }
+        | Event::Revoked
+        | Event::CallAnswered { .. }
+        | Event::Pressed { .. } => whenever_live(turn, event),
+    }
+}
+
+fn delivered(turn: &mut Turn<'_>, event: &Event) {
+    match event {
+        Event::Due => legs::call_if_unverified(turn),
+        Event::Taken
+        | Event::Answered { .. }
+        | Event::Receipt { .. }
+        | Event::GuessPaid
+        | Event::Guessed { .. }
+        | Event::ResendAsked { .. }
+        | Event::CancelAsked { .. }
+        | Event::Revoked
+        | Event::CallAnswered { .. }
+        | Event::Pressed { .. } => whenever_live(turn, event),
+    }
+}
+
+/// The deadline is the only thing still due; everything else is as whenever it lives.
+fn gave_up(turn: &mut Turn<'_>, event: &Event) {
+    whenever_live(turn, event);
+}
+
+/// What an event means in any live state that gives it no meaning of its own.
+fn whenever_live(turn: &mut Turn<'_>, event: &Event) {
+    match event {
+        // A repeat of a delivery, or a wake that came too late.
+        Event::Taken => {}
+        Event::Due => turn.rest(),
+        Event::Answered { leg, answer } => sending::late_answer(turn, *leg, answer),
+        Event::Receipt { leg, status, proof } => awaiting::of_another_leg(turn, *leg, status, *proof),
+        Event::GuessPaid => guess::pay(turn),
+        Event::Guessed { verdict, key } => guess::judge(turn, *verdict, *key),
+        Event::ResendAsked { channel } => resend::ask(turn, *channel),
+        Event::CancelAsked { by } => turn.end(End::Cancelled { by: *by }),
+        Event::Revoked => turn.end(End::Failed { reason: Reason::Revoked }),
+        Event::CallAnswered { leg } => call::answered(turn, *leg),
+        Event::Pressed { leg, digit } => call::pressed(turn, *leg, *digit),
+    }
+}
 
 /// What can happen to a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,23 +122,42 @@ pub enum Event {
     /// A worker has it in hand: from its lane, or woken.
     Taken,
     /// The provider's API answered the request of this leg.
-    Answered { leg: LegNumber, answer: Answer },
+    Answered {
+        leg: LegNumber,
+        answer: Answer,
+    },
     /// A receipt, a hint, or the answer to a question.
-    Receipt { leg: LegNumber, status: ReportStatus, proof: Proof },
+    Receipt {
+        leg: LegNumber,
+        status: ReportStatus,
+        proof: Proof,
+    },
     /// Its due time has come.
     Due,
     /// A guess is about to be compared: it is paid first.
     GuessPaid,
     /// The comparison of a paid guess.
-    Guessed { verdict: Verdict, key: Option<Tag> },
-    ResendAsked { channel: Option<Channel> },
-    CancelAsked { by: CancelledBy },
+    Guessed {
+        verdict: Verdict,
+        key: Option<Tag>,
+    },
+    ResendAsked {
+        channel: Option<Channel>,
+    },
+    CancelAsked {
+        by: CancelledBy,
+    },
     /// The root of its code was revoked.
     Revoked,
     /// Our call was answered and asks what to say.
-    CallAnswered { leg: LegNumber },
+    CallAnswered {
+        leg: LegNumber,
+    },
     /// A digit was pressed, or the time for it is over.
-    Pressed { leg: LegNumber, digit: Option<u8> },
+    Pressed {
+        leg: LegNumber,
+        digit: Option<u8>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,8 +175,8 @@ pub struct View<'a> {
     pub policy: &'a Policy,
     /// Turns a wish into a route: `route::choose` over the shell's snapshot of providers.
     pub choose: &'a dyn Fn(&Message, &Want) -> Choice,
-    /// Whether receipts of this route come in time otherwise (promise 11).
-    pub punctual: &'a dyn Fn(&RouteId) -> bool,
+    /// Whether receipts of this leg's route come in time otherwise (promise 11).
+    pub punctual: &'a dyn Fn(&Leg) -> bool,
     /// Chance, as a number: jitter and the call's digit.
     pub roll: u32,
 }
@@ -63,7 +186,9 @@ pub struct View<'a> {
 pub enum Choice {
     Go(Box<Route>),
     /// Every fitting route is full or resting, but one can still deliver in time.
-    Wait { until: Timestamp },
+    Wait {
+        until: Timestamp,
+    },
     /// The caller of `step` makes no calls itself: somebody who does shall choose.
     Elsewhere,
     /// No route is left, or none can deliver in time.
@@ -73,6 +198,8 @@ pub enum Choice {
 /// What was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
+    /// Until when the next leg has to wait for a free route, where that is why none begins.
+    pub waits_until: Option<Timestamp>,
     /// To be saved where `save` is set; else unchanged.
     pub message: Message,
     pub save: bool,
@@ -102,7 +229,9 @@ pub enum Effect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Utterance {
     /// Announce the digit to press.
-    Announce { digit: u8 },
+    Announce {
+        digit: u8,
+    },
     /// Speak the code, or the text.
     Content,
     Goodbye,
@@ -112,42 +241,80 @@ pub enum Utterance {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Note {
-    Accepted { expected_wait_ms: u64 },
+    Accepted {
+        expected_wait_ms: u64,
+    },
     /// A second request for the same thing.
     Joined,
     /// A leg begins; `why` is the route's explanation.
-    LegBegan { leg: LegNumber, channel: Channel, route: RouteId, trigger: Trigger },
-    Answered { leg: LegNumber, outcome: String, class: Option<Class>, code: Option<String> },
-    Receipt { leg: LegNumber, status: String, class: Option<Class>, code: Option<String>, proof: Proof },
-    Asked { leg: LegNumber },
-    Repeated { leg: LegNumber },
-    Overdue { leg: LegNumber },
+    LegBegan {
+        leg: LegNumber,
+        channel: Channel,
+        route: RouteId,
+        trigger: Trigger,
+    },
+    Answered {
+        leg: LegNumber,
+        outcome: String,
+        class: Option<Class>,
+        code: Option<String>,
+    },
+    Receipt {
+        leg: LegNumber,
+        status: String,
+        class: Option<Class>,
+        code: Option<String>,
+        proof: Proof,
+    },
+    Asked {
+        leg: LegNumber,
+    },
+    Repeated {
+        leg: LegNumber,
+    },
+    Overdue {
+        leg: LegNumber,
+    },
     /// Overdue, but so are others of its route: no second text for it (promise 11).
-    HeldBack { leg: LegNumber },
+    HeldBack {
+        leg: LegNumber,
+    },
     /// A second text may reach the person.
-    DuplicatePossible { leg: LegNumber, cause: Class },
-    Waiting { until: Timestamp },
-    GuessPaid { left: u8 },
-    Guessed { verdict: Verdict },
-    ResendAsked { leg: bool },
-    CallAnswered { leg: LegNumber },
-    Pressed { leg: LegNumber, right: bool },
-    Spoken { leg: LegNumber },
-    GaveUp { reason: Reason },
-    Ended { end: End },
+    DuplicatePossible {
+        leg: LegNumber,
+        cause: Class,
+    },
+    Waiting {
+        until: Timestamp,
+    },
+    GuessPaid {
+        left: u8,
+    },
+    Guessed {
+        verdict: Verdict,
+    },
+    ResendAsked {
+        leg: bool,
+    },
+    CallAnswered {
+        leg: LegNumber,
+    },
+    Pressed {
+        leg: LegNumber,
+        right: bool,
+    },
+    Spoken {
+        leg: LegNumber,
+    },
+    GaveUp {
+        reason: Reason,
+    },
+    Ended {
+        end: End,
+    },
     /// An event that came too late to change anything.
-    Late { what: String },
+    Late {
+        what: String,
+    },
     Erased,
-}
-
-/// What a leg was started for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trigger {
-    First,
-    Failed,
-    Overdue,
-    Unknown,
-    Unverified,
-    Asked,
 }

@@ -154,7 +154,9 @@ impl Locale {
 pub enum Voice {
     OnFailure,
     /// Also when the code is not verified `after_ms` after acceptance.
-    OnUnverified { after_ms: u64 },
+    OnUnverified {
+        after_ms: u64,
+    },
     Never,
 }
 
@@ -312,14 +314,25 @@ pub struct Verified {
 #[serde(rename_all = "snake_case")]
 pub enum State {
     Queued,
-    Sending { leg: LegNumber },
-    Awaiting { leg: LegNumber, what: Awaited },
-    Retrying { want: Want },
+    Sending {
+        leg: LegNumber,
+    },
+    Awaiting {
+        leg: LegNumber,
+        what: Awaited,
+    },
+    Retrying {
+        want: Want,
+    },
     /// A receipt says delivered; for a code the right answer is still to come.
     Delivered,
     /// No leg is left to try; the right code still verifies until the deadline.
-    GaveUp { reason: Reason },
-    Ended { end: End },
+    GaveUp {
+        reason: Reason,
+    },
+    Ended {
+        end: End,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -339,6 +352,34 @@ pub struct Want {
     pub only: Option<RouteClass>,
     /// Only routes with a sender that this message has not used (the person opted out of one).
     pub new_sender: bool,
+    /// A route tried before may be used again where no other is left: the person asked.
+    pub again: bool,
+    pub trigger: Trigger,
+}
+
+/// What a leg is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    First,
+    Failed,
+    Overdue,
+    Unknown,
+    Unverified,
+    Asked,
+}
+
+impl Trigger {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Failed => "failed",
+            Self::Overdue => "overdue",
+            Self::Unknown => "unknown",
+            Self::Unverified => "unverified",
+            Self::Asked => "asked",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

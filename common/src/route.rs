@@ -6,8 +6,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::leg::{Abilities, Channel, ProviderId, RouteClass, RouteId};
+use crate::leg::{Abilities, Channel, Leg, LegOutcome, ProviderId, RouteClass, RouteId};
+use crate::lifecycle::Choice;
+use crate::message::{Message, Want};
+use crate::outcome::Class;
 use crate::phone::Country;
+use crate::policy::Policy;
+use crate::time::Timestamp;
 
 /// A way to a country over a provider, with everything that choosing and sending must know of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +37,17 @@ pub struct Route {
     /// Most text segments it takes.
     pub segments_max: u32,
     pub abilities: Abilities,
+}
+
+impl Route {
+    /// How long after submission a receipt is overdue; a call's end is always reported.
+    pub fn overdue_after_ms(&self, policy: &Policy) -> Option<u64> {
+        match (self.channel, self.receipt) {
+            (Channel::Voice, _) => Some(policy.call_overdue_after_ms),
+            (Channel::Sms, ReceiptProfile::None) => None,
+            (Channel::Sms, ReceiptProfile::Operator | ReceiptProfile::Handset) => Some(self.overdue_after_ms),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,4 +80,225 @@ pub enum International {
 pub struct RouteTable {
     pub routes: Vec<Route>,
     pub plans: BTreeMap<Country, Plan>,
+}
+
+/// What a provider can do for a lane right now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Ready,
+    /// In order, but with no permit free; the next one is expected then.
+    Full {
+        until: Timestamp,
+    },
+    /// Out of service until then, after failures of its own.
+    Resting {
+        until: Timestamp,
+    },
+}
+
+/// What choosing looks at besides the message and the wish.
+pub struct Scene<'a> {
+    pub now: Timestamp,
+    pub table: &'a RouteTable,
+    pub standing: &'a dyn Fn(&Route) -> Standing,
+    /// 0 is good; higher sorts later within its class.
+    pub score: &'a dyn Fn(&RouteId) -> u8,
+    /// After a leg was not sent or throttled, its route is left alone this long, doubling.
+    pub cooling_ms: u64,
+}
+
+/// The choice, and why each route of the country was or was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    pub choice: Choice,
+    pub considered: Vec<Considered>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Considered {
+    pub route: RouteId,
+    pub provider: ProviderId,
+    pub class: RouteClass,
+    pub rank: u32,
+    #[serde(flatten)]
+    pub fit: Fit,
+}
+
+/// How a route fits a wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "fit", rename_all = "snake_case")]
+pub enum Fit {
+    Ready,
+    Full {
+        until: Timestamp,
+    },
+    Resting {
+        until: Timestamp,
+    },
+    /// A leg by it was throttled: not tried, but left alone for a moment.
+    Throttled {
+        until: Timestamp,
+    },
+    /// A leg by it was not sent: out of service for this message for a moment.
+    NotSent {
+        until: Timestamp,
+    },
+    Tried,
+    TooLate,
+    /// The reason for this leg asks for another class of route, or for another sender.
+    NotWanted,
+}
+
+impl Fit {
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Ready => "ready".to_owned(),
+            Self::Full { until } => format!("full, a permit is expected at {}", until.rfc3339()),
+            Self::Resting { until } => format!("resting after failures until {}", until.rfc3339()),
+            Self::Throttled { until } => format!("throttled this message, left alone until {}", until.rfc3339()),
+            Self::NotSent { until } => format!("could not be reached, left alone until {}", until.rfc3339()),
+            Self::Tried => "tried already".to_owned(),
+            Self::TooLate => "could not deliver before the deadline".to_owned(),
+            Self::NotWanted => "not wanted after what happened before".to_owned(),
+        }
+    }
+}
+
+/// Domestic first, then score and rank. International only as the plan says (promise 5).
+pub fn choose(message: &Message, want: &Want, scene: &Scene<'_>) -> Chosen {
+    let Some(plan) = scene.table.plans.get(&message.country) else {
+        return Chosen { choice: Choice::Nothing, considered: Vec::new() };
+    };
+    let mut fits: Vec<(&Route, Fit)> = scene
+        .table
+        .routes
+        .iter()
+        .filter(|route| route.country == message.country && route.channel == want.channel)
+        .map(|route| (route, fit(route, message, want, scene)))
+        .collect();
+    fits.sort_by_key(|(route, _)| order(route, message, scene));
+    let allowed = want.channel == Channel::Sms || plan.voice;
+    let choice = if allowed { pick(&fits, *plan, message) } else { Choice::Nothing };
+    Chosen { choice, considered: fits.iter().map(|(route, fit)| considered(route, *fit)).collect() }
+}
+
+fn considered(route: &Route, fit: Fit) -> Considered {
+    Considered { route: route.id.clone(), provider: route.provider.clone(), class: route.class, rank: route.rank, fit }
+}
+
+/// A route without validity comes last in its class when less than this many usual times are left.
+const LITTLE_TIME_FACTOR: u64 = 3;
+
+/// Ascending: the first to be taken comes first. A route tried before comes last in its class.
+fn order(route: &Route, message: &Message, scene: &Scene<'_>) -> (RouteClass, bool, bool, u8, u32, u32, RouteId) {
+    let left_ms = message.useful_until.since_ms(scene.now);
+    let may_come_late = !route.abilities.validity && left_ms < route.usual_ms.saturating_mul(LITTLE_TIME_FACTOR);
+    (
+        route.class,
+        tried(route, message),
+        may_come_late,
+        (scene.score)(&route.id),
+        route.rank,
+        route.price,
+        route.id.clone(),
+    )
+}
+
+fn fit(route: &Route, message: &Message, want: &Want, scene: &Scene<'_>) -> Fit {
+    let used_sender = message.legs.iter().any(|leg| leg.channel == route.channel && leg.sender == route.sender);
+    if want.only.is_some_and(|class| class != route.class) || (want.new_sender && used_sender) {
+        return Fit::NotWanted;
+    }
+    if scene.now.plus_ms(route.usual_ms) > message.useful_until {
+        return Fit::TooLate;
+    }
+    if !want.again && tried(route, message) {
+        return Fit::Tried;
+    }
+    if let Some(fit) = cooling(route, message, scene) {
+        return fit;
+    }
+    match (scene.standing)(route) {
+        Standing::Ready => Fit::Ready,
+        Standing::Full { until } => Fit::Full { until },
+        Standing::Resting { until } => Fit::Resting { until },
+    }
+}
+
+fn tried(route: &Route, message: &Message) -> bool {
+    message.legs.iter().any(|leg| leg.route == route.id && !passing(leg))
+}
+
+/// A route that throttled this message, or could not be reached for it, is left alone for a moment.
+fn cooling(route: &Route, message: &Message, scene: &Scene<'_>) -> Option<Fit> {
+    let failed = || message.legs.iter().filter(|leg| leg.route == route.id && passing(leg));
+    let last = failed().last()?;
+    let doublings = u32::try_from(failed().count() - 1).unwrap_or(u32::MAX).min(COOLING_DOUBLINGS_MAX);
+    let until = last.ended_at.unwrap_or(last.started_at).plus_ms(scene.cooling_ms << doublings);
+    if until <= scene.now {
+        return None;
+    }
+    let throttled = last.reason == Some(Class::Throttled);
+    Some(if throttled { Fit::Throttled { until } } else { Fit::NotSent { until } })
+}
+
+const COOLING_DOUBLINGS_MAX: u32 = 6;
+
+/// A leg that says nothing about its route for good: throttled, or never left this machine.
+fn passing(leg: &Leg) -> bool {
+    leg.outcome == Some(LegOutcome::NotSent)
+        || (leg.outcome == Some(LegOutcome::Refused) && leg.reason == Some(Class::Throttled))
+}
+
+fn pick(fits: &[(&Route, Fit)], plan: Plan, message: &Message) -> Choice {
+    let ready = |class| fits.iter().find(|(route, fit)| route.class == class && *fit == Fit::Ready);
+    if let Some((route, _)) = ready(RouteClass::Domestic) {
+        return go(route);
+    }
+    let full = waits(fits, RouteClass::Domestic, message, |fit| match fit {
+        Fit::Full { until } | Fit::Throttled { until } => Some(*until),
+        Fit::Ready | Fit::Resting { .. } | Fit::NotSent { .. } | Fit::Tried | Fit::TooLate | Fit::NotWanted => None,
+    });
+    let abroad = match (plan.international, full) {
+        (International::Never, _) | (International::Last, Some(_)) => None,
+        (International::Last, None) | (International::Spill, _) => ready(RouteClass::International),
+    };
+    if let Some((route, _)) = abroad {
+        return go(route);
+    }
+    let usable = |class| class == RouteClass::Domestic || plan.international != International::Never;
+    let later = [RouteClass::Domestic, RouteClass::International]
+        .into_iter()
+        .filter(|class| usable(*class))
+        .filter_map(|class| waits(fits, class, message, until_of))
+        .min();
+    full.or(later).map_or(Choice::Nothing, |until| Choice::Wait { until })
+}
+
+fn go(route: &Route) -> Choice {
+    Choice::Go(Box::new(route.clone()))
+}
+
+const fn until_of(fit: &Fit) -> Option<Timestamp> {
+    match fit {
+        Fit::Full { until } | Fit::Resting { until } | Fit::Throttled { until } | Fit::NotSent { until } => {
+            Some(*until)
+        }
+        Fit::Ready | Fit::Tried | Fit::TooLate | Fit::NotWanted => None,
+    }
+}
+
+/// When the first route of a class that `until` speaks of is free, if it can still deliver in time then.
+fn waits(
+    fits: &[(&Route, Fit)],
+    class: RouteClass,
+    message: &Message,
+    until: impl Fn(&Fit) -> Option<Timestamp>,
+) -> Option<Timestamp> {
+    fits.iter()
+        .filter(|(route, _)| route.class == class)
+        .filter_map(|(route, fit)| until(fit).map(|at| (at, at.plus_ms(route.usual_ms))))
+        .filter(|(_, arrives)| *arrives <= message.useful_until)
+        .map(|(at, _)| at)
+        .min()
 }

@@ -1,0 +1,152 @@
+//! The one way a shell applies an event: load, step, save with compare-and-set, tell the journal, the log and the counters.
+//!
+//! The door and the worker both sit at a desk. What a decision asks for beyond the row (publish, call, ask) they do themselves.
+
+use std::sync::Arc;
+
+use crate::bucket::Spend;
+use crate::clock::Clock;
+use crate::dice::Dice;
+use crate::leg::Leg;
+use crate::lifecycle::{Choice, Effect, Event, Step, View, step};
+use crate::message::{Message, MessageId, Tag, Want};
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::seal::Vault;
+use crate::store::{Save, Saved, Store, StoreError};
+use crate::time::Timestamp;
+
+/// A lost compare-and-set means that somebody else moved the message on: no message is moved on this often at once.
+pub const SAVE_TRIES_MAX: usize = 32;
+const HOUR_MS: u64 = 3_600_000;
+
+#[derive(Clone)]
+pub struct Desk {
+    pub store: Arc<dyn Store>,
+    pub vault: Arc<Vault>,
+    pub policy: Arc<Policy>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+    pub dice: Arc<Dice>,
+}
+
+/// How a shell answers a decision's questions about routes.
+#[derive(Clone, Copy)]
+pub struct Routing<'a> {
+    pub choose: &'a (dyn Fn(&Message, &Want) -> Choice + Send + Sync),
+    pub punctual: &'a (dyn Fn(&Leg) -> bool + Send + Sync),
+}
+
+impl Routing<'_> {
+    /// For shells that make no calls to providers: whoever does shall choose.
+    pub const ELSEWHERE: Routing<'static> =
+        Routing { choose: &|_: &Message, _: &Want| Choice::Elsewhere, punctual: &|_: &Leg| false };
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Applied {
+    Missing,
+    /// `message` in it is what is stored now.
+    Done(Step),
+    /// `spends[index]` would go over its limit; past the caller's own spends, it is the voice budget.
+    OverLimit {
+        index: usize,
+        free_at: Timestamp,
+    },
+}
+
+impl Desk {
+    /// Applies `event` to the stored message. Safe to repeat: what happened already is noted as late.
+    pub async fn apply(
+        &self,
+        id: MessageId,
+        event: &Event,
+        routing: &Routing<'_>,
+        spends: &[Spend],
+    ) -> Result<Applied, StoreError> {
+        let Some(message) = self.store.load(id).await? else { return Ok(Applied::Missing) };
+        self.apply_to(message, event, routing, spends).await
+    }
+
+    /// The same, for a caller that has just loaded the message.
+    pub async fn apply_to(
+        &self,
+        mut message: Message,
+        event: &Event,
+        routing: &Routing<'_>,
+        spends: &[Spend],
+    ) -> Result<Applied, StoreError> {
+        for _ in 0..SAVE_TRIES_MAX {
+            let decided = self.decide(&message, event, routing);
+            match self.save(&message, decided, spends).await? {
+                Committed::Done(step) => return Ok(Applied::Done(*step)),
+                Committed::OverLimit { index, free_at } => return Ok(Applied::OverLimit { index, free_at }),
+                Committed::Lost => {}
+            }
+            match self.store.load(message.id).await? {
+                Some(newer) => message = newer,
+                None => return Ok(Applied::Missing),
+            }
+        }
+        Err(StoreError::Unavailable { why: format!("message {} is being changed by too many at once", message.id) })
+    }
+
+    /// Decides without saving, for a shell that may want to wait before it commits.
+    pub fn decide(&self, message: &Message, event: &Event, routing: &Routing<'_>) -> Step {
+        let view = View {
+            now: self.clock.now(),
+            policy: &self.policy,
+            choose: routing.choose,
+            punctual: routing.punctual,
+            roll: self.dice.roll(),
+        };
+        step(message, event, &view)
+    }
+
+    /// Commits a decision made on `before`.
+    pub async fn save(&self, before: &Message, mut decided: Step, spends: &[Spend]) -> Result<Committed, StoreError> {
+        if !decided.save {
+            return Ok(Committed::Done(Box::new(decided)));
+        }
+        let save = Save {
+            message: Message { version: before.version, ..decided.message.clone() },
+            notes: decided.notes.clone(),
+            spends: spends.iter().cloned().chain(self.spend_of(&decided)).collect(),
+            refunds: self.refund_of(&decided).into_iter().collect(),
+            at: self.clock.now(),
+        };
+        let at = save.at;
+        match self.store.save(save).await.inspect_err(|error| self.metrics.store_error(error))? {
+            Saved::Won { version } => {
+                decided.message.version = version;
+                for note in &decided.notes {
+                    self.metrics.note(&decided.message, note, at);
+                }
+                Ok(Committed::Done(Box::new(decided)))
+            }
+            Saved::Lost => Ok(Committed::Lost),
+            Saved::OverLimit { index, free_at } => Ok(Committed::OverLimit { index, free_at }),
+        }
+    }
+
+    fn spend_of(&self, decided: &Step) -> Option<Spend> {
+        let calls = decided.effects.contains(&Effect::SpendCall);
+        calls.then(|| Spend {
+            bucket: self.vault.calls_bucket(&decided.message.tenant, decided.message.country),
+            cost: 1,
+            limit: self.policy.calls_per_hour,
+            window_ms: HOUR_MS,
+        })
+    }
+
+    fn refund_of(&self, decided: &Step) -> Option<Tag> {
+        decided.effects.contains(&Effect::RefundGuesses).then(|| self.vault.guesses_bucket(&decided.message))
+    }
+}
+
+/// What became of a decision.
+pub enum Committed {
+    Done(Box<Step>),
+    Lost,
+    OverLimit { index: usize, free_at: Timestamp },
+}

@@ -1,0 +1,311 @@
+//! `Awaiting`: the provider has it, or may have it. Receipts, questions and the overdue time decide what follows.
+
+use super::turn::Turn;
+use super::{Effect, Event, Note, legs, sending, whenever_live};
+use crate::fallback::Told;
+use crate::leg::{CallStage, Leg, LegNumber, LegOutcome};
+use crate::message::{Awaited, State};
+use crate::outcome::{Class, Proof, ReportStatus};
+use crate::time::Timestamp;
+
+/// Questions kept back for the sweep, so that forged hints cannot use them all up.
+const ASKS_KEPT_FOR_SWEEP: u8 = 2;
+/// After a question at the overdue time, its answer gets this long.
+const ASK_SETTLE_MS: u64 = 1_000;
+/// Legs with a lost answer after which no further text follows: promise 4 allows one more.
+const UNKNOWN_TEXTS_MAX: usize = 2;
+
+pub(super) fn enter(turn: &mut Turn<'_>, leg: LegNumber, what: Awaited) {
+    let due = turn.leg(leg).map_or(turn.message.useful_until, |leg| match what {
+        Awaited::Answer => answer_due(turn, leg),
+        Awaited::Receipt => receipt_due(turn, leg),
+    });
+    turn.enter(State::Awaiting { leg, what }, due);
+}
+
+/// The provider took it: when its receipt is overdue, and when to ask for it.
+pub(super) fn submitted(turn: &mut Turn<'_>, number: LegNumber) {
+    let now = turn.now();
+    let ask_after_ms = turn.view.policy.ask_unasked_after_ms;
+    if let Some(leg) = turn.leg_mut(number).filter(|leg| leg.outcome != Some(LegOutcome::Delivered)) {
+        leg.outcome = Some(LegOutcome::Submitted);
+        leg.reason = None;
+        leg.ended_at = None;
+        leg.overdue_at = leg.overdue_after_ms.map(|ms| now.plus_ms(ms));
+        leg.ask_at = leg.abilities.asks.then(|| now.plus_ms(ask_after_ms));
+    }
+    if turn.any_delivered() {
+        return turn.deliver();
+    }
+    enter(turn, number, Awaited::Receipt);
+}
+
+/// State `Awaiting{answer}`: the request may have been taken.
+pub(super) fn answer(turn: &mut Turn<'_>, leg: LegNumber, event: &Event) {
+    match event {
+        Event::Due => answer_is_due(turn, leg),
+        Event::Answered { leg: of, answer } if *of == leg => sending::answered(turn, leg, answer),
+        Event::Receipt { leg: of, status, proof } if *of == leg => told(turn, leg, status, *proof),
+        Event::Taken
+        | Event::Answered { .. }
+        | Event::Receipt { .. }
+        | Event::GuessPaid
+        | Event::Guessed { .. }
+        | Event::ResendAsked { .. }
+        | Event::CancelAsked { .. }
+        | Event::Revoked
+        | Event::CallAnswered { .. }
+        | Event::Pressed { .. } => whenever_live(turn, event),
+    }
+}
+
+/// State `Awaiting{receipt}`: the provider took it.
+pub(super) fn receipt(turn: &mut Turn<'_>, leg: LegNumber, event: &Event) {
+    match event {
+        Event::Due => receipt_is_due(turn, leg),
+        Event::Receipt { leg: of, status, proof } if *of == leg => told(turn, leg, status, *proof),
+        Event::Taken
+        | Event::Answered { .. }
+        | Event::Receipt { .. }
+        | Event::GuessPaid
+        | Event::Guessed { .. }
+        | Event::ResendAsked { .. }
+        | Event::CancelAsked { .. }
+        | Event::Revoked
+        | Event::CallAnswered { .. }
+        | Event::Pressed { .. } => whenever_live(turn, event),
+    }
+}
+
+/// A report that came before the provider's own answer: as good as an answer.
+pub(super) fn early(turn: &mut Turn<'_>, leg: LegNumber, status: &ReportStatus, proof: Proof) {
+    match status {
+        ReportStatus::Delivered | ReportStatus::Failed(_) if proof != Proof::Nothing => told(turn, leg, status, proof),
+        ReportStatus::Delivered
+        | ReportStatus::Failed(_)
+        | ReportStatus::Underway { .. }
+        | ReportStatus::Absent
+        | ReportStatus::Hint => {}
+    }
+}
+
+/// A report about a leg that is no longer the one awaited. "Delivered" wins while the message lives.
+pub(super) fn of_another_leg(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: Proof) {
+    let Some(leg) = turn.leg(number) else { return turn.late(format!("report about unknown leg {number}")) };
+    let open = matches!(leg.outcome, Some(LegOutcome::Submitted | LegOutcome::Unknown | LegOutcome::Overdue));
+    match status {
+        ReportStatus::Delivered if open && proof != Proof::Nothing => {
+            note(turn, number, status, proof);
+            turn.close_leg(number, LegOutcome::Delivered, None);
+            if !matches!(turn.message.state, State::Sending { .. }) {
+                turn.deliver();
+            }
+        }
+        ReportStatus::Failed(refusal) if open && proof != Proof::Nothing && !spoken(leg) => {
+            let class = refusal.class;
+            note(turn, number, status, proof);
+            turn.close_leg(number, LegOutcome::Refused, Some(class));
+        }
+        ReportStatus::Underway { reference } => sending::keep_reference(turn, number, reference.as_deref()),
+        ReportStatus::Hint => hint(turn, number),
+        ReportStatus::Delivered | ReportStatus::Failed(_) | ReportStatus::Absent => {
+            turn.late(format!("{} for leg {number}", word(status)));
+        }
+    }
+}
+
+fn told(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: Proof) {
+    if proof == Proof::Nothing {
+        return hint(turn, number);
+    }
+    match status {
+        ReportStatus::Delivered => {
+            note(turn, number, status, proof);
+            turn.close_leg(number, LegOutcome::Delivered, None);
+            turn.deliver();
+        }
+        ReportStatus::Failed(refusal) => {
+            note(turn, number, status, proof);
+            turn.close_leg(number, LegOutcome::Refused, Some(refusal.class));
+            legs::react(turn, number, refusal.class, Told::Later);
+        }
+        ReportStatus::Underway { reference } => underway(turn, number, status, proof, reference.as_deref()),
+        ReportStatus::Absent => absent(turn, number, status, proof),
+        ReportStatus::Hint => hint(turn, number),
+    }
+}
+
+fn underway(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: Proof, reference: Option<&str>) {
+    let known = turn.leg(number).and_then(|leg| leg.reference.as_deref());
+    let news = reference.filter(|reference| known != Some(reference)).is_some();
+    sending::keep_reference(turn, number, reference);
+    match turn.message.state {
+        State::Awaiting { what: Awaited::Answer, .. } => {
+            note(turn, number, status, proof);
+            submitted(turn, number);
+        }
+        State::Awaiting { what: Awaited::Receipt, .. } if news => note(turn, number, status, proof),
+        State::Awaiting { what: Awaited::Receipt, .. }
+        | State::Queued
+        | State::Sending { .. }
+        | State::Retrying { .. }
+        | State::Delivered
+        | State::GaveUp { .. }
+        | State::Ended { .. } => {}
+    }
+}
+
+/// The provider does not know it. That settles an unknown answer; a leg it took before, it does not unsay.
+fn absent(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: Proof) {
+    match turn.message.state {
+        State::Awaiting { what: Awaited::Answer, .. } => {
+            note(turn, number, status, proof);
+            turn.close_leg(number, LegOutcome::NotSent, Some(Class::NotSent));
+            legs::react(turn, number, Class::NotSent, Told::Later);
+        }
+        State::Awaiting { what: Awaited::Receipt, .. }
+        | State::Queued
+        | State::Sending { .. }
+        | State::Retrying { .. }
+        | State::Delivered
+        | State::GaveUp { .. }
+        | State::Ended { .. } => turn.late(format!("not known to the provider, leg {number}")),
+    }
+}
+
+/// A poke, or a receipt without proof: it causes a question at the most.
+fn hint(turn: &mut Turn<'_>, number: LegNumber) {
+    let most = turn.view.policy.asks_max.saturating_sub(ASKS_KEPT_FOR_SWEEP);
+    if turn.leg(number).is_some_and(|leg| can_ask(leg) && leg.asks < most) {
+        ask(turn, number);
+    }
+}
+
+fn ask(turn: &mut Turn<'_>, number: LegNumber) {
+    if let Some(leg) = turn.leg_mut(number) {
+        leg.asks = leg.asks.saturating_add(1);
+        turn.note(Note::Asked { leg: number });
+        turn.effect(Effect::Ask { leg: number });
+    }
+}
+
+const fn can_ask(leg: &Leg) -> bool {
+    leg.abilities.asks_by_our_id || (leg.abilities.asks && leg.reference.is_some())
+}
+
+fn answer_due(turn: &Turn<'_>, leg: &Leg) -> Timestamp {
+    let policy = turn.view.policy;
+    let quick = can_repeat(turn, leg) || (can_ask(leg) && leg.asks == 0);
+    turn.now().plus_ms(if quick { policy.unknown_ask_after_ms } else { policy.unknown_grace_ms })
+}
+
+fn can_repeat(turn: &Turn<'_>, leg: &Leg) -> bool {
+    let in_time = turn.now() <= leg.usual_by.max(turn.message.useful_until.minus_ms(usual_ms(leg)));
+    leg.abilities.dedupes && leg.sends <= turn.view.policy.repeats_max && in_time
+}
+
+fn usual_ms(leg: &Leg) -> u64 {
+    leg.usual_by.since_ms(leg.started_at)
+}
+
+/// Promise 4: repeat where the provider dedupes; else ask; else, after the grace, at most one more text.
+fn answer_is_due(turn: &mut Turn<'_>, number: LegNumber) {
+    let Some(leg) = turn.leg(number).cloned() else { return turn.rest() };
+    if can_repeat(turn, &leg) && turn.now().plus_ms(usual_ms(&leg)) <= turn.message.useful_until {
+        if let Some(leg) = turn.leg_mut(number) {
+            leg.sends += 1;
+            leg.outcome = None;
+        }
+        turn.note(Note::Repeated { leg: number });
+        turn.enter_sending(number);
+        return turn.effect(Effect::Call { leg: number });
+    }
+    if can_ask(&leg) && leg.asks == 0 {
+        ask(turn, number);
+        let due = turn.now().plus_ms(turn.view.policy.unknown_grace_ms);
+        return turn.enter(State::Awaiting { leg: number, what: Awaited::Answer }, due);
+    }
+    let unknown = turn.message.legs.iter().filter(|leg| leg.reason == Some(Class::Unknown)).count();
+    if unknown < UNKNOWN_TEXTS_MAX {
+        legs::react(turn, number, Class::Unknown, Told::Later);
+    } else {
+        legs::call_instead(turn, Class::Unknown);
+    }
+}
+
+fn receipt_due(turn: &Turn<'_>, leg: &Leg) -> Timestamp {
+    let times = [leg.ask_at, leg.overdue_at];
+    times.into_iter().flatten().min().unwrap_or(turn.message.useful_until)
+}
+
+fn receipt_is_due(turn: &mut Turn<'_>, number: LegNumber) {
+    if turn.unverified_call_at().is_some_and(|at| at <= turn.now()) {
+        return legs::call_if_unverified(turn);
+    }
+    let Some(leg) = turn.leg(number).cloned() else { return turn.rest() };
+    if leg.ask_at.is_some_and(|at| at <= turn.now()) {
+        return ask_unasked(turn, &leg);
+    }
+    if leg.overdue_at.is_some_and(|at| at <= turn.now()) {
+        return overdue(turn, &leg);
+    }
+    enter(turn, number, Awaited::Receipt);
+}
+
+/// Asked once when a receipt would usually be here, and once more before it counts as overdue.
+fn ask_unasked(turn: &mut Turn<'_>, leg: &Leg) {
+    let now = turn.now();
+    let last = leg.overdue_at.is_none_or(|at| at <= now);
+    if can_ask(leg) && leg.asks < turn.view.policy.asks_max {
+        ask(turn, leg.number);
+    }
+    if let Some(leg) = turn.leg_mut(leg.number) {
+        leg.ask_at = if last { None } else { leg.overdue_at };
+        if last {
+            leg.overdue_at = leg.overdue_at.map(|_| now.plus_ms(ASK_SETTLE_MS));
+        }
+    }
+    enter(turn, leg.number, Awaited::Receipt);
+}
+
+/// Promise 11: an overdue receipt starts a leg only while its route is otherwise on time.
+fn overdue(turn: &mut Turn<'_>, leg: &Leg) {
+    let number = leg.number;
+    if (turn.view.punctual)(leg) {
+        turn.note(Note::Overdue { leg: number });
+        turn.close_leg(number, LegOutcome::Overdue, Some(Class::Overdue));
+        return legs::react(turn, number, Class::Overdue, Told::Later);
+    }
+    turn.note(Note::HeldBack { leg: number });
+    let again = turn.now().plus_ms(leg.overdue_after_ms.unwrap_or(ASK_SETTLE_MS));
+    if let Some(leg) = turn.leg_mut(number) {
+        leg.overdue_at = Some(again);
+        leg.ask_at = (leg.abilities.asks && leg.overdue_after_ms.is_some()).then_some(again);
+    }
+    enter(turn, number, Awaited::Receipt);
+}
+
+fn note(turn: &mut Turn<'_>, leg: LegNumber, status: &ReportStatus, proof: Proof) {
+    let (class, code) = match status {
+        ReportStatus::Failed(refusal) => (Some(refusal.class), Some(refusal.code.clone())),
+        ReportStatus::Delivered | ReportStatus::Underway { .. } | ReportStatus::Absent | ReportStatus::Hint => {
+            (None, None)
+        }
+    };
+    turn.note(Note::Receipt { leg, status: word(status).to_owned(), class, code, proof });
+}
+
+pub(super) const fn word(status: &ReportStatus) -> &'static str {
+    match status {
+        ReportStatus::Delivered => "delivered",
+        ReportStatus::Failed(_) => "failed",
+        ReportStatus::Underway { .. } => "underway",
+        ReportStatus::Absent => "not_known",
+        ReportStatus::Hint => "hint",
+    }
+}
+
+/// A call that spoke to the person is over: what its provider says of it later changes nothing.
+fn spoken(leg: &Leg) -> bool {
+    leg.call.is_some_and(|call| call.stage == CallStage::Spoken)
+}

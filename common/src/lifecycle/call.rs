@@ -1,0 +1,60 @@
+//! A call in progress: announce a digit, and speak only to the person who presses it, while it is still useful.
+
+use super::turn::Turn;
+use super::{Effect, Note, Utterance};
+use crate::leg::{Call, CallStage, LegNumber, LegOutcome};
+use crate::message::State;
+
+/// How often the announcement is given before we say goodbye.
+const ANNOUNCEMENTS_MAX: u8 = 2;
+
+pub(super) fn answered(turn: &mut Turn<'_>, leg: LegNumber) {
+    match call_of(turn, leg) {
+        Some(call) if call.stage != CallStage::Spoken && call.announced < ANNOUNCEMENTS_MAX => {
+            turn.note(Note::CallAnswered { leg });
+            announce(turn, leg, call);
+        }
+        Some(_) | None => turn.effect(Effect::Say(Utterance::Goodbye)),
+    }
+}
+
+pub(super) fn pressed(turn: &mut Turn<'_>, leg: LegNumber, digit: Option<u8>) {
+    let Some(call) = call_of(turn, leg).filter(|call| call.stage == CallStage::Answered) else {
+        return turn.effect(Effect::Say(Utterance::Goodbye));
+    };
+    let right = digit == Some(call.digit);
+    turn.note(Note::Pressed { leg, right });
+    if right {
+        speak(turn, leg, call);
+    } else if call.announced < ANNOUNCEMENTS_MAX {
+        announce(turn, leg, call);
+    } else {
+        turn.effect(Effect::Say(Utterance::Goodbye));
+    }
+}
+
+fn announce(turn: &mut Turn<'_>, leg: LegNumber, call: Call) {
+    set(turn, leg, Call { stage: CallStage::Answered, announced: call.announced + 1, ..call });
+    turn.effect(Effect::Say(Utterance::Announce { digit: call.digit }));
+}
+
+/// Said once: a second press hears goodbye.
+fn speak(turn: &mut Turn<'_>, leg: LegNumber, call: Call) {
+    set(turn, leg, Call { stage: CallStage::Spoken, ..call });
+    turn.note(Note::Spoken { leg });
+    turn.effect(Effect::Say(Utterance::Content));
+    turn.close_leg(leg, LegOutcome::Delivered, None);
+    if !matches!(turn.message.state, State::Sending { .. }) {
+        turn.deliver();
+    }
+}
+
+fn call_of(turn: &Turn<'_>, leg: LegNumber) -> Option<Call> {
+    turn.leg(leg).and_then(|leg| leg.call)
+}
+
+fn set(turn: &mut Turn<'_>, leg: LegNumber, call: Call) {
+    if let Some(leg) = turn.leg_mut(leg) {
+        leg.call = Some(call);
+    }
+}

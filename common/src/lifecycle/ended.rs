@@ -1,0 +1,35 @@
+//! `Ended`: ends never change. Late events are noted, a provider's reference is kept, the personal part is erased.
+
+use super::turn::Turn;
+use super::{Effect, Event, Note, Utterance, awaiting, sending};
+use crate::outcome::ReportStatus;
+
+pub(super) fn step(turn: &mut Turn<'_>, event: &Event) {
+    match event {
+        Event::Due => erase(turn),
+        Event::Answered { leg, answer } => sending::late_answer(turn, *leg, answer),
+        Event::Receipt { leg, status, .. } => match status {
+            ReportStatus::Underway { reference } => sending::keep_reference(turn, *leg, reference.as_deref()),
+            ReportStatus::Hint => {}
+            ReportStatus::Delivered | ReportStatus::Failed(_) | ReportStatus::Absent => {
+                turn.late(format!("{} for leg {leg}", awaiting::word(status)));
+            }
+        },
+        Event::CallAnswered { .. } | Event::Pressed { .. } => turn.effect(Effect::Say(Utterance::Goodbye)),
+        // Whoever asks is told by the state itself.
+        Event::Taken
+        | Event::GuessPaid
+        | Event::Guessed { .. }
+        | Event::ResendAsked { .. }
+        | Event::CancelAsked { .. }
+        | Event::Revoked => {}
+    }
+}
+
+fn erase(turn: &mut Turn<'_>) {
+    if turn.message.due.is_some_and(|due| due <= turn.now()) {
+        turn.message.sealed = None;
+        turn.message.due = None;
+        turn.note(Note::Erased);
+    }
+}

@@ -1,0 +1,161 @@
+//! The next leg: begin it, wait for a route, leave it to somebody who makes calls, or fall back to voice.
+
+use super::turn::Turn;
+use super::{Choice, Effect, Note};
+use crate::fallback::{self, Reaction, Told};
+use crate::leg::{Call, CallStage, Channel, Leg, LegNumber};
+use crate::message::{End, State, Trigger, Voice, Want};
+use crate::outcome::{Class, Reason};
+use crate::policy::{CALLS_MAX, LEGS_MAX, TEXTS_MAX};
+use crate::route::Route;
+
+/// Begins a leg as wanted, or says what stands in its way.
+pub(super) fn start(turn: &mut Turn<'_>, want: Want) {
+    if !may_start(turn, want) {
+        return exhausted(turn, want);
+    }
+    match (turn.view.choose)(&turn.message, &want) {
+        Choice::Go(route) => begin(turn, want, &route),
+        Choice::Wait { until } => {
+            turn.waits_until = Some(until);
+            turn.note(Note::Waiting { until });
+            let jitter = u64::from(turn.view.roll) % (turn.view.policy.retry_first_ms / 4).max(1);
+            turn.enter(State::Retrying { want }, until.plus_ms(jitter));
+        }
+        Choice::Elsewhere => {
+            turn.enter(State::Retrying { want }, turn.now());
+            turn.effect(Effect::Wake);
+        }
+        Choice::Nothing => exhausted(turn, want),
+    }
+}
+
+/// What follows a leg that failed; its outcome and reason are recorded already.
+pub(super) fn react(turn: &mut Turn<'_>, number: LegNumber, class: Class, told: Told) {
+    if turn.any_delivered() {
+        return turn.deliver();
+    }
+    let Some(leg) = turn.leg(number).cloned() else { return turn.settle_down(Reason::Leg(class)) };
+    match fallback::after(class, told, &leg, &turn.message) {
+        Reaction::Leg(want) => start(turn, want),
+        Reaction::LateCall => late_call(turn, class),
+        Reaction::Fail => turn.end(End::Failed { reason: Reason::Leg(class) }),
+        Reaction::GiveUp => settle(turn, Reason::Leg(class)),
+    }
+}
+
+/// A code that was not typed back in time is called for, where the request says so.
+pub(super) fn call_if_unverified(turn: &mut Turn<'_>) {
+    match turn.unverified_call_at() {
+        Some(at) if at <= turn.now() => {
+            // Its time comes once; from here on a call needs a failure, or the person's wish.
+            turn.message.voice = Voice::OnFailure;
+            start(turn, fallback::call(Trigger::Unverified));
+        }
+        Some(_) | None => turn.rest(),
+    }
+}
+
+fn begin(turn: &mut Turn<'_>, want: Want, route: &Route) {
+    let number = LegNumber::try_from(turn.message.legs.len() + 1).expect("LEGS_MAX fits a leg number");
+    note_duplicate(turn, number, want);
+    let now = turn.now();
+    let call =
+        Call { digit: 2 + u8::try_from(turn.view.roll % 8).expect("below 8"), stage: CallStage::Dialled, announced: 0 };
+    turn.message.legs.push(Leg {
+        number,
+        channel: route.channel,
+        provider: route.provider.clone(),
+        route: route.id.clone(),
+        class: route.class,
+        sender: route.sender.clone(),
+        started_at: now,
+        ended_at: None,
+        outcome: None,
+        reason: None,
+        reference: None,
+        usual_by: now.plus_ms(route.usual_ms),
+        overdue_after_ms: route.overdue_after_ms(turn.view.policy),
+        overdue_at: None,
+        ask_at: None,
+        asks: 0,
+        sends: 1,
+        abilities: route.abilities,
+        call: (route.channel == Channel::Voice).then_some(call),
+    });
+    turn.note(Note::LegBegan { leg: number, channel: route.channel, route: route.id.clone(), trigger: want.trigger });
+    turn.enter_sending(number);
+    if route.channel == Channel::Voice {
+        turn.effect(Effect::SpendCall);
+    }
+    turn.effect(Effect::Call { leg: number });
+}
+
+/// A second text while an earlier one may have arrived is counted, whatever the cause (promise 4).
+fn note_duplicate(turn: &mut Turn<'_>, leg: LegNumber, want: Want) {
+    let cause = match want.trigger {
+        Trigger::Unknown => Class::Unknown,
+        Trigger::Overdue => Class::Overdue,
+        Trigger::First | Trigger::Failed | Trigger::Unverified | Trigger::Asked => return,
+    };
+    if want.channel == Channel::Sms {
+        turn.note(Note::DuplicatePossible { leg, cause });
+    }
+}
+
+fn may_start(turn: &Turn<'_>, want: Want) -> bool {
+    let used = turn.message.legs.iter().filter(|leg| leg.channel == want.channel && leg.may_be_out()).count();
+    let room = match want.channel {
+        Channel::Sms => used < TEXTS_MAX && !fallback::texts_closed(&turn.message),
+        Channel::Voice => used < CALLS_MAX && voice_wanted(turn, want),
+    };
+    room && turn.message.legs.len() < LEGS_MAX
+}
+
+fn voice_wanted(turn: &Turn<'_>, want: Want) -> bool {
+    match turn.message.voice {
+        Voice::OnFailure | Voice::OnUnverified { .. } => true,
+        Voice::Never => want.trigger == Trigger::Asked,
+    }
+}
+
+/// No route, or no room: a text falls back to a call, a call to nothing.
+fn exhausted(turn: &mut Turn<'_>, want: Want) {
+    let reason = fallback::decisive(&turn.message).map_or(Reason::NoRoute, Reason::Leg);
+    match want.channel {
+        Channel::Sms if want.trigger == Trigger::Asked => settle(turn, reason),
+        Channel::Sms => start(turn, fallback::call(want.trigger)),
+        Channel::Voice => settle(turn, reason),
+    }
+}
+
+/// No further text is right: a call, where one may be.
+pub(super) fn call_instead(turn: &mut Turn<'_>, class: Class) {
+    let trigger = if class == Class::Unknown { Trigger::Unknown } else { Trigger::Failed };
+    start(turn, fallback::call(trigger));
+}
+
+fn late_call(turn: &mut Turn<'_>, class: Class) {
+    let want = fallback::call(Trigger::Failed);
+    if !may_start(turn, want) {
+        return settle(turn, Reason::Leg(class));
+    }
+    let at = turn.now().plus_ms(turn.view.policy.late_voice_after_ms);
+    turn.enter(State::Retrying { want }, at);
+}
+
+/// The end of our own efforts, with the reason that tells the person most.
+fn settle(turn: &mut Turn<'_>, reason: Reason) {
+    let decisive = fallback::decisive(&turn.message).map_or(reason, Reason::Leg);
+    turn.settle_down(decisive);
+}
+
+impl Turn<'_> {
+    /// From here the row carries the message: if nobody reports back within the crash gap, the answer is unknown.
+    pub(super) fn enter_sending(&mut self, leg: LegNumber) {
+        let gap = self.now().plus_ms(self.view.policy.crash_gap_ms);
+        self.enter(State::Sending { leg }, gap);
+        // Nothing else may happen while the call is out: its answer comes first.
+        self.message.due = Some(gap);
+    }
+}

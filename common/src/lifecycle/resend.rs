@@ -1,0 +1,75 @@
+//! A resend asked for by the person: the same code, another domestic route if there is one, never a longer life.
+
+use super::turn::Turn;
+use super::{Note, legs};
+use crate::fallback;
+use crate::leg::Channel;
+use crate::message::{Message, State, Trigger, Want};
+use crate::policy::Policy;
+use crate::time::Timestamp;
+
+/// Why a resend is refused now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResendRefusal {
+    /// It has ended, or its deadline is over.
+    TooLate,
+    /// Every resend was used.
+    UsedUp,
+    /// Its cool-down lasts until then.
+    TooEarly { until: Timestamp },
+}
+
+pub fn resend_gate(message: &Message, now: Timestamp, policy: &Policy) -> Result<(), ResendRefusal> {
+    if !message.is_live() || now >= message.useful_until {
+        return Err(ResendRefusal::TooLate);
+    }
+    match next_resend_at(message, policy) {
+        None => Err(ResendRefusal::UsedUp),
+        Some(until) if until > now => Err(ResendRefusal::TooEarly { until }),
+        Some(_) => Ok(()),
+    }
+}
+
+/// When the next resend is allowed; `None` when none is left.
+pub fn next_resend_at(message: &Message, policy: &Policy) -> Option<Timestamp> {
+    if message.resends >= policy.resends_max {
+        return None;
+    }
+    let since = message.last_resend_at.unwrap_or(message.accepted_at);
+    let cooldowns = &policy.resend_cooldown_ms;
+    let cooldown_ms = cooldowns[usize::from(message.resends).min(cooldowns.len() - 1)];
+    Some(since.plus_ms(cooldown_ms))
+}
+
+/// Refused silently where the gate is shut: of two resends at once, one wins.
+pub(super) fn ask(turn: &mut Turn<'_>, channel: Option<Channel>) {
+    if resend_gate(&turn.message, turn.now(), turn.view.policy).is_err() {
+        return;
+    }
+    turn.message.resends += 1;
+    turn.message.last_resend_at = Some(turn.now());
+    let want = wanted(turn, channel);
+    turn.note(Note::ResendAsked { leg: want.is_some() });
+    if let Some(want) = want {
+        legs::start(turn, want);
+    }
+}
+
+/// No new leg while one is on its way already, or so young that it may just be arriving.
+fn wanted(turn: &Turn<'_>, channel: Option<Channel>) -> Option<Want> {
+    let channel = channel.unwrap_or(Channel::Sms);
+    let young = turn.message.legs.last().is_some_and(|leg| turn.now() < leg.usual_by);
+    let resting = match turn.message.state {
+        State::Queued | State::Sending { .. } | State::Retrying { .. } | State::Ended { .. } => false,
+        State::Awaiting { .. } | State::Delivered | State::GaveUp { .. } => true,
+    };
+    let in_vain = channel == Channel::Sms && fallback::texts_closed(&turn.message);
+    if young || !resting || in_vain {
+        return None;
+    }
+    let want = match channel {
+        Channel::Sms => fallback::text(Trigger::Asked),
+        Channel::Voice => fallback::call(Trigger::Asked),
+    };
+    Some(Want { again: true, ..want })
+}
