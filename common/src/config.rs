@@ -5,9 +5,10 @@
 //! `OTODOKE_SEAL__ROOT_FILE`, `OTODOKE_TENANT__<NAME>__REQUIRE_TO` (and the other keys of `TenantSettings`),
 //! `OTODOKE_PLAN__JP__INTERNATIONAL`, `OTODOKE_PLAN__JP__VOICE`, `OTODOKE_POLICY__<KEY>` (the keys of `Policy`),
 //! `OTODOKE_LANES__<LANE>__CONCURRENCY`, `OTODOKE_LANES__<LANE>__WINDOW`. `[[provider]]` and `[[route]]` are lists and
-//! come from the file; a provider's `secret_file` keeps its secret out of it.
-//! No settings, but read elsewhere: `OTODOKE_URL` and `OTODOKE_API_KEY` (the command line), `OTODOKE_LOG` and
-//! `OTODOKE_LOG_FORMAT` (`startup`).
+//! come from the file; a provider's `secret_file` keeps its secret out of it. A value reads as TOML does, so a text that
+//! looks like a number is quoted twice: `OTODOKE_CODES__ACTIVE='"1"'`. Paths are relative to where the process starts.
+//! No settings, but read elsewhere: `OTODOKE_URL`, `OTODOKE_API_KEY` and `OTODOKE_DATA` (the command line), `OTODOKE_LOG`
+//! and `OTODOKE_LOG_FORMAT` (`startup`).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,13 +22,22 @@ use crate::policy::Policy;
 use crate::route::{Plan, RouteTable};
 
 mod carriers;
+mod check;
 mod lanes;
+mod log;
+mod problem;
+mod sandbox;
 mod secret;
+mod source;
 mod tenant;
 
-pub use carriers::{ProviderKind, ProviderSettings, RouteSettings};
+pub use carriers::{PlanSettings, ProviderKind, ProviderSettings, RouteSettings};
 pub use lanes::{LaneSettings, LanesSettings};
+pub use log::{LogFormat, LogSettings};
+pub use problem::{Problem, Problems};
+pub use sandbox::{SandboxCarrier, SandboxCarriers, SandboxPlace};
 pub use secret::{ROOT_BYTES_MIN, Root, Secret};
+pub use source::Source;
 pub use tenant::TenantSettings;
 
 /// Everything a process is told before it starts.
@@ -62,9 +72,17 @@ pub struct SealSettings {
 }
 
 impl Settings {
+    /// What does not fit together; empty when everything does.
+    pub fn problems(&self) -> Vec<Problem> {
+        check::problems(self)
+    }
+
     /// Routes and plans as `route::choose` takes them; a route whose provider has no known abilities is left out.
     pub fn route_table(&self, abilities: impl Fn(&ProviderId) -> Option<Abilities>) -> RouteTable {
         let routes = self.routes.iter().filter_map(|route| Some(route.to_route(abilities(&route.provider)?))).collect();
         RouteTable { routes, plans: self.plans.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,72 @@
-//! Being written.
+//! How a process begins and how it is told to stop: where log lines go, what a panic leaves behind, which signals count.
+//!
+//! What is finished before the end is up to whoever holds the token.
+
+use std::io::IsTerminal;
+
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogFormat, LogSettings, Problem};
+
+/// The status of a process that was told twice to stop: 128 and the number of SIGINT.
+const TOLD_TWICE_STATUS: i32 = 130;
+
+/// Log lines go to standard error, so that standard output stays for answers. Call once, first.
+pub fn write_logs(settings: &LogSettings) -> Result<(), Problem> {
+    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| {
+        Problem::new("OTODOKE_LOG", &settings.filter, format!("must be a filter such as info: {error}"))
+    })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let taken = match settings.format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    // A second call in one process, as tests make it, keeps the first.
+    drop(taken);
+    log_panics();
+    Ok(())
+}
+
+/// A panic in a task would otherwise be one line on standard error that no log collector understands.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string).unwrap_or_default();
+        let said = panic.payload_as_str().unwrap_or("a value that is no text");
+        tracing::error!(at, said, "a task panicked: this is a mistake in the program");
+    }));
+}
+
+/// Cancelled by the first SIGTERM or SIGINT; a second one ends the process at once. Call within a tokio runtime.
+pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
+    let mut signals = Signals::listen()?;
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        let signal = signals.next().await;
+        tracing::info!(signal, "stopping: what is in hand is finished first; a second signal ends at once");
+        told.cancel();
+        signals.next().await;
+        std::process::exit(TOLD_TWICE_STATUS);
+    });
+    Ok(stop)
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::check::is_loopback;
 use super::secret::Secret;
 use crate::leg::{Abilities, Channel, ProviderId, RouteClass, RouteId};
 use crate::phone::Country;
-use crate::route::{ReceiptProfile, Route};
+use crate::route::{International, Plan, ReceiptProfile, Route};
 
 /// Which vendor's protocol a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -112,13 +113,7 @@ impl TryFrom<ProviderText> for ProviderSettings {
 impl ProviderSettings {
     /// Whether it is on this machine, as the sandbox's carriers are.
     pub fn is_loopback(&self) -> bool {
-        let (_, rest) = self.base_url.split_once("://").unwrap_or_default();
-        let authority = rest.split('/').next().unwrap_or_default();
-        let host = match authority.strip_prefix('[') {
-            Some(v6) => v6.split(']').next().unwrap_or_default(),
-            None => authority.split(':').next().unwrap_or_default(),
-        };
-        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        is_loopback(&self.base_url)
     }
 }
 
@@ -183,27 +178,22 @@ impl RouteSettings {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What a country may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanSettings {
+    #[serde(default = "international_default")]
+    pub international: International,
+    #[serde(default)]
+    pub voice: bool,
+}
 
-    #[test]
-    fn only_this_machine_is_loopback() {
-        let at = |base_url: &str| ProviderSettings {
-            id: ProviderId::parse("p").expect("an id"),
-            kind: ProviderKind::Twilio,
-            base_url: base_url.to_owned(),
-            account: None,
-            secret: Secret::new("s"),
-            rate_per_s: 1,
-            concurrency: 1,
-            timeout_ms: 1,
-        };
-        for near in ["http://127.0.0.1:9000", "http://127.9.9.9/x", "http://[::1]:80", "http://localhost"] {
-            assert!(at(near).is_loopback(), "{near}");
-        }
-        for far in ["https://api.twilio.com", "http://127.0.0.1.example.com", "http://localhost.example.com", "x", ""] {
-            assert!(!at(far).is_loopback(), "{far}");
-        }
+const fn international_default() -> International {
+    International::Never
+}
+
+impl From<PlanSettings> for Plan {
+    fn from(settings: PlanSettings) -> Self {
+        Self { international: settings.international, voice: settings.voice }
     }
 }

@@ -23,8 +23,9 @@ impl Secret {
 
     /// The text of a file, without the newline that editors leave at its end.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("{} cannot be read: {error}; name a file this process may read", path.display()))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            format!("{} cannot be read: {error}; name a file this process may read", path.display())
+        })?;
         let value = text.trim_end_matches(['\r', '\n']);
         if value.is_empty() {
             return Err(format!("{} is empty; it must hold the secret", path.display()));
@@ -47,7 +48,10 @@ pub struct Root(Vec<u8>);
 impl Root {
     pub fn new(bytes: Vec<u8>) -> Result<Self, String> {
         if bytes.len() < ROOT_BYTES_MIN {
-            return Err(format!("a root of {} bytes is too short; {ROOT_BYTES_MIN} random bytes are right", bytes.len()));
+            return Err(format!(
+                "a root of {} bytes is too short; {ROOT_BYTES_MIN} random bytes are right",
+                bytes.len()
+            ));
         }
         Ok(Self(bytes))
     }

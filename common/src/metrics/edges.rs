@@ -175,7 +175,8 @@ impl Metrics {
     pub fn counts(&self, counts: &Counts) {
         let edges = &self.edges;
         #[expect(clippy::cast_precision_loss, reason = "a gauge of rows is exact up to 2^53 of them")]
-        for (gauge, value) in [(&edges.live, counts.live), (&edges.due, counts.due), (&edges.inbox_waiting, counts.inbox)]
+        for (gauge, value) in
+            [(&edges.live, counts.live), (&edges.due, counts.due), (&edges.inbox_waiting, counts.inbox)]
         {
             gauge.with_label_values::<&str>(&[]).set(value as f64);
         }

@@ -4,8 +4,8 @@ use tracing::{debug, info, warn};
 
 use super::{Metrics, seconds, words};
 use crate::leg::{Channel, Leg, LegNumber, RouteId};
-use crate::lifecycle::{Note, Trigger, Verdict};
-use crate::message::{End, Message};
+use crate::lifecycle::{Note, Verdict};
+use crate::message::{End, Message, Trigger};
 use crate::outcome::{Class, Reason};
 use crate::time::Timestamp;
 
@@ -15,7 +15,7 @@ const NO_ROUTE: &str = "none";
 const SUBMITTED: &str = "submitted";
 const DELIVERED: &str = "delivered";
 const ANSWERS: [&str; 4] = [SUBMITTED, "refused", "not_sent", "unknown"];
-const STATUSES: [&str; 5] = ["underway", DELIVERED, "failed", "absent", "hint"];
+const STATUSES: [&str; 5] = ["underway", DELIVERED, "failed", "not_known", "hint"];
 
 impl Metrics {
     /// One line of a message's journal was saved at `at`; `message` is what is stored now.
@@ -35,7 +35,10 @@ impl Metrics {
             }
             Note::Receipt { leg, status, class, code, proof } => {
                 info!(%id, leg, status, class = class.map(Class::word), code, "a receipt came");
-                self.journey.receipts.with_label_values(&[route(message, *leg), bounded(status, &STATUSES), words::proof(*proof)]).inc();
+                self.journey
+                    .receipts
+                    .with_label_values(&[route(message, *leg), bounded(status, &STATUSES), words::proof(*proof)])
+                    .inc();
                 self.leg_failed(message, *leg, *class);
                 if status == DELIVERED {
                     self.arrived(message, *leg, at);
@@ -78,7 +81,7 @@ impl Metrics {
 
     fn leg_began(&self, message: &Message, leg: LegNumber, to: &RouteId, trigger: Trigger) {
         let Some(leg) = message.leg(leg) else { return };
-        let word = words::trigger(trigger);
+        let word = trigger.word();
         info!(id = %message.id, leg = leg.number, route = %to, trigger = word, "a leg begins");
         let country = self.country(Some(message.country));
         self.journey.legs.with_label_values(&[to.as_str(), country, leg.channel.word(), word]).inc();
@@ -156,7 +159,8 @@ impl Metrics {
     }
 
     fn ended(&self, message: &Message, end: &End, at: Timestamp) {
-        let (purpose, country, outcome) = (message.purpose.word(), self.country(Some(message.country)), words::end(end));
+        let (purpose, country, outcome) =
+            (message.purpose.word(), self.country(Some(message.country)), words::end(end));
         info!(id = %message.id, purpose, country, outcome, "a message ended");
         self.journey.ended.with_label_values(&[purpose, country, outcome]).inc();
         match end {
@@ -193,7 +197,9 @@ fn bounded<'a>(word: &'a str, known: &[&str]) -> &'a str {
 
 const fn is_security(reason: Reason) -> bool {
     match reason {
-        Reason::GuessedOut | Reason::TransactionChanged | Reason::Leg(Class::OwnerChanged | Class::FraudBlocked) => true,
+        Reason::GuessedOut | Reason::TransactionChanged | Reason::Leg(Class::OwnerChanged | Class::FraudBlocked) => {
+            true
+        }
         Reason::Leg(
             Class::NotSent
             | Class::Throttled

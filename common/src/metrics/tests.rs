@@ -1,7 +1,232 @@
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::broker::{BrokerError, Queue};
+use crate::leg::{Abilities, Channel, Leg, LegOutcome, ProviderId, RouteClass, RouteId};
+use crate::lifecycle::{Note, Verdict};
+use crate::message::{
+    CancelledBy, End, Furthest, Kid, Kind as MessageKind, Lane, Locale, Message, MessageId, Purpose, State, Tag,
+    TenantId, Trigger, Voice,
+};
+use crate::outcome::{Answer, Class, Proof, Reason};
+use crate::phone::LineType;
+use crate::provider::AskError;
+use crate::store::{Counts, StoreError};
+use crate::time::Timestamp;
+
+fn metrics() -> Arc<Metrics> {
+    Metrics::for_countries([Country::JP]).expect("the catalogue registers")
+}
+
+fn provider() -> ProviderId {
+    ProviderId::parse("sakura").expect("a provider id")
+}
+
+fn route(name: &str) -> RouteId {
+    RouteId::parse(name).expect("a route id")
+}
+
+fn leg(number: u8, route_id: &str, channel: Channel) -> Leg {
+    Leg {
+        number,
+        channel,
+        provider: provider(),
+        route: route(route_id),
+        class: RouteClass::Domestic,
+        sender: "Otodoke".to_owned(),
+        started_at: at(2_000),
+        ended_at: None,
+        outcome: Some(LegOutcome::Submitted),
+        reason: None,
+        reference: None,
+        usual_by: at(0),
+        overdue_after_ms: None,
+        overdue_at: None,
+        ask_at: None,
+        asks: 0,
+        sends: 1,
+        abilities: Abilities::default(),
+        call: None,
+    }
+}
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_unix_ms(ms)
+}
+
+/// Accepted at 0, a text begun at 2 s, then a call.
+fn message() -> Message {
+    let mut text = leg(1, "jp-sakura", Channel::Sms);
+    text.reason = Some(Class::RecipientBlocked);
+    Message {
+        id: MessageId::new(at(0), [0; 10]),
+        tenant: TenantId::parse("acme").expect("a tenant"),
+        purpose: Purpose::Login,
+        lane: Lane::Normal,
+        kind: MessageKind::Code {
+            length: 6,
+            kid: Kid::parse("k1").expect("a kid"),
+            template: "default".to_owned(),
+            domain: None,
+        },
+        locale: Locale::Ja,
+        country: Country::JP,
+        line: LineType::Mobile,
+        voice: Voice::OnFailure,
+        accepted_at: at(0),
+        useful_until: at(300_000),
+        sealed: None,
+        number_tag: Tag([0; 32]),
+        state: State::Queued,
+        legs: vec![text, leg(2, "jp-kodama", Channel::Voice)],
+        guesses_left: 5,
+        resends: 0,
+        last_resend_at: None,
+        verified: None,
+        due: None,
+        version: 1,
+    }
+}
+
+fn notes() -> Vec<Note> {
+    let began = |leg, channel, name: &str, trigger| Note::LegBegan { leg, channel, route: route(name), trigger };
+    let ended = |end| Note::Ended { end };
+    vec![
+        Note::Accepted { expected_wait_ms: 0 },
+        Note::Joined,
+        began(1, Channel::Sms, "jp-sakura", Trigger::First),
+        Note::Answered { leg: 1, outcome: "submitted".to_owned(), class: None, code: None },
+        Note::Receipt {
+            leg: 1,
+            status: "failed".to_owned(),
+            class: Some(Class::RecipientBlocked),
+            code: None,
+            proof: Proof::Signature,
+        },
+        Note::Asked { leg: 1 },
+        Note::Repeated { leg: 1 },
+        Note::Overdue { leg: 1 },
+        Note::HeldBack { leg: 1 },
+        Note::DuplicatePossible { leg: 1, cause: Class::Unknown },
+        Note::Waiting { until: at(1) },
+        began(2, Channel::Voice, "jp-kodama", Trigger::Failed),
+        Note::CallAnswered { leg: 2 },
+        Note::Pressed { leg: 2, right: false },
+        Note::Pressed { leg: 2, right: true },
+        Note::Spoken { leg: 2 },
+        Note::Receipt { leg: 2, status: "delivered".to_owned(), class: None, code: None, proof: Proof::Tag },
+        Note::GuessPaid { left: 4 },
+        Note::Guessed { verdict: Verdict::Right },
+        Note::ResendAsked { leg: true },
+        Note::GaveUp { reason: Reason::Leg(Class::Absent) },
+        ended(End::Verified),
+        ended(End::Delivered),
+        ended(End::Cancelled { by: CancelledBy::Caller }),
+        ended(End::Failed { reason: Reason::GuessedOut }),
+        ended(End::Expired { furthest: Furthest::Submitted }),
+        Note::Late { what: "a receipt".to_owned() },
+        Note::Erased,
+    ]
+}
+
+/// Everything that can be told, once.
+fn tell_all(metrics: &Metrics) {
+    for note in notes() {
+        metrics.note(&message(), &note, at(5_000));
+    }
+    let away = || "away".to_owned();
+    metrics.request(Purpose::Login, Some(Country::JP), RequestResult::Accepted);
+    metrics.http("/v1/verifications", 202, 0.01);
+    metrics.publish_confirm(Queue::Receipts, 0.01);
+    metrics.broker_error(&BrokerError::Unavailable { why: away() });
+    metrics.store_error(&StoreError::Unavailable { why: away() });
+    metrics.delivery(Queue::Receipts, at(7_000));
+    metrics.parked(Queue::Receipts, "not JSON");
+    metrics.rate_limited(&provider(), Lane::Normal);
+    metrics.spillover(&route("jp-atlas"), Lane::Normal);
+    metrics.provider_call(&route("jp-sakura"), &Answer::Unknown { why: away() }, 2.0);
+    metrics.segments(&route("jp-sakura"), Country::JP, 2);
+    metrics.circuit(&provider(), Circuit::Open);
+    metrics.asked(&provider(), &Err(AskError { provider: provider(), why: away() }));
+    metrics.receipt_match(&provider(), ReceiptMatch::Orphan);
+    metrics.counts(&Counts { live: 3, ended: 4, due: 2, inbox: 1, oldest_due_ms: 1_500 });
+}
+
+/// The lines of the text format that are no comments.
+fn has(text: &str, line: &str) {
+    assert!(text.lines().any(|each| each == line), "{line:?} is not in\n{text}");
+}
 
 #[test]
-fn names_are_registered_once() {
-    let metrics = Metrics::for_countries([Country::JP]).expect("registers");
-    assert!(metrics.text().contains("otp_build_info{version="));
+fn every_documented_family_has_an_event_and_every_family_is_documented() {
+    let metrics = metrics();
+    tell_all(&metrics);
+    let text = metrics.text();
+    let told: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .filter(|name| !name.starts_with("process_"))
+        .collect();
+    let listed: BTreeSet<&str> = ALL.iter().map(|family| family.name).collect();
+    assert_eq!(told, listed);
+    assert_eq!(listed.len(), ALL.len(), "a name is listed once");
+    for family in ALL {
+        assert!(documented().contains(&format!("| `{}` | {} |", family.name, family.kind.word())));
+    }
+}
+
+#[test]
+fn the_process_is_measured_too() {
+    assert!(metrics().text().contains("process_resident_memory_bytes"));
+}
+
+#[test]
+fn a_journey_counts_where_it_went_and_how_long_it_took() {
+    let metrics = metrics();
+    tell_all(&metrics);
+    let text = metrics.text();
+    for line in [
+        "otp_queue_wait_seconds_sum{lane=\"normal\"} 2",
+        "otp_accept_to_submit_seconds_sum{lane=\"normal\",purpose=\"login\"} 5",
+        "otp_failovers_total{from_route=\"jp-sakura\",reason=\"recipient_blocked\",to_route=\"jp-kodama\"} 1",
+        "otp_ivr_calls_total{country=\"JP\",route=\"jp-kodama\",trigger=\"failed\"} 1",
+        "otp_receipt_arrival_seconds_sum{route=\"jp-kodama\"} 3",
+        "otp_time_to_handset_seconds_sum{country=\"JP\",route=\"jp-kodama\"} 5",
+        "otp_verified_total{channel=\"voice\",country=\"JP\",route=\"jp-kodama\"} 1",
+        "otp_messages_final_total{country=\"JP\",outcome=\"verified\",purpose=\"login\"} 1",
+        "otp_security_events_total{reason=\"guessed_out\"} 1",
+        "otp_sweep_lag_seconds 1.5",
+        "otp_circuit_state{provider=\"sakura\",state=\"open\"} 1",
+        "otp_circuit_state{provider=\"sakura\",state=\"closed\"} 0",
+    ] {
+        has(&text, line);
+    }
+}
+
+#[test]
+fn a_country_without_a_plan_and_an_unread_number_are_other() {
+    let metrics = metrics();
+    metrics.request(Purpose::Login, Country::parse("FR"), RequestResult::Refused);
+    metrics.request(Purpose::Login, None, RequestResult::Refused);
+    has(&metrics.text(), "otp_requests_total{country=\"other\",purpose=\"login\",result=\"refused\"} 2");
+}
+
+#[test]
+fn words_of_notes_cannot_grow_the_labels() {
+    let metrics = metrics();
+    for outcome in ["a", "b", "c"] {
+        let note = Note::Answered { leg: 1, outcome: outcome.to_owned(), class: None, code: None };
+        metrics.note(&message(), &note, at(0));
+    }
+    let text = metrics.text();
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("otp_attempts_total")).collect();
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].contains("outcome=\"other\"") && lines[0].ends_with(" 3"));
+}
+
+#[test]
+fn nothing_that_names_a_person_is_in_the_text() {
+    let metrics = metrics();
+    tell_all(&metrics);
+    assert!(!metrics.text().contains(&message().id.to_string()));
 }

@@ -1,7 +1,7 @@
 //! The words of labels that no other module has: results at the door, matches of receipts, states of a provider.
 
 use crate::broker::BrokerError;
-use crate::lifecycle::{Trigger, Verdict};
+use crate::lifecycle::Verdict;
 use crate::message::{End, Furthest};
 use crate::outcome::{Answer, Proof};
 use crate::store::StoreError;
@@ -86,17 +86,6 @@ pub(super) const fn answer(answer: &Answer) -> &'static str {
         Answer::Refused(_) => "refused",
         Answer::NotSent { .. } => "not_sent",
         Answer::Unknown { .. } => "unknown",
-    }
-}
-
-pub(super) const fn trigger(trigger: Trigger) -> &'static str {
-    match trigger {
-        Trigger::First => "first",
-        Trigger::Failed => "failed",
-        Trigger::Overdue => "overdue",
-        Trigger::Unknown => "unknown",
-        Trigger::Unverified => "unverified",
-        Trigger::Asked => "asked",
     }
 }
 

@@ -1,0 +1,210 @@
+//! What no single section can see: whether the settings fit together. Every problem is found, not only the first.
+
+use std::collections::BTreeSet;
+
+use super::problem::Problem;
+use super::{ProviderSettings, RouteSettings, Settings};
+use crate::leg::{Channel, RouteClass};
+use crate::message::Lane;
+use crate::route::International;
+
+pub(super) fn problems(settings: &Settings) -> Vec<Problem> {
+    let mut found = Vec::new();
+    public_url(settings, &mut found);
+    codes(settings, &mut found);
+    tenants(settings, &mut found);
+    providers(settings, &mut found);
+    routes(settings, &mut found);
+    plans(settings, &mut found);
+    policy(settings, &mut found);
+    lanes(settings, &mut found);
+    found
+}
+
+fn public_url(settings: &Settings, found: &mut Vec<Problem>) {
+    found.extend(url("public_url", &settings.public_url));
+}
+
+fn url(key: &str, value: &str) -> Option<Problem> {
+    let host = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
+    let plain = value.starts_with("http://") && !is_loopback(value);
+    if plain {
+        return Some(Problem::new(key, value, "use https://; plain http:// is for loopback addresses only"));
+    }
+    let empty = host.is_none_or(|host| host.is_empty() || host.starts_with('/'));
+    empty.then(|| Problem::new(key, value, "must be a URL that begins with https://"))
+}
+
+/// Whether a URL points to this machine, as those of the sandbox's carriers do.
+pub(super) fn is_loopback(url: &str) -> bool {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn codes(settings: &Settings, found: &mut Vec<Problem>) {
+    let codes = &settings.codes;
+    if !codes.roots.contains_key(&codes.active) {
+        let known: Vec<&str> = codes.roots.keys().map(crate::message::Kid::as_str).collect();
+        let remedy = format!("must be a kid of codes.roots: {}", known.join(", "));
+        found.push(Problem::new("codes.active", codes.active.as_str(), remedy));
+    }
+}
+
+fn tenants(settings: &Settings, found: &mut Vec<Problem>) {
+    for (name, tenant) in &settings.tenants {
+        let key = |field: &str| format!("tenant.{name}.{field}");
+        if tenant.login_lane == Lane::Bulk {
+            found.push(Problem::new(key("login_lane"), "bulk", "must be normal or critical"));
+        }
+        let caps = [
+            ("messages_per_10_minutes", tenant.messages_per_10_minutes),
+            ("messages_per_day", tenant.messages_per_day),
+            ("calls_per_hour", tenant.calls_per_hour),
+        ];
+        for (field, cap) in caps {
+            positive(found, &key(field), cap.map_or(1, u64::from));
+        }
+    }
+}
+
+fn providers(settings: &Settings, found: &mut Vec<Problem>) {
+    if settings.providers.is_empty() {
+        found.push(Problem::missing("provider", "is missing; without a [[provider]] nothing can be sent"));
+    }
+    let mut seen = BTreeSet::new();
+    for (index, provider) in settings.providers.iter().enumerate() {
+        let key = |field: &str| format!("provider[{index}].{field}");
+        if !seen.insert(&provider.id) {
+            found.push(Problem::new(key("id"), &provider.id, "is the id of another provider; give each its own"));
+        }
+        found.extend(url(&key("base_url"), &provider.base_url));
+        positive(found, &key("rate_per_s"), provider.rate_per_s.into());
+        positive(found, &key("concurrency"), provider.concurrency.into());
+        positive(found, &key("timeout_ms"), provider.timeout_ms);
+    }
+}
+
+fn routes(settings: &Settings, found: &mut Vec<Problem>) {
+    let mut seen = BTreeSet::new();
+    for (index, route) in settings.routes.iter().enumerate() {
+        let key = |field: &str| format!("route[{index}].{field}");
+        if !seen.insert(&route.id) {
+            found.push(Problem::new(key("id"), &route.id, "is the id of another route; give each its own"));
+        }
+        match settings.providers.iter().find(|provider| provider.id == route.provider) {
+            None => found.push(Problem::new(key("provider"), &route.provider, provider_ids(&settings.providers))),
+            Some(provider) if provider.kind.channel() != route.channel => {
+                let (kind, channel) = (provider.kind.word(), provider.kind.channel().word());
+                let remedy = format!("provider {} is a {kind}, which carries {channel}", provider.id);
+                found.push(Problem::new(key("channel"), route.channel.word(), remedy));
+            }
+            Some(_) => {}
+        }
+        if !settings.plans.contains_key(&route.country) {
+            let country = route.country.as_str();
+            let remedy = format!("has no plan, so the route is never used; add [plan.{country}] or remove the route");
+            found.push(Problem::new(key("country"), country, remedy));
+        }
+        if route.sender.trim().is_empty() {
+            found.push(Problem::new(key("sender"), "\"\"", "name the sender that the person sees"));
+        }
+        route_numbers(route, key, found);
+    }
+}
+
+fn provider_ids(providers: &[ProviderSettings]) -> String {
+    let known: Vec<&str> = providers.iter().map(|provider| provider.id.as_str()).collect();
+    format!("is no [[provider]]; known are: {}", known.join(", "))
+}
+
+fn route_numbers(route: &RouteSettings, key: impl Fn(&str) -> String, found: &mut Vec<Problem>) {
+    positive(found, &key("rank"), route.rank.into());
+    positive(found, &key("segments_max"), route.segments_max.into());
+    positive(found, &key("usual_s"), route.usual_s.into());
+    if route.overdue_after_s < route.usual_s {
+        let remedy = format!("must be at least usual_s = {}, or receipts on time are overdue", route.usual_s);
+        found.push(Problem::new(key("overdue_after_s"), route.overdue_after_s, remedy));
+    }
+}
+
+fn plans(settings: &Settings, found: &mut Vec<Problem>) {
+    if settings.plans.is_empty() {
+        found.push(Problem::missing("plan", "is missing; a country without a plan, such as [plan.JP], is denied"));
+    }
+    for (country, plan) in &settings.plans {
+        let country_routes = || settings.routes.iter().filter(|route| route.country == *country);
+        let usable =
+            |route: &&RouteSettings| route.class == RouteClass::Domestic || plan.international != International::Never;
+        let carries = |channel: Channel| country_routes().filter(usable).any(|route| route.channel == channel);
+        let name = country.as_str();
+        if !carries(Channel::Sms) {
+            let remedy = format!("has no usable route for texts; add a [[route]] with country = \"{name}\"");
+            found.push(Problem::missing(format!("plan.{name}"), remedy));
+        }
+        if plan.voice && !carries(Channel::Voice) {
+            let remedy = "has no usable route for calls; add a [[route]] with channel = \"voice\", or set it to false";
+            found.push(Problem::new(format!("plan.{name}.voice"), "true", remedy));
+        }
+    }
+}
+
+fn policy(settings: &Settings, found: &mut Vec<Problem>) {
+    let policy = &settings.policy;
+    let numbers: [(&str, u64); 14] = [
+        ("unknown_grace_ms", policy.unknown_grace_ms),
+        ("unknown_ask_after_ms", policy.unknown_ask_after_ms),
+        ("ask_unasked_after_ms", policy.ask_unasked_after_ms),
+        ("late_voice_after_ms", policy.late_voice_after_ms),
+        ("call_overdue_after_ms", policy.call_overdue_after_ms),
+        ("retry_first_ms", policy.retry_first_ms),
+        ("guesses", policy.guesses.into()),
+        ("guesses_per_number", policy.guesses_per_number.into()),
+        ("guesses_per_number_payment", policy.guesses_per_number_payment.into()),
+        ("messages_per_10_minutes", policy.messages_per_10_minutes.into()),
+        ("messages_per_day", policy.messages_per_day.into()),
+        ("calls_per_hour", policy.calls_per_hour.into()),
+        ("number_keep_hours", policy.number_keep_hours.into()),
+        ("row_keep_days", policy.row_keep_days.into()),
+    ];
+    for (field, value) in numbers {
+        positive(found, &format!("policy.{field}"), value);
+    }
+    if policy.retry_last_ms < policy.retry_first_ms {
+        let remedy = format!("must be at least policy.retry_first_ms = {}", policy.retry_first_ms);
+        found.push(Problem::new("policy.retry_last_ms", policy.retry_last_ms, remedy));
+    }
+    crash_gap(settings, found);
+}
+
+/// A leg whose call may still be running must not look like a crash, whatever two clocks disagree about.
+fn crash_gap(settings: &Settings, found: &mut Vec<Problem>) {
+    let policy = &settings.policy;
+    let Some(slowest) = settings.providers.iter().max_by_key(|provider| provider.timeout_ms) else { return };
+    let least_ms = slowest.timeout_ms.saturating_add(policy.clock_skew_ms_max.saturating_mul(2));
+    if policy.crash_gap_ms <= least_ms {
+        let remedy = format!(
+            "must be more than {least_ms}: timeout_ms = {} of provider {}, plus twice clock_skew_ms_max = {}",
+            slowest.timeout_ms, slowest.id, policy.clock_skew_ms_max
+        );
+        found.push(Problem::new("policy.crash_gap_ms", policy.crash_gap_ms, remedy));
+    }
+}
+
+fn lanes(settings: &Settings, found: &mut Vec<Problem>) {
+    for lane in Lane::ALL {
+        let of_lane = settings.lanes.of(lane);
+        positive(found, &format!("lanes.{}.concurrency", lane.word()), of_lane.concurrency.into());
+        positive(found, &format!("lanes.{}.window", lane.word()), of_lane.window.into());
+    }
+}
+
+fn positive(found: &mut Vec<Problem>, key: &str, value: u64) {
+    if value == 0 {
+        found.push(Problem::new(key, value, "must be at least 1"));
+    }
+}

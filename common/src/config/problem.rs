@@ -1,0 +1,80 @@
+//! What is wrong with the settings, for the person who wrote them: the key, its value, and what would be right.
+
+use figment::error::{Actual, Kind};
+
+/// One wrong setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// As one would write it: `route[2].rank`, `policy.crash_gap_ms`.
+    pub key: String,
+    /// Left out where there is none, or where it is a secret.
+    pub value: Option<String>,
+    /// What would be right.
+    pub remedy: String,
+}
+
+impl Problem {
+    pub fn new(key: impl Into<String>, value: impl ToString, remedy: impl Into<String>) -> Self {
+        Self { key: key.into(), value: Some(value.to_string()), remedy: remedy.into() }
+    }
+
+    pub fn missing(key: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { key: key.into(), value: None, remedy: remedy.into() }
+    }
+
+    /// What the reader of one section said. `section` is its key.
+    pub(super) fn of_figment(section: &str, error: &figment::Error) -> Self {
+        let mut key = section.to_owned();
+        for part in &error.path {
+            key = if part.parse::<usize>().is_ok() { format!("{key}[{part}]") } else { format!("{key}.{part}") };
+        }
+        let seen = |actual: &Actual| if key.contains("secret") { None } else { Some(actual.to_string()) };
+        match &error.kind {
+            Kind::MissingField(name) => Self::missing(format!("{key}.{name}"), "is missing; set it"),
+            Kind::UnknownField(name, known) => {
+                Self::missing(format!("{key}.{name}"), format!("is not a setting; known here: {}", known.join(", ")))
+            }
+            Kind::UnknownVariant(name, known) => Self::new(key, format!("{name:?}"), one_of(known)),
+            Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
+                Self { value: seen(actual), remedy: format!("must be {expected}"), key }
+            }
+            Kind::Message(said) => Self::missing(key, said.clone()),
+            Kind::InvalidLength(..)
+            | Kind::DuplicateField(_)
+            | Kind::ISizeOutOfRange(_)
+            | Kind::USizeOutOfRange(_)
+            | Kind::Unsupported(_)
+            | Kind::UnsupportedKey(..) => Self::missing(key, error.kind.to_string()),
+        }
+    }
+}
+
+fn one_of(known: &[&str]) -> String {
+    format!("must be one of {}", known.join(", "))
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{} = {value}: {}", self.key, self.remedy),
+            None => write!(f, "{}: {}", self.key, self.remedy),
+        }
+    }
+}
+
+/// Every problem that was found, at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl std::fmt::Display for Problems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = self.0.len();
+        write!(f, "{count} {} wrong:", if count == 1 { "setting is" } else { "settings are" })?;
+        for problem in &self.0 {
+            write!(f, "\n  {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}

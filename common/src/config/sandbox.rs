@@ -1,0 +1,126 @@
+//! The settings of `otodoke up`: carriers that do not exist, one tenant to play with, and waits short enough to watch.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::{
+    CodesSettings, LanesSettings, ProviderKind, ProviderSettings, RouteSettings, SealSettings, Secret, Settings,
+    TenantSettings,
+};
+use crate::leg::{Channel, ProviderId, RouteClass, RouteId};
+use crate::message::TenantId;
+use crate::phone::Country;
+use crate::policy::Policy;
+use crate::route::{International, Plan, ReceiptProfile};
+
+/// How one carrier of the sandbox is reached.
+#[derive(Clone, Debug)]
+pub struct SandboxCarrier {
+    pub base_url: String,
+    pub account: Option<String>,
+    pub secret: Secret,
+}
+
+/// The carriers of API.md, by their names.
+#[derive(Clone, Debug)]
+pub struct SandboxCarriers {
+    pub sakura: SandboxCarrier,
+    pub fuji: SandboxCarrier,
+    pub atlas: SandboxCarrier,
+    pub kodama: SandboxCarrier,
+}
+
+/// What differs from one directory and port to the next.
+#[derive(Clone, Debug)]
+pub struct SandboxPlace {
+    pub listen: SocketAddr,
+    pub codes: CodesSettings,
+    pub seal: SealSettings,
+}
+
+/// A person at the screen should see every fallback within seconds.
+const OVERDUE_AFTER_S: u32 = 3;
+const USUAL_S: u32 = 1;
+const TIMEOUT_MS: u64 = 2_000;
+
+impl Settings {
+    /// Everything on this machine, reached at the address it listens on.
+    pub fn sandbox(place: SandboxPlace, carriers: SandboxCarriers) -> Self {
+        let sandbox = TenantId::parse("sandbox").expect("a good tenant name");
+        Self {
+            public_url: format!("http://{}", place.listen),
+            listen: place.listen,
+            codes: place.codes,
+            seal: place.seal,
+            tenants: BTreeMap::from([(sandbox, TenantSettings::default())]),
+            providers: vec![
+                provider("sakura", ProviderKind::Smslink, carriers.sakura),
+                provider("fuji", ProviderKind::Infobip, carriers.fuji),
+                provider("atlas", ProviderKind::Twilio, carriers.atlas),
+                provider("kodama", ProviderKind::TwilioVoice, carriers.kodama),
+            ],
+            routes: vec![
+                text_route("sakura", RouteClass::Domestic, 1, "Otodoke"),
+                text_route("fuji", RouteClass::Domestic, 2, "Otodoke"),
+                text_route("atlas", RouteClass::International, 3, "+12025550100"),
+                RouteSettings {
+                    channel: Channel::Voice,
+                    ..text_route("kodama", RouteClass::Domestic, 1, "+81312340000")
+                },
+            ],
+            plans: BTreeMap::from([(Country::JP, Plan { international: International::Last, voice: true })]),
+            policy: policy(),
+            lanes: LanesSettings::default(),
+        }
+    }
+}
+
+fn provider(id: &str, kind: ProviderKind, carrier: SandboxCarrier) -> ProviderSettings {
+    ProviderSettings {
+        id: ProviderId::parse(id).expect("a good provider id"),
+        kind,
+        base_url: carrier.base_url,
+        account: carrier.account,
+        secret: carrier.secret,
+        rate_per_s: 1_000,
+        concurrency: 64,
+        timeout_ms: TIMEOUT_MS,
+    }
+}
+
+fn text_route(provider: &str, class: RouteClass, rank: u32, sender: &str) -> RouteSettings {
+    RouteSettings {
+        id: RouteId::parse(&format!("jp-{provider}")).expect("a good route id"),
+        provider: ProviderId::parse(provider).expect("a good provider id"),
+        country: Country::JP,
+        class,
+        channel: Channel::Sms,
+        rank,
+        price: 0,
+        sender: sender.to_owned(),
+        receipt: ReceiptProfile::Handset,
+        overdue_after_s: OVERDUE_AFTER_S,
+        usual_s: USUAL_S,
+        origin_line: true,
+        segments_max: 4,
+    }
+}
+
+/// The rules of production with short waits, and caps that leave room to play.
+fn policy() -> Policy {
+    Policy {
+        unknown_grace_ms: 1_500,
+        unknown_ask_after_ms: 500,
+        ask_unasked_after_ms: 1_000,
+        late_voice_after_ms: 3_000,
+        call_overdue_after_ms: 15_000,
+        crash_gap_ms: 6_000,
+        retry_first_ms: 200,
+        retry_last_ms: 2_000,
+        resend_cooldown_ms: [2_000, 4_000, 8_000],
+        messages_per_10_minutes: 100,
+        messages_per_day: 1_000,
+        calls_per_hour: 1_000,
+        ..Policy::default()
+    }
+}

@@ -1,0 +1,163 @@
+//! Where settings come from: the file, and the variables over it. Read section by section, so that one wrong section
+//! does not hide the next.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Format, Serialized, Toml};
+use figment::value::{Dict, Value};
+use figment::{Figment, Profile};
+use serde::de::DeserializeOwned;
+
+use super::problem::{Problem, Problems};
+use super::{CodesSettings, PlanSettings, SealSettings, Settings, check};
+
+const PREFIX: &str = "OTODOKE_";
+/// Variables with our prefix that are no settings.
+const NO_SETTINGS: [&str; 6] = ["config", "url", "api_key", "data", "log", "log_format"];
+
+/// The file and the variables of one process.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    pub file: Option<PathBuf>,
+    /// Names and values; those without our prefix are ignored.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Source {
+    /// `file` with the variables of this process. Values that are no Unicode are left out.
+    pub fn of_process(file: Option<&Path>) -> Self {
+        let text = |raw: std::ffi::OsString| raw.into_string().ok();
+        let variables = std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
+        Self { file: file.map(Path::to_owned), variables }
+    }
+
+    /// Reads and checks everything.
+    pub fn read(&self) -> Result<Settings, Problems> {
+        let tree =
+            self.tree().map_err(|error| Problems(error.into_iter().map(|each| self.unreadable(&each)).collect()))?;
+        let mut sections = Sections { tree, problems: Vec::new() };
+        let settings = sections.settings();
+        sections.leftovers();
+        let mut problems = sections.problems;
+        match settings {
+            Some(settings) => {
+                problems.extend(check::problems(&settings));
+                if problems.is_empty() { Ok(settings) } else { Err(Problems(problems)) }
+            }
+            None => Err(Problems(problems)),
+        }
+    }
+
+    fn tree(&self) -> Result<Dict, figment::Error> {
+        let mut figment = Figment::new();
+        if let Some(file) = &self.file {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        for (name, value) in &self.variables {
+            if let Some(key) = key_of(name) {
+                let value: Value = value.parse().unwrap_or_else(|never| match never {});
+                figment = figment.merge(Serialized::from(figment::util::nest(&key, value), Profile::Default));
+            }
+        }
+        figment.extract()
+    }
+
+    fn unreadable(&self, error: &figment::Error) -> Problem {
+        let file = self.file.as_ref().map_or_else(String::new, |file| file.display().to_string());
+        Problem::new("--config", file, error.kind.to_string())
+    }
+}
+
+/// `OTODOKE_PLAN__JP__VOICE` -> `plan.JP.voice`: countries are capitals, every other key is small.
+fn key_of(variable: &str) -> Option<String> {
+    let name = variable.strip_prefix(PREFIX)?.to_ascii_lowercase();
+    if NO_SETTINGS.contains(&name.as_str()) {
+        return None;
+    }
+    let mut parts: Vec<String> = name.split("__").map(str::to_owned).collect();
+    if let [section, country, ..] = parts.as_mut_slice()
+        && section == "plan"
+    {
+        country.make_ascii_uppercase();
+    }
+    Some(parts.join("."))
+}
+
+/// What is left to read, and what was wrong so far.
+struct Sections {
+    tree: Dict,
+    problems: Vec<Problem>,
+}
+
+impl Sections {
+    /// `None` only where something is missing or unreadable, which is then among the problems.
+    fn settings(&mut self) -> Option<Settings> {
+        let public_url = self.needed::<String>("public_url", "set where providers reach us: https://otp.example.com");
+        let codes = self.needed::<CodesSettings>("codes", "name the active kid and the files of the roots");
+        let seal = self.needed::<SealSettings>("seal", "set seal.root_file");
+        let listen = self.optional("listen").unwrap_or_else(|| ([127, 0, 0, 1], 8080).into());
+        let plans: BTreeMap<_, PlanSettings> = self.table("plan");
+        let (tenants, providers, routes) = (self.table("tenant"), self.list("provider"), self.list("route"));
+        let (policy, lanes) = (self.optional("policy").unwrap_or_default(), self.optional("lanes").unwrap_or_default());
+        Some(Settings {
+            public_url: public_url?.trim_end_matches('/').to_owned(),
+            listen,
+            codes: codes?,
+            seal: seal?,
+            tenants,
+            providers,
+            routes,
+            plans: plans.into_iter().map(|(country, plan)| (country, plan.into())).collect(),
+            policy,
+            lanes,
+        })
+    }
+
+    fn needed<T: DeserializeOwned>(&mut self, key: &str, remedy: &str) -> Option<T> {
+        if !self.tree.contains_key(key) {
+            self.problems.push(Problem::missing(key, format!("is missing; {remedy}")));
+        }
+        self.optional(key)
+    }
+
+    fn optional<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
+        let value = self.tree.remove(key)?;
+        self.one(key, &value)
+    }
+
+    fn list<T: DeserializeOwned>(&mut self, key: &str) -> Vec<T> {
+        let entries = self.optional::<Vec<Value>>(key).unwrap_or_default();
+        entries.iter().enumerate().filter_map(|(index, value)| self.one(&format!("{key}[{index}]"), value)).collect()
+    }
+
+    fn table<K: TryFrom<String, Error = String> + Ord, T: DeserializeOwned>(&mut self, key: &str) -> BTreeMap<K, T> {
+        let mut table = BTreeMap::new();
+        for (name, value) in self.optional::<Dict>(key).unwrap_or_default() {
+            let path = format!("{key}.{name}");
+            match K::try_from(name) {
+                Ok(name) => table.extend(self.one(&path, &value).map(|value| (name, value))),
+                Err(remedy) => self.problems.push(Problem::missing(path, remedy)),
+            }
+        }
+        table
+    }
+
+    fn one<T: DeserializeOwned>(&mut self, key: &str, value: &Value) -> Option<T> {
+        match value.deserialize() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problems.extend(error.into_iter().map(|each| Problem::of_figment(key, &each)));
+                None
+            }
+        }
+    }
+
+    /// A section nobody asked for is a typo.
+    fn leftovers(&mut self) {
+        const KNOWN: &str = "public_url, listen, codes, seal, tenant, provider, route, plan, policy, lanes";
+        let unknown =
+            self.tree.keys().map(|key| Problem::missing(key, format!("is not a setting; known here: {KNOWN}")));
+        self.problems.extend(unknown);
+    }
+}

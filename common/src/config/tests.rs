@@ -1,0 +1,194 @@
+use std::path::Path;
+
+use super::*;
+
+const ROOT: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+const GOOD: &str = r#"
+public_url = "https://otp.example.com/"
+[codes]
+active = "k1"
+roots = { k1 = "DIR/root" }
+[seal]
+root_file = "DIR/root"
+[tenant.acme]
+require_to = true
+[[provider]]
+id = "sakura"
+kind = "smslink"
+base_url = "https://sms.example.com"
+secret_file = "DIR/secret"
+[[route]]
+id = "jp-sakura"
+provider = "sakura"
+country = "JP"
+class = "domestic"
+channel = "sms"
+rank = 1
+sender = "Acme"
+receipt = "handset"
+[plan.JP]
+international = "never"
+"#;
+
+/// Reads `toml` with `DIR` standing for a directory that holds a root and a secret.
+fn read(toml: &str, variables: &[(&str, &str)]) -> Result<Settings, Problems> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let write = |name: &str, content: &str| std::fs::write(directory.path().join(name), content).expect("written");
+    write("root", ROOT);
+    write("secret", "hunter2\n");
+    write("otodoke.toml", &toml.replace("DIR", &directory.path().display().to_string()));
+    source(&directory.path().join("otodoke.toml"), variables).read()
+}
+
+fn source(file: &Path, variables: &[(&str, &str)]) -> Source {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Source { file: Some(file.to_owned()), variables }
+}
+
+fn refused(toml: &str) -> Vec<String> {
+    read(toml, &[]).expect_err("these settings are wrong").0.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_whole_file_is_read() {
+    let settings = read(GOOD, &[]).expect("good settings");
+    assert_eq!(settings.public_url, "https://otp.example.com");
+    assert_eq!(settings.providers[0].secret.expose(), "hunter2");
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+    let acme = TenantId::parse("acme").expect("a tenant");
+    assert!(settings.tenants[&acme].require_to);
+    let table = settings.route_table(|_| Some(Abilities::default()));
+    assert_eq!(table.routes.len(), 1);
+    assert_eq!(table.routes[0].overdue_after_ms, 30_000);
+    assert!(settings.route_table(|_| None).routes.is_empty());
+}
+
+#[test]
+fn variables_win_over_the_file_and_strangers_are_ignored() {
+    let variables = [
+        ("OTODOKE_LISTEN", "0.0.0.0:9000"),
+        ("OTODOKE_PLAN__JP__INTERNATIONAL", "last"),
+        ("OTODOKE_POLICY__GUESSES", "3"),
+        ("OTODOKE_TENANT__ACME__REQUIRE_TO", "false"),
+        ("OTODOKE_URL", "http://elsewhere"),
+        ("PATH", "/bin"),
+    ];
+    let settings = read(GOOD, &variables).expect("good settings");
+    assert_eq!(settings.listen.port(), 9000);
+    assert_eq!(settings.plans[&Country::JP].international, crate::route::International::Last);
+    assert_eq!(settings.policy.guesses, 3);
+    assert!(!settings.tenants.values().next().expect("acme").require_to);
+}
+
+#[test]
+fn every_problem_names_its_key_its_value_and_what_would_be_right() {
+    let cases = [
+        ("https://otp.example.com/", "http://otp.example.com", "public_url = http://otp.example.com: use https://"),
+        ("active = \"k1\"", "active = \"k2\"", "codes.active = k2: must be a kid of codes.roots: k1"),
+        ("rank = 1", "rank = 0", "route[0].rank = 0: must be at least 1"),
+        ("rank = 1", "rank = -1", "route[0].rank = unsigned int `-1`: "),
+        ("rank = 1", "rnak = 1", "route[0].rnak: is not a setting; known here: id, provider,"),
+        (
+            "provider = \"sakura\"",
+            "provider = \"saku\"",
+            "route[0].provider = saku: is no [[provider]]; known are: sakura",
+        ),
+        (
+            "channel = \"sms\"",
+            "channel = \"voice\"",
+            "route[0].channel = voice: provider sakura is a smslink, which carries",
+        ),
+        (
+            "class = \"domestic\"",
+            "class = \"local\"",
+            "route[0].class = \"local\": must be one of domestic, international",
+        ),
+        ("class = \"domestic\"", "class = \"international\"", "plan.JP: has no usable route for texts"),
+        ("international = \"never\"", "voice = true", "plan.JP.voice = true: has no usable route for calls"),
+        ("[plan.JP]", "[plan.jp]", "plan.jp: country \"jp\" must be two capital letters"),
+        ("secret_file = \"DIR/secret\"", "", "provider[0]: provider sakura has no `secret_file`"),
+        ("DIR/secret", "DIR/nothing", "cannot be read"),
+        ("kind = \"smslink\"", "kind = \"fax\"", "provider[0].kind = \"fax\": must be one of smslink, infobip, twilio"),
+        (
+            "https://sms.example.com",
+            "http://sms.example.com",
+            "provider[0].base_url = http://sms.example.com: use https://",
+        ),
+        (
+            "require_to = true",
+            "require_too = true",
+            "tenant.acme.require_too: is not a setting; known here: require_to,",
+        ),
+        ("require_to = true", "login_lane = \"bulk\"", "tenant.acme.login_lane = bulk: must be normal or critical"),
+        ("[seal]", "[zeal]", "seal: is missing; set seal.root_file"),
+    ];
+    for (right, wrong, expected) in cases {
+        assert!(GOOD.contains(right), "{right} is in the good settings");
+        let said = refused(&GOOD.replacen(right, wrong, 1));
+        assert!(said.iter().any(|line| line.contains(expected)), "{expected:?} is not among {said:#?}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let said =
+        refused(&GOOD.replace("rank = 1", "rank = 0").replace("k1\"", "k2\"").replace("[plan.JP]", "[plans.JP]"));
+    for expected in ["route[0].rank", "codes.active", "plans: is not a setting", "plan: is missing"] {
+        assert!(said.iter().any(|line| line.contains(expected)), "{expected:?} is not among {said:#?}");
+    }
+}
+
+#[test]
+fn a_crash_gap_that_a_slow_call_outlasts_is_refused_with_its_numbers() {
+    let said = refused(&format!("{GOOD}\n[policy]\ncrash_gap_ms = 7000"));
+    let expected = "policy.crash_gap_ms = 7000: must be more than 7000: timeout_ms = 5000 of provider sakura, \
+                    plus twice clock_skew_ms_max = 1000";
+    assert_eq!(said, [expected]);
+    assert!(read(&format!("{GOOD}\n[policy]\ncrash_gap_ms = 7001"), &[]).is_ok());
+}
+
+#[test]
+fn ids_are_given_once() {
+    let (head, route) = GOOD.split_once("[[route]]").expect("a route");
+    let (route, plan) = route.split_once("[plan.JP]").expect("a plan");
+    let said = refused(&format!("{head}[[route]]{route}[[route]]{route}[plan.JP]{plan}"));
+    assert_eq!(said, ["route[1].id = jp-sakura: is the id of another route; give each its own"]);
+}
+
+#[test]
+fn a_secret_is_not_told_even_when_it_is_wrong() {
+    let said = refused(&GOOD.replace("secret_file = \"DIR/secret\"", "secret = 12345")).join("\n");
+    assert!(said.contains("secret") && !said.contains("12345"), "{said}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let said = source(Path::new("/nowhere/otodoke.toml"), &[]).read().expect_err("no such file").to_string();
+    assert!(said.contains("/nowhere/otodoke.toml"), "{said}");
+}
+
+#[test]
+fn only_this_machine_is_loopback() {
+    for near in ["http://127.0.0.1:9000", "http://127.9.9.9/x", "http://[::1]:80", "http://localhost"] {
+        assert!(check::is_loopback(near), "{near}");
+    }
+    for far in ["https://api.twilio.com", "http://127.0.0.1.example.com", "http://localhost.example.com", "x", ""] {
+        assert!(!check::is_loopback(far), "{far}");
+    }
+}
+
+#[test]
+fn the_sandbox_is_well_set() {
+    let root = || Root::new(vec![7; ROOT_BYTES_MIN]).expect("long enough");
+    let kid = Kid::parse("k1").expect("a kid");
+    let carrier =
+        || SandboxCarrier { base_url: "http://127.0.0.1:9".to_owned(), account: None, secret: Secret::new("sandbox") };
+    let place = SandboxPlace {
+        listen: ([127, 0, 0, 1], 8080).into(),
+        codes: CodesSettings { active: kid.clone(), roots: BTreeMap::from([(kid, root())]) },
+        seal: SealSettings { root: root() },
+    };
+    let carriers = SandboxCarriers { sakura: carrier(), fuji: carrier(), atlas: carrier(), kodama: carrier() };
+    assert_eq!(Settings::sandbox(place, carriers).problems(), []);
+}
