@@ -1,20 +1,44 @@
 //! Sealing of what names a person, keyed tags for look-ups, and the per-leg tag that webhooks carry back to us.
+//!
+//! Every message is sealed under a key of its own (HKDF over tenant and id), so a random 96-bit nonce never meets
+//! another use of the same key but by the few times one message is sealed again. Which fields are sealed is
+//! `message::Person`; how long they are kept is the sweep's.
+
+use data_encoding::BASE64URL_NOPAD;
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::{aead, hkdf, hmac};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
 use crate::leg::LegNumber;
-use crate::message::{Message, MessageId, Person, Sealed, Tag, TenantId};
+use crate::message::{Message, MessageId, Person, Purpose, Sealed, Tag, TenantId};
 use crate::phone::{Country, PhoneNumber};
 
 pub const ROOT_BYTES_MIN: usize = 32;
 
-pub struct Vault {}
+/// The first byte of everything sealed: which key and algorithm opens the rest.
+const KEY_VERSION: u8 = 1;
+const ALGORITHM: &aead::Algorithm = &aead::CHACHA20_POLY1305;
+const SEAL_INFO: &[u8] = b"otodoke seal v1";
+const TAG_INFO: &[u8] = b"otodoke tag v1";
+
+const ID_BYTES: usize = 16;
+const LEG_MAC_BYTES: usize = 16;
+const LEG_TAG_BYTES: usize = ID_BYTES + 1 + LEG_MAC_BYTES;
+
+/// Holds the sealing root. Everyone who may read a person's data has one; nobody else needs it.
+pub struct Vault {
+    root: hkdf::Prk,
+    random: SystemRandom,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    #[error("the sealing root holds {len} bytes: at least {ROOT_BYTES_MIN} random bytes are needed")]
+    #[error("the sealing root holds {len} bytes: give at least {ROOT_BYTES_MIN} random bytes")]
     RootTooShort { len: usize },
     #[error("the personal part of this message was erased")]
     Erased,
-    #[error("the personal part of this message does not open: it was sealed with another root, or it is damaged")]
+    #[error("the personal part of this message does not open: another root sealed it, or it is damaged")]
     Broken,
 }
 
@@ -23,33 +47,119 @@ pub enum SealError {
 pub struct LegTag(String);
 
 impl Vault {
-    pub fn new(_root: &[u8]) -> Result<Self, SealError> {
-        todo!()
+    pub fn new(root: &[u8]) -> Result<Self, SealError> {
+        if root.len() < ROOT_BYTES_MIN {
+            return Err(SealError::RootTooShort { len: root.len() });
+        }
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(root);
+        Ok(Self { root, random: SystemRandom::new() })
     }
-    pub fn seal(&self, _tenant: &TenantId, _id: MessageId, _person: &Person) -> Sealed {
-        todo!()
+
+    /// Bound to tenant and id: moved to another row, it does not open.
+    pub fn seal(&self, tenant: &TenantId, id: MessageId, person: &Person) -> Sealed {
+        let mut nonce = [0; aead::NONCE_LEN];
+        self.random.fill(&mut nonce).expect("the operating system has randomness");
+        let mut body = serde_json::to_vec(person).expect("a person is plain strings and numbers");
+        self.message_key(tenant, id)
+            .seal_in_place_append_tag(aead::Nonce::assume_unique_for_key(nonce), bound_to(tenant, id), &mut body)
+            .expect("a person is far smaller than what the algorithm seals");
+        let mut bytes = Vec::with_capacity(1 + nonce.len() + body.len());
+        bytes.push(KEY_VERSION);
+        bytes.extend_from_slice(&nonce);
+        bytes.extend_from_slice(&body);
+        Sealed(BASE64URL_NOPAD.encode(&bytes))
     }
-    pub fn open(&self, _message: &Message) -> Result<Person, SealError> {
-        todo!()
+
+    pub fn open(&self, message: &Message) -> Result<Person, SealError> {
+        let sealed = message.sealed.as_ref().ok_or(SealError::Erased)?;
+        self.open_sealed(&message.tenant, message.id, sealed).ok_or(SealError::Broken)
     }
-    pub fn tag(&self, _label: &str, _parts: &[&[u8]]) -> Tag {
-        todo!()
+
+    fn open_sealed(&self, tenant: &TenantId, id: MessageId, sealed: &Sealed) -> Option<Person> {
+        let bytes = BASE64URL_NOPAD.decode(sealed.0.as_bytes()).ok()?;
+        let (&version, rest) = bytes.split_first()?;
+        let (&nonce, body) = rest.split_first_chunk()?;
+        if version != KEY_VERSION {
+            return None;
+        }
+        let mut body = body.to_vec();
+        let nonce = aead::Nonce::assume_unique_for_key(nonce);
+        let plain = self.message_key(tenant, id).open_in_place(nonce, bound_to(tenant, id), &mut body).ok()?;
+        serde_json::from_slice(plain).ok()
     }
-    pub fn number_tag(&self, _tenant: &TenantId, _number: &PhoneNumber) -> Tag {
-        todo!()
+
+    /// A keyed hash of `parts` under a key of its own for each `label`, so that tags of different uses never meet.
+    pub fn tag(&self, label: &str, parts: &[&[u8]]) -> Tag {
+        let key: hmac::Key = self
+            .root
+            .expand(&[TAG_INFO, label.as_bytes()], hmac::HMAC_SHA256)
+            .expect("32 bytes are within what HKDF gives")
+            .into();
+        let mac = hmac::sign(&key, &length_prefixed(parts));
+        Tag(mac.as_ref().try_into().expect("HMAC-SHA256 gives 32 bytes"))
     }
-    pub fn guesses_bucket(&self, _message: &Message) -> Tag {
-        todo!()
+
+    pub fn number_tag(&self, tenant: &TenantId, number: &PhoneNumber) -> Tag {
+        self.tag("number", &[tenant.as_str().as_bytes(), number.as_e164().as_bytes()])
     }
-    pub fn calls_bucket(&self, _tenant: &TenantId, _country: Country) -> Tag {
-        todo!()
+
+    /// The bucket of wrong guesses of this message's tenant and number; payments have one of their own.
+    pub fn guesses_bucket(&self, message: &Message) -> Tag {
+        let of: &[u8] = match message.purpose {
+            Purpose::Payment => b"payment",
+            Purpose::Login | Purpose::Signup | Purpose::Notice => b"other",
+        };
+        self.tag("guesses", &[&message.number_tag.0, of])
     }
-    pub fn leg_tag(&self, _id: MessageId, _leg: LegNumber) -> LegTag {
-        todo!()
+
+    /// The bucket of calls of this tenant to this country.
+    pub fn calls_bucket(&self, tenant: &TenantId, country: Country) -> Tag {
+        self.tag("calls", &[tenant.as_str().as_bytes(), country.as_str().as_bytes()])
     }
-    pub fn read_leg_tag(&self, _raw: &str) -> Option<(MessageId, LegNumber)> {
-        todo!()
+
+    pub fn leg_tag(&self, id: MessageId, leg: LegNumber) -> LegTag {
+        let mut bytes = Vec::with_capacity(LEG_TAG_BYTES);
+        bytes.extend_from_slice(id.bytes());
+        bytes.push(leg);
+        bytes.extend_from_slice(&self.leg_mac(id, leg));
+        LegTag(BASE64URL_NOPAD.encode(&bytes))
     }
+
+    /// Which leg a tag names, if it is one that we made; compared in constant time.
+    pub fn read_leg_tag(&self, raw: &str) -> Option<(MessageId, LegNumber)> {
+        let bytes = BASE64URL_NOPAD.decode(raw.as_bytes()).ok()?;
+        let (id, rest) = bytes.split_first_chunk::<ID_BYTES>()?;
+        let (&leg, mac) = rest.split_first()?;
+        let id = MessageId(Uuid::from_bytes(*id));
+        bool::from(self.leg_mac(id, leg).ct_eq(mac)).then_some((id, leg))
+    }
+
+    fn leg_mac(&self, id: MessageId, leg: LegNumber) -> [u8; LEG_MAC_BYTES] {
+        let tag = self.tag("leg", &[id.bytes(), &[leg]]);
+        *tag.0.first_chunk().expect("a tag is longer than the MAC of a leg")
+    }
+
+    fn message_key(&self, tenant: &TenantId, id: MessageId) -> aead::LessSafeKey {
+        let subject = length_prefixed(&[tenant.as_str().as_bytes(), id.bytes()]);
+        let key: aead::UnboundKey =
+            self.root.expand(&[SEAL_INFO, &subject], ALGORITHM).expect("32 bytes are within what HKDF gives").into();
+        aead::LessSafeKey::new(key)
+    }
+}
+
+fn bound_to(tenant: &TenantId, id: MessageId) -> aead::Aad<Vec<u8>> {
+    aead::Aad::from(length_prefixed(&[&[KEY_VERSION], tenant.as_str().as_bytes(), id.bytes()]))
+}
+
+/// Every part behind its length (u32 big-endian), so that no two lists of parts share their bytes.
+pub(crate) fn length_prefixed(parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(parts.iter().map(|part| 4 + part.len()).sum());
+    for part in parts {
+        let len = u32::try_from(part.len()).expect("every part has a limit far below 4 GiB");
+        bytes.extend_from_slice(&len.to_be_bytes());
+        bytes.extend_from_slice(part);
+    }
+    bytes
 }
 
 impl LegTag {
@@ -63,3 +173,12 @@ impl std::fmt::Debug for LegTag {
         f.write_str("LegTag(..)")
     }
 }
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Vault(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,19 @@
 //! What a call says, as parts that any voice vendor can speak. Words only; the vendor's form is in `providers`.
+//!
+//! A call first announces a digit to press, and speaks the code only after it was pressed: voicemail never hears it.
 
 use crate::message::Locale;
+use crate::transaction::Transaction;
 
+/// How long a person has to press the digit.
+pub const LISTEN_S: u8 = 8;
+
+const DIGIT_PAUSE_MS: u32 = 400;
+/// In the middle of a code, where people write it down in two halves.
+const HALF_PAUSE_MS: u32 = 800;
+const SENTENCE_PAUSE_MS: u32 = 700;
+
+/// What one answer to the voice vendor says and does. `Debug` shows no words: they may hold the code.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Speech {
     pub locale: Locale,
@@ -18,21 +30,129 @@ pub enum Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     /// Wait for one digit this long, then ask us again (with no digit when none was pressed).
-    Listen { timeout_s: u8 },
+    Listen {
+        timeout_s: u8,
+    },
     HangUp,
 }
 
-use crate::transaction::Transaction;
+/// What this call is about and which digit to press; of a payment also amount, currency and payee, before any code.
+pub fn announce(locale: Locale, digit: u8, payment: Option<&Transaction>) -> Speech {
+    let mut parts = Vec::new();
+    sentence(
+        &mut parts,
+        say(locale, "確認コードをお知らせする電話です。", "This is a call with your confirmation code."),
+    );
+    if let Some(payment) = payment {
+        sentence(&mut parts, payment_words(locale, payment));
+    }
+    let press = match locale {
+        Locale::Ja => format!("コードを聞くには、{digit}を押してください。"),
+        Locale::En => format!("To hear the code, press {digit}."),
+    };
+    sentence(&mut parts, press.clone());
+    parts.push(Part::Say(press));
+    Speech { locale, parts, then: Then::Listen { timeout_s: LISTEN_S } }
+}
 
-pub fn announce(_locale: Locale, _digit: u8, _payment: Option<&Transaction>) -> Speech {
-    todo!()
+/// The code digit by digit, the whole twice; of a payment also amount, currency and payee, before and after.
+pub fn speak_code(locale: Locale, code: &str, payment: Option<&Transaction>) -> Speech {
+    let payment = payment.map(|payment| payment_words(locale, payment));
+    let mut parts = Vec::new();
+    if let Some(words) = &payment {
+        sentence(&mut parts, words.clone());
+    }
+    sentence(&mut parts, say(locale, "確認コードは、", "Your code is"));
+    digits(&mut parts, code);
+    sentence(&mut parts, say(locale, "繰り返します。", "Once more."));
+    digits(&mut parts, code);
+    if let Some(words) = payment {
+        sentence(&mut parts, words);
+    }
+    parts.push(Part::Say(say(
+        locale,
+        "このコードは誰にも教えないでください。失礼します。",
+        "Do not share this code with anyone. Goodbye.",
+    )));
+    Speech { locale, parts, then: Then::HangUp }
 }
-pub fn speak_code(_locale: Locale, _code: &str, _payment: Option<&Transaction>) -> Speech {
-    todo!()
+
+/// A text, twice.
+pub fn speak_text(locale: Locale, text: &str) -> Speech {
+    let mut parts = Vec::new();
+    sentence(&mut parts, text.to_owned());
+    sentence(&mut parts, say(locale, "繰り返します。", "Once more."));
+    parts.push(Part::Say(text.to_owned()));
+    Speech { locale, parts, then: Then::HangUp }
 }
-pub fn speak_text(_locale: Locale, _text: &str) -> Speech {
-    todo!()
+
+/// For a call that has nothing to say any more, or that nobody asked to go on.
+pub fn goodbye(locale: Locale) -> Speech {
+    let words = say(locale, "お電話を終わります。失礼します。", "This call ends here. Goodbye.");
+    Speech { locale, parts: vec![Part::Say(words)], then: Then::HangUp }
 }
-pub fn goodbye(_locale: Locale) -> Speech {
-    todo!()
+
+fn say(locale: Locale, ja: &str, en: &str) -> String {
+    match locale {
+        Locale::Ja => ja.to_owned(),
+        Locale::En => en.to_owned(),
+    }
 }
+
+fn sentence(parts: &mut Vec<Part>, words: String) {
+    parts.push(Part::Say(words));
+    parts.push(Part::PauseMs(SENTENCE_PAUSE_MS));
+}
+
+/// One part for each digit, so that no voice reads the code as one large number.
+fn digits(parts: &mut Vec<Part>, code: &str) {
+    let half = code.chars().count().div_ceil(2);
+    for (index, digit) in code.chars().enumerate() {
+        parts.push(Part::Say(digit.to_string()));
+        parts.push(Part::PauseMs(if index + 1 == half { HALF_PAUSE_MS } else { DIGIT_PAUSE_MS }));
+    }
+}
+
+fn payment_words(locale: Locale, payment: &Transaction) -> String {
+    let (amount, payee) = (spoken_amount(locale, payment), &payment.payee.name);
+    match locale {
+        Locale::Ja => format!("{payee}への、{amount}のお支払いの確認です。"),
+        Locale::En => format!("This confirms a payment of {amount} to {payee}."),
+    }
+}
+
+/// The currency by its name where a voice would stumble over three letters.
+fn spoken_amount(locale: Locale, payment: &Transaction) -> String {
+    let amount = payment.decimal_words();
+    let currency = match (locale, payment.currency.as_str()) {
+        (Locale::Ja, "JPY") => "円",
+        (Locale::Ja, "USD") => "米ドル",
+        (Locale::Ja, "EUR") => "ユーロ",
+        (Locale::En, "JPY") => "yen",
+        (Locale::En, "USD") => "US dollars",
+        (Locale::En, "EUR") => "euros",
+        (Locale::Ja | Locale::En, other) => other,
+    };
+    match locale {
+        Locale::Ja => format!("{amount}{currency}"),
+        Locale::En => format!("{amount} {currency}"),
+    }
+}
+
+impl std::fmt::Debug for Speech {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Speech").field("locale", &self.locale).field("parts", &self.parts.len()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Say(words) => write!(f, "Say({} characters)", words.chars().count()),
+            Self::PauseMs(ms) => write!(f, "PauseMs({ms})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

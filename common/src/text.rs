@@ -1,81 +1,91 @@
-//! The words of a text message: templates, segments, and the linter.
+//! The words of a text message: templates that make them, segments that count them, a linter that refuses bad ones.
+//!
+//! Pure. Which route carries an origin line, and how many segments it may cost, `route` and the settings say; what a
+//! call says instead is `speech`.
 
-use crate::message::{Locale, Purpose};
+mod lint;
+mod segments;
+mod templates;
+
+pub use lint::{has_4_byte_chars, lint, parse_domain};
+pub use segments::{Encoding, Segments, segments};
+pub use templates::{RenderInput, Templates};
+
+use crate::message::Locale;
 use crate::transaction::Transaction;
 
-#[derive(Clone, Debug, Default)]
-pub struct Templates {}
-
-pub struct RenderInput<'a> {
-    pub template: &'a str,
-    pub locale: Locale,
-    pub purpose: Purpose,
-    pub code: &'a str,
-    pub minutes: u64,
-    pub transaction: Option<&'a Transaction>,
-    pub origin: Option<&'a str>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    Gsm7,
-    Ucs2,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segments {
-    pub encoding: Encoding,
-    pub units: usize,
-    pub count: u32,
-}
-
+/// Why a text is refused. Never holds the text, a code or a name out of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    #[error("`template` is not known")]
-    UnknownTemplate { template: String },
+    #[error("`template` {name:?} is not known in locale {locale:?}: name a known one, such as \"default\"")]
+    UnknownTemplate { name: String, locale: &'static str },
+    #[error("template {name:?} is not usable: {why}")]
+    BadTemplate { name: String, why: BadTemplate },
+    #[error(
+        "`{field}` makes {count} segments of {encoding} text where {max} are allowed: shorten it by at least {over} units"
+    )]
+    TooLong { field: &'static str, encoding: &'static str, count: u32, max: u32, over: usize },
+    #[error("a payment text must hold the amount and the payee's name: add {{amount}} and {{payee}} to the template")]
+    PaymentIncomplete,
+    #[error("`{field}` is empty: give at least one visible character")]
+    Empty { field: &'static str },
+    #[error(
+        "`{field}` holds U+{code_point:04X} at character {at}: remove it; of control characters only newlines pass"
+    )]
+    BadCharacter { field: &'static str, code_point: u32, at: usize },
+    #[error(
+        "`domain` must be a host name such as \"example.com\": no scheme, no port, no path, other scripts in punycode"
+    )]
+    Domain,
+}
+
+/// What is wrong with a template, for whoever wrote its file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadTemplate {
+    #[error("its name must be 1 to 40 of a-z, 0-9, - and _, for payments followed by \".payment\"")]
+    Name,
+    #[error("it is longer than {max} characters")]
+    TooLong { max: usize },
+    #[error("{{{name}}} is no placeholder: {{code}}, {{minutes}}, {{amount}} and {{payee}} are")]
+    UnknownPlaceholder { name: String },
+    #[error("a brace is left open or closed without being opened")]
+    Brace,
+    #[error("it lacks {{{name}}}")]
+    Lacks { name: &'static str },
+    #[error("it holds a control character other than a newline")]
+    Control,
 }
 
 impl TextError {
-    pub fn code(&self) -> &'static str {
-        todo!()
+    /// The stable word of API.md.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownTemplate { .. } => "unknown_template",
+            Self::TooLong { .. } => "template_too_long",
+            Self::PaymentIncomplete => "payment_text_incomplete",
+            Self::BadTemplate { .. } | Self::Empty { .. } | Self::BadCharacter { .. } => "invalid_text",
+            Self::Domain => "invalid_domain",
+        }
     }
-    pub fn field(&self) -> &'static str {
-        todo!()
+
+    /// The field of the request to change.
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::UnknownTemplate { .. } | Self::BadTemplate { .. } | Self::PaymentIncomplete => "template",
+            Self::TooLong { field, .. } | Self::Empty { field } | Self::BadCharacter { field, .. } => field,
+            Self::Domain => "domain",
+        }
     }
 }
 
-impl Templates {
-    pub fn builtin() -> Self {
-        todo!()
-    }
-    pub fn add(&mut self, _name: &str, _locale: Locale, _body: &str) -> Result<(), TextError> {
-        todo!()
-    }
-    pub fn knows(&self, _name: &str, _locale: Locale) -> bool {
-        todo!()
-    }
-    pub fn render(&self, _input: &RenderInput<'_>) -> Result<String, TextError> {
-        todo!()
+/// `12,000円` in a Japanese text about yen, else `JPY 12,000` or `USD 120.00`.
+pub fn amount_words(transaction: &Transaction, locale: Locale) -> String {
+    let amount = transaction.decimal_words();
+    match (locale, transaction.currency.as_str()) {
+        (Locale::Ja, "JPY") => format!("{amount}円"),
+        (Locale::Ja | Locale::En, currency) => format!("{currency} {amount}"),
     }
 }
 
-pub fn segments(_text: &str) -> Segments {
-    todo!()
-}
-pub fn lint(
-    _text: &str,
-    _purpose: Purpose,
-    _transaction: Option<&Transaction>,
-    _segments_max: u32,
-) -> Result<(), TextError> {
-    todo!()
-}
-pub fn amount_words(_transaction: &Transaction, _locale: Locale) -> String {
-    todo!()
-}
-pub fn parse_domain(_raw: &str) -> Result<String, TextError> {
-    todo!()
-}
-pub fn has_4_byte_chars(text: &str) -> bool {
-    text.chars().any(|c| c.len_utf8() == 4)
-}
+#[cfg(test)]
+mod tests;

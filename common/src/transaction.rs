@@ -33,7 +33,9 @@ pub enum TransactionError {
     Amount,
     #[error("`transaction.currency` must be an ISO 4217 code of three capital letters, such as \"JPY\"")]
     Currency,
-    #[error("`transaction.payee.{field}` must hold 1 to {max} characters and no control characters")]
+    #[error(
+        "`transaction.payee.{field}` must hold 1 to {max} characters and no control characters or marks of writing direction"
+    )]
     Payee { field: &'static str, max: usize },
 }
 
@@ -61,12 +63,37 @@ impl Transaction {
             },
         })
     }
+
+    /// The amount in its currency's own digits, grouped by thousands, without the currency: `12,000` or `120.00`.
+    pub fn decimal_words(&self) -> String {
+        let minor_digits = self.currency.minor_digits() as usize;
+        let digits = format!("{:0width$}", self.amount, width = minor_digits + 1);
+        let (whole, minor) = digits.split_at(digits.len() - minor_digits);
+        let mut words = String::new();
+        for (index, digit) in whole.chars().enumerate() {
+            if index > 0 && (whole.len() - index).is_multiple_of(3) {
+                words.push(',');
+            }
+            words.push(digit);
+        }
+        if minor_digits > 0 {
+            words.push('.');
+            words.push_str(minor);
+        }
+        words
+    }
 }
 
 fn payee_text(field: &'static str, raw: &str, max: usize) -> Result<String, TransactionError> {
     let text: String = raw.nfc().collect();
     let fits = !text.trim().is_empty() && text.chars().count() <= max;
-    if fits && !text.chars().any(char::is_control) { Ok(text) } else { Err(TransactionError::Payee { field, max }) }
+    if fits && !text.chars().any(upsets_a_line) { Ok(text) } else { Err(TransactionError::Payee { field, max }) }
+}
+
+/// Whether a character breaks a line, or turns round how it is read: a payee named with one could make a text seem to
+/// say another amount. Controls, line and paragraph separators, and the marks that override the direction of writing.
+pub fn upsets_a_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl Currency {
@@ -79,12 +106,13 @@ impl Currency {
         std::str::from_utf8(&self.0).expect("a currency holds ASCII capitals by construction")
     }
 
-    /// Digits after the decimal point (ISO 4217 minor unit): 0 for yen, 3 for dinars, else 2.
+    /// Digits after the decimal point (ISO 4217 minor unit): 0 for yen, 3 for dinars, 4 for two units of account, else 2.
     pub fn minor_digits(&self) -> u32 {
         match self.as_str() {
             "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
             | "VUV" | "XAF" | "XOF" | "XPF" => 0,
             "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+            "CLF" | "UYW" => 4,
             _ => 2,
         }
     }
@@ -121,8 +149,25 @@ mod tests {
 
     #[test]
     fn amounts_are_whole_minor_units() {
-        for (amount, good) in [("12000", true), ("0", false), ("-1", false), ("1.5", false), ("", false), ("+7", false)] {
+        for (amount, good) in [("12000", true), ("0", false), ("-1", false), ("1.5", false), ("", false), ("+7", false)]
+        {
             assert_eq!(Transaction::parse(amount, "JPY", "A", "1").is_ok(), good, "{amount}");
+        }
+    }
+
+    #[test]
+    fn amounts_are_written_in_the_digits_of_their_currency() {
+        for (amount, currency, words) in [
+            ("1", "JPY", "1"),
+            ("999", "JPY", "999"),
+            ("12000", "JPY", "12,000"),
+            ("999999999999999999", "JPY", "999,999,999,999,999,999"),
+            ("5", "USD", "0.05"),
+            ("12000", "USD", "120.00"),
+            ("1234567890", "KWD", "1,234,567.890"),
+            ("1", "CLF", "0.0001"),
+        ] {
+            assert_eq!(Transaction::parse(amount, currency, "A", "1").expect("valid").decimal_words(), words);
         }
     }
 
@@ -135,8 +180,10 @@ mod tests {
 
     #[test]
     fn a_refusal_names_its_field() {
-        let error = Transaction::parse("1", "JPY", "A\0", "1").expect_err("a NUL is refused");
-        assert_eq!(error.field(), "transaction.payee.name");
+        for name in ["A\0", "A\nB", "A\u{2028}B", "A\u{202e}B", "A\u{2066}B", " ", ""] {
+            let error = Transaction::parse("1", "JPY", name, "1").expect_err(name);
+            assert_eq!(error.field(), "transaction.payee.name");
+        }
         assert_eq!(Transaction::parse("1", "yen", "A", "1").expect_err("lower case").field(), "transaction.currency");
     }
 }

@@ -1,0 +1,161 @@
+//! How many SMS segments a text costs: GSM 03.38 where every character fits, else UCS-2.
+//!
+//! Carriers differ a little in what they bill (some Japanese ones count long texts otherwise); this is the standard's
+//! count with the six-byte header that joins the parts.
+
+const GSM7_SINGLE: usize = 160;
+const GSM7_PART: usize = 153;
+const UCS2_SINGLE: usize = 70;
+const UCS2_PART: usize = 67;
+
+/// The basic table without the escape; each costs one septet.
+const GSM7_BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
+                          ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+/// The extension table; each costs an escape and a septet.
+const GSM7_EXTENSION: &str = "\u{c}^{}\\[~]|€";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Gsm7,
+    Ucs2,
+}
+
+impl Encoding {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Gsm7 => "GSM-7",
+            Self::Ucs2 => "UCS-2",
+        }
+    }
+}
+
+/// What a text costs on the air.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segments {
+    pub encoding: Encoding,
+    /// Septets of GSM-7, or UTF-16 units of UCS-2.
+    pub units: usize,
+    /// An empty text still is one segment.
+    pub count: u32,
+}
+
+pub fn segments(text: &str) -> Segments {
+    let gsm7: Option<Vec<usize>> = text.chars().map(septets).collect();
+    match gsm7 {
+        Some(costs) => pack(Encoding::Gsm7, &costs),
+        None => pack(Encoding::Ucs2, &text.chars().map(char::len_utf16).collect::<Vec<_>>()),
+    }
+}
+
+/// How many units fit into `count` segments at best.
+pub(super) const fn capacity(encoding: Encoding, count: u32) -> usize {
+    let (single, part) = limits(encoding);
+    if count <= 1 { single } else { part.saturating_mul(count as usize) }
+}
+
+const fn limits(encoding: Encoding) -> (usize, usize) {
+    match encoding {
+        Encoding::Gsm7 => (GSM7_SINGLE, GSM7_PART),
+        Encoding::Ucs2 => (UCS2_SINGLE, UCS2_PART),
+    }
+}
+
+fn septets(c: char) -> Option<usize> {
+    if GSM7_BASIC.contains(c) {
+        Some(1)
+    } else if GSM7_EXTENSION.contains(c) {
+        Some(2)
+    } else {
+        None
+    }
+}
+
+/// Fills part after part; a character that costs two units never straddles two parts.
+fn pack(encoding: Encoding, costs: &[usize]) -> Segments {
+    let (single, part) = limits(encoding);
+    let units = costs.iter().sum();
+    if units <= single {
+        return Segments { encoding, units, count: 1 };
+    }
+    let (mut count, mut used) = (1, 0);
+    for cost in costs {
+        if used + cost > part {
+            count += 1;
+            used = 0;
+        }
+        used += cost;
+    }
+    Segments { encoding, units, count }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(text: &str, encoding: Encoding, units: usize, count: u32) {
+        assert_eq!(segments(text), Segments { encoding, units, count }, "{text:?}");
+    }
+
+    #[test]
+    fn limits_are_those_of_the_standard() {
+        check("", Encoding::Gsm7, 0, 1);
+        check(&"a".repeat(160), Encoding::Gsm7, 160, 1);
+        check(&"a".repeat(161), Encoding::Gsm7, 161, 2);
+        check(&"a".repeat(306), Encoding::Gsm7, 306, 2);
+        check(&"a".repeat(307), Encoding::Gsm7, 307, 3);
+        check(&"あ".repeat(70), Encoding::Ucs2, 70, 1);
+        check(&"あ".repeat(71), Encoding::Ucs2, 71, 2);
+        check(&"あ".repeat(134), Encoding::Ucs2, 134, 2);
+        check(&"あ".repeat(135), Encoding::Ucs2, 135, 3);
+    }
+
+    #[test]
+    fn one_character_outside_the_table_makes_the_whole_text_ucs2() {
+        for (c, encoding) in
+            [('é', Encoding::Gsm7), ('ê', Encoding::Ucs2), ('`', Encoding::Ucs2), ('€', Encoding::Gsm7)]
+        {
+            assert_eq!(segments(&format!("code {c}")).encoding, encoding, "{c}");
+        }
+        assert_eq!(segments("no\u{a0}break").encoding, Encoding::Ucs2);
+    }
+
+    #[test]
+    fn an_escaped_pair_is_never_split() {
+        check(&"€".repeat(80), Encoding::Gsm7, 160, 1);
+        check(&"€".repeat(153), Encoding::Gsm7, 306, 3);
+        check(&format!("{}€{}", "a".repeat(152), "a".repeat(152)), Encoding::Gsm7, 306, 3);
+    }
+
+    #[test]
+    fn a_surrogate_pair_is_never_split() {
+        check(&"😀".repeat(35), Encoding::Ucs2, 70, 1);
+        check(&"😀".repeat(67), Encoding::Ucs2, 134, 3);
+    }
+
+    #[test]
+    fn the_tables_hold_what_seven_bits_hold() {
+        assert_eq!(GSM7_BASIC.chars().count(), 127, "128 positions less the escape");
+        assert_eq!(GSM7_EXTENSION.chars().count(), 10);
+    }
+
+    proptest! {
+        #[test]
+        fn segments_hold_their_text_and_waste_little(text in "[a-z€あ😀]{0,400}") {
+            let cost = segments(&text);
+            let count = cost.count as usize;
+            let (single, part) = limits(cost.encoding);
+            prop_assert!(cost.units <= capacity(cost.encoding, cost.count));
+            // Each full part wastes one unit at most: half of a character that did not fit.
+            prop_assert!(count == 1 || (cost.units > single && cost.units > (part - 1) * (count - 1)));
+        }
+
+        #[test]
+        fn a_longer_text_never_costs_less(text in "\\PC{0,200}", more in "\\PC{0,20}") {
+            let longer = format!("{text}{more}");
+            // Within one encoding; a character outside GSM-7 can only make it dearer.
+            prop_assert!(segments(&longer).count >= segments(&text).count);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Templates by name, locale and use, and how they become a text.
+//!
+//! A template is parsed once, when it is added; what a payee is called can therefore never act as a placeholder.
+
+use std::collections::BTreeMap;
+
+use super::{BadTemplate, TextError, amount_words};
+use crate::message::{Locale, Purpose};
+use crate::transaction::{Transaction, upsets_a_line};
+
+const NAME_BYTES_MAX: usize = 40;
+const BODY_CHARS_MAX: usize = 1_000;
+/// Ends the name of a template that is for payments, beside the one of the same name for everything else.
+const PAYMENT_SUFFIX: &str = ".payment";
+
+const BUILTIN: [(&str, Locale, &str); 4] = [
+    ("default", Locale::Ja, "認証コード:{code}\n{minutes}分間有効です。誰にも教えないでください。"),
+    ("default", Locale::En, "Your code is {code}. Valid for {minutes} min. Do not share it with anyone."),
+    (
+        "default.payment",
+        Locale::Ja,
+        "お支払い先:{payee}\n金額:{amount}\n認証コード:{code}\n{minutes}分間有効。覚えがなければ入力しないでください。",
+    ),
+    (
+        "default.payment",
+        Locale::En,
+        "Pay {amount} to {payee}? Code: {code}. Valid for {minutes} min. If this is not yours, do not enter it.",
+    ),
+];
+
+/// Every template that can be asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Templates(BTreeMap<Key, Vec<Piece>>);
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    name: String,
+    locale: Locale,
+    payment: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Words(String),
+    Code,
+    Minutes,
+    Amount,
+    Payee,
+}
+
+/// What fills a template.
+pub struct RenderInput<'a> {
+    pub template: &'a str,
+    pub locale: Locale,
+    pub purpose: Purpose,
+    pub code: &'a str,
+    pub minutes: u64,
+    pub transaction: Option<&'a Transaction>,
+    /// A domain: adds the last line that binds the code to it.
+    pub origin: Option<&'a str>,
+}
+
+impl Templates {
+    /// `default` in Japanese and English.
+    pub fn builtin() -> Self {
+        let mut templates = Self::default();
+        for (name, locale, body) in BUILTIN {
+            templates.add(name, locale, body).expect("the built-in templates are good");
+        }
+        templates
+    }
+
+    /// Adds a template, or replaces the one of that name. `NAME.payment` is what `NAME` says for payments.
+    pub fn add(&mut self, name: &str, locale: Locale, body: &str) -> Result<(), TextError> {
+        let bad = |why| TextError::BadTemplate { name: name.to_owned(), why };
+        let (base, payment) = match name.strip_suffix(PAYMENT_SUFFIX) {
+            Some(base) => (base, true),
+            None => (name, false),
+        };
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+        if base.is_empty() || base.len() > NAME_BYTES_MAX || !base.bytes().all(allowed) {
+            return Err(bad(BadTemplate::Name));
+        }
+        // A file usually ends in a newline that nobody means to send.
+        let pieces = parse(body.trim_end_matches(['\n', '\r'])).map_err(bad)?;
+        complete(&pieces, payment).map_err(bad)?;
+        self.0.insert(Key { name: base.to_owned(), locale, payment }, pieces);
+        Ok(())
+    }
+
+    /// Whether a request may name it.
+    pub fn knows(&self, name: &str, locale: Locale) -> bool {
+        self.find(name, locale, false).or_else(|| self.find(name, locale, true)).is_some()
+    }
+
+    /// The finished text. Lint it before it goes out: its length depends on what was filled in.
+    pub fn render(&self, input: &RenderInput<'_>) -> Result<String, TextError> {
+        let for_payment = (input.purpose == Purpose::Payment).then(|| self.find(input.template, input.locale, true));
+        let pieces =
+            for_payment.flatten().or_else(|| self.find(input.template, input.locale, false)).ok_or_else(|| {
+                TextError::UnknownTemplate { name: input.template.to_owned(), locale: input.locale.word() }
+            })?;
+        let mut text = String::new();
+        for piece in pieces {
+            text.push_str(&fill(piece, input)?);
+        }
+        if let Some(domain) = input.origin {
+            text.push_str(&format!("\n@{domain} #{}", input.code));
+        }
+        Ok(text)
+    }
+
+    fn find(&self, name: &str, locale: Locale, payment: bool) -> Option<&[Piece]> {
+        self.0.get(&Key { name: name.to_owned(), locale, payment }).map(Vec::as_slice)
+    }
+}
+
+fn fill(piece: &Piece, input: &RenderInput<'_>) -> Result<String, TextError> {
+    let transaction = input.transaction.ok_or(TextError::PaymentIncomplete);
+    Ok(match piece {
+        Piece::Words(words) => words.clone(),
+        Piece::Code => input.code.to_owned(),
+        Piece::Minutes => input.minutes.to_string(),
+        Piece::Amount => amount_words(transaction?, input.locale),
+        Piece::Payee => transaction?.payee.name.clone(),
+    })
+}
+
+fn parse(body: &str) -> Result<Vec<Piece>, BadTemplate> {
+    if body.chars().count() > BODY_CHARS_MAX {
+        return Err(BadTemplate::TooLong { max: BODY_CHARS_MAX });
+    }
+    if body.chars().any(|c| c != '\n' && upsets_a_line(c)) {
+        return Err(BadTemplate::Control);
+    }
+    let mut pieces = Vec::new();
+    let mut rest = body;
+    while let Some((words, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}').ok_or(BadTemplate::Brace)?;
+        push_words(&mut pieces, words)?;
+        pieces.push(placeholder(name)?);
+        rest = after;
+    }
+    push_words(&mut pieces, rest)?;
+    Ok(pieces)
+}
+
+fn push_words(pieces: &mut Vec<Piece>, words: &str) -> Result<(), BadTemplate> {
+    if words.contains('}') {
+        return Err(BadTemplate::Brace);
+    }
+    if !words.is_empty() {
+        pieces.push(Piece::Words(words.to_owned()));
+    }
+    Ok(())
+}
+
+fn placeholder(name: &str) -> Result<Piece, BadTemplate> {
+    match name {
+        "code" => Ok(Piece::Code),
+        "minutes" => Ok(Piece::Minutes),
+        "amount" => Ok(Piece::Amount),
+        "payee" => Ok(Piece::Payee),
+        _ => Err(BadTemplate::UnknownPlaceholder { name: name.to_owned() }),
+    }
+}
+
+fn complete(pieces: &[Piece], payment: bool) -> Result<(), BadTemplate> {
+    let needed = [(Piece::Code, "code", true), (Piece::Amount, "amount", payment), (Piece::Payee, "payee", payment)];
+    match needed.iter().find(|(piece, _, needed)| *needed && !pieces.contains(piece)) {
+        Some((_, name, _)) => Err(BadTemplate::Lacks { name }),
+        None => Ok(()),
+    }
+}
