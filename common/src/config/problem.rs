@@ -28,15 +28,15 @@ impl Problem {
         for part in &error.path {
             key = if part.parse::<usize>().is_ok() { format!("{key}[{part}]") } else { format!("{key}.{part}") };
         }
-        let seen = |actual: &Actual| if key.contains("secret") { None } else { Some(actual.to_string()) };
+        let seen = |actual: &Actual| if key.contains("secret") { None } else { Some(words(actual)) };
         match &error.kind {
             Kind::MissingField(name) => Self::missing(format!("{key}.{name}"), "is missing; set it"),
-            Kind::UnknownField(name, known) => {
-                Self::missing(format!("{key}.{name}"), format!("is not a setting; known here: {}", known.join(", ")))
+            Kind::UnknownField(_, known) => {
+                Self::missing(key, format!("is not a setting; known here: {}", known.join(", ")))
             }
             Kind::UnknownVariant(name, known) => Self::new(key, format!("{name:?}"), one_of(known)),
             Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
-                Self { value: seen(actual), remedy: format!("must be {expected}"), key }
+                Self { value: seen(actual), remedy: format!("must be {}", wanted(&expected.to_string())), key }
             }
             Kind::Message(said) => Self::missing(key, said.clone()),
             Kind::InvalidLength(..)
@@ -46,6 +46,41 @@ impl Problem {
             | Kind::Unsupported(_)
             | Kind::UnsupportedKey(..) => Self::missing(key, error.kind.to_string()),
         }
+    }
+}
+
+/// The value as it was written, where it is short.
+fn words(actual: &Actual) -> String {
+    match actual {
+        Actual::Bool(value) => value.to_string(),
+        Actual::Unsigned(value) => value.to_string(),
+        Actual::Signed(value) => value.to_string(),
+        Actual::Float(value) => value.to_string(),
+        Actual::Char(value) => format!("{value:?}"),
+        Actual::Str(value) => format!("{value:?}"),
+        Actual::Bytes(_)
+        | Actual::Unit
+        | Actual::Option
+        | Actual::NewtypeStruct
+        | Actual::Seq
+        | Actual::Map
+        | Actual::Enum
+        | Actual::UnitVariant
+        | Actual::NewtypeVariant
+        | Actual::TupleVariant
+        | Actual::StructVariant
+        | Actual::Other(_) => actual.to_string(),
+    }
+}
+
+/// Rust's names of types say little to an operator.
+fn wanted(expected: &str) -> &str {
+    match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "a string" => "a text in quotes",
+        "a boolean" => "true or false",
+        other => other,
     }
 }
 

@@ -87,7 +87,7 @@ fn every_problem_names_its_key_its_value_and_what_would_be_right() {
         ("https://otp.example.com/", "http://otp.example.com", "public_url = http://otp.example.com: use https://"),
         ("active = \"k1\"", "active = \"k2\"", "codes.active = k2: must be a kid of codes.roots: k1"),
         ("rank = 1", "rank = 0", "route[0].rank = 0: must be at least 1"),
-        ("rank = 1", "rank = -1", "route[0].rank = unsigned int `-1`: "),
+        ("rank = 1", "rank = -1", "route[0].rank = -1: must be a whole number, 0 or more"),
         ("rank = 1", "rnak = 1", "route[0].rnak: is not a setting; known here: id, provider,"),
         (
             "provider = \"sakura\"",
