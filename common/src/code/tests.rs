@@ -26,6 +26,9 @@ struct VectorTransaction {
     payee_account: String,
 }
 
+/// Alters one field.
+type Change = fn(&mut Vector);
+
 fn vectors() -> Vec<Vector> {
     serde_json::from_str(include_str!("vectors.json")).expect("the vectors are JSON")
 }
@@ -84,7 +87,7 @@ fn the_vectors_cover_what_is_easily_wrong() {
 fn a_code_is_bound_to_every_field() {
     let keys = keys();
     let base = || vectors().into_iter().find(|v| v.transaction.is_some() && v.length == 10).expect("a payment");
-    let changes: [(&str, fn(&mut Vector)); 9] = [
+    let changes: [(&str, Change); 9] = [
         ("kid", |v| v.kid = if v.kid == "k1" { "k2" } else { "k1" }.to_owned()),
         ("tenant", |v| v.tenant.push('x')),
         ("id", |v| v.id = MessageId::new(Timestamp::from_unix_ms(1), [1; 10]).to_string()),

@@ -1,6 +1,7 @@
 //! What passes as a phone number, what is refused, and what is shown of one.
 
 use proptest::prelude::*;
+use rlibphonenumber::PHONE_NUMBER_UTIL;
 
 use super::*;
 
@@ -89,7 +90,7 @@ fn what_is_not_a_valid_number_is_refused_without_repeating_it() {
     ] {
         let error = parse(raw).expect_err(raw);
         assert_eq!((error.code(), error.field()), ("invalid_number", "to"), "{raw}");
-        assert!(!error.to_string().contains("12345"), "{error}");
+        assert!(error.to_string().contains("`to`") && !error.to_string().contains("12345"), "{error}");
     }
 }
 
@@ -97,6 +98,8 @@ fn what_is_not_a_valid_number_is_refused_without_repeating_it() {
 fn a_national_number_needs_a_region_that_exists() {
     let error = PhoneNumber::parse("090-1234-5678", None).expect_err("no region");
     assert_eq!((error.code(), error.field()), ("region_needed", "to"));
+    let error = PhoneNumber::parse("", None).expect_err("nothing at all");
+    assert_eq!(error.code(), "invalid_number", "a region would not help");
     let nowhere = Country::parse("ZZ");
     let error = PhoneNumber::parse("090-1234-5678", nowhere).expect_err("no such region");
     assert_eq!((error.code(), error.field()), ("region_needed", "region"));

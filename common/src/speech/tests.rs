@@ -9,11 +9,14 @@ fn transfer() -> Transaction {
 }
 
 fn said(speech: &Speech) -> Vec<&str> {
-    let words = |part| match part {
-        &Part::Say(ref words) => Some(words.as_str()),
-        Part::PauseMs(_) => None,
-    };
-    speech.parts.iter().filter_map(words).collect()
+    let mut said = Vec::new();
+    for part in &speech.parts {
+        match part {
+            Part::Say(words) => said.push(words.as_str()),
+            Part::PauseMs(_) => {}
+        }
+    }
+    said
 }
 
 #[test]

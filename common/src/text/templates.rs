@@ -95,11 +95,13 @@ impl Templates {
 
     /// The finished text. Lint it before it goes out: its length depends on what was filled in.
     pub fn render(&self, input: &RenderInput<'_>) -> Result<String, TextError> {
-        let for_payment = (input.purpose == Purpose::Payment).then(|| self.find(input.template, input.locale, true));
-        let pieces =
-            for_payment.flatten().or_else(|| self.find(input.template, input.locale, false)).ok_or_else(|| {
-                TextError::UnknownTemplate { name: input.template.to_owned(), locale: input.locale.word() }
-            })?;
+        let pieces = match input.purpose {
+            Purpose::Payment => self.find(input.template, input.locale, true),
+            Purpose::Login | Purpose::Signup | Purpose::Notice => None,
+        };
+        let pieces = pieces
+            .or_else(|| self.find(input.template, input.locale, false))
+            .ok_or_else(|| unknown(input.template, input.locale))?;
         let mut text = String::new();
         for piece in pieces {
             text.push_str(&fill(piece, input)?);
@@ -113,6 +115,11 @@ impl Templates {
     fn find(&self, name: &str, locale: Locale, payment: bool) -> Option<&[Piece]> {
         self.0.get(&Key { name: name.to_owned(), locale, payment }).map(Vec::as_slice)
     }
+}
+
+/// Repeats of a name only what could be one: the caller chose its length.
+fn unknown(name: &str, locale: Locale) -> TextError {
+    TextError::UnknownTemplate { name: name.chars().take(NAME_BYTES_MAX).collect(), locale: locale.word() }
 }
 
 fn fill(piece: &Piece, input: &RenderInput<'_>) -> Result<String, TextError> {
