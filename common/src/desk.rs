@@ -47,7 +47,7 @@ impl Routing<'_> {
 pub enum Applied {
     Missing,
     /// `message` in it is what is stored now.
-    Done(Step),
+    Done(Box<Step>),
     /// `spends[index]` would go over its limit; past the caller's own spends, it is the voice budget.
     OverLimit {
         index: usize,
@@ -79,7 +79,7 @@ impl Desk {
         for _ in 0..SAVE_TRIES_MAX {
             let decided = self.decide(&message, event, routing);
             match self.save(&message, decided, spends).await? {
-                Committed::Done(step) => return Ok(Applied::Done(*step)),
+                Committed::Done(step) => return Ok(Applied::Done(step)),
                 Committed::OverLimit { index, free_at } => return Ok(Applied::OverLimit { index, free_at }),
                 Committed::Lost => {}
             }
@@ -103,7 +103,7 @@ impl Desk {
         step(message, event, &view)
     }
 
-    /// Commits a decision made on `before`.
+    /// Commits a decision made on `before`. Where the outcome of a commit is not known, the row says it.
     pub async fn save(&self, before: &Message, mut decided: Step, spends: &[Spend]) -> Result<Committed, StoreError> {
         if !decided.save {
             return Ok(Committed::Done(Box::new(decided)));
@@ -116,7 +116,7 @@ impl Desk {
             at: self.clock.now(),
         };
         let at = save.at;
-        match self.store.save(save).await.inspect_err(|error| self.metrics.store_error(error))? {
+        match self.saved(save).await? {
             Saved::Won { version } => {
                 decided.message.version = version;
                 for note in &decided.notes {
@@ -126,6 +126,18 @@ impl Desk {
             }
             Saved::Lost => Ok(Committed::Lost),
             Saved::OverLimit { index, free_at } => Ok(Committed::OverLimit { index, free_at }),
+        }
+    }
+
+    async fn saved(&self, save: Save) -> Result<Saved, StoreError> {
+        let wanted = Message { version: save.message.version + 1, ..save.message.clone() };
+        match self.store.save(save).await {
+            Err(StoreError::UnknownOutcome { why }) => {
+                self.metrics.store_error(&StoreError::UnknownOutcome { why });
+                let found = self.store.load(wanted.id).await?;
+                Ok(if found.as_ref() == Some(&wanted) { Saved::Won { version: wanted.version } } else { Saved::Lost })
+            }
+            known => known,
         }
     }
 

@@ -156,12 +156,12 @@ impl Reason {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a flat catalogue of sentences")]
 const fn guidance(reason: Reason) -> (&'static str, &'static str) {
     match reason {
-        Reason::Leg(Class::InvalidNumber) => (
-            "この電話番号は使われていません。番号を確かめてください。",
-            "This number is not in use. Check the number.",
-        ),
+        Reason::Leg(Class::InvalidNumber) => {
+            ("この電話番号は使われていません。番号を確かめてください。", "This number is not in use. Check the number.")
+        }
         Reason::Leg(Class::NotSmsCapable) => (
             "この番号ではSMSを受け取れません。携帯電話の番号か、音声通話をお使いください。",
             "This line cannot receive texts. Use a mobile number, or ask for a call.",
@@ -202,9 +202,7 @@ const fn guidance(reason: Reason) -> (&'static str, &'static str) {
             "送信側の設定に問題があります。しばらくしてから、もう一度お試しください。",
             "The sending side has a problem in its settings. Try again later.",
         ),
-        Reason::Leg(
-            Class::NotSent | Class::Throttled | Class::Unknown | Class::ExpiredAtProvider | Class::Overdue,
-        )
+        Reason::Leg(Class::NotSent | Class::Throttled | Class::Unknown | Class::ExpiredAtProvider | Class::Overdue)
         | Reason::NoRoute
         | Reason::AttemptsUsed
         | Reason::OverLimit
@@ -256,7 +254,9 @@ pub struct Report {
 #[serde(rename_all = "snake_case")]
 pub enum ReportStatus {
     /// The provider, or the operator, has it; the handset not yet. Carries the reference where it is news.
-    Underway { reference: Option<String> },
+    Underway {
+        reference: Option<String>,
+    },
     Delivered,
     Failed(Refusal),
     /// The provider does not know it: nothing was taken.

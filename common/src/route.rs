@@ -232,7 +232,7 @@ fn tried(route: &Route, message: &Message) -> bool {
 /// A route that throttled this message, or could not be reached for it, is left alone for a moment.
 fn cooling(route: &Route, message: &Message, scene: &Scene<'_>) -> Option<Fit> {
     let failed = || message.legs.iter().filter(|leg| leg.route == route.id && passing(leg));
-    let last = failed().last()?;
+    let last = failed().next_back()?;
     let doublings = u32::try_from(failed().count() - 1).unwrap_or(u32::MAX).min(COOLING_DOUBLINGS_MAX);
     let until = last.ended_at.unwrap_or(last.started_at).plus_ms(scene.cooling_ms << doublings);
     if until <= scene.now {

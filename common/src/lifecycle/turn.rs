@@ -114,11 +114,14 @@ impl<'a> Turn<'a> {
     }
 
     pub(super) fn expire(&mut self) {
-        let furthest = match &self.message.state {
-            State::GaveUp { reason } if !self.any_delivered() => Furthest::GaveUp { reason: *reason },
-            _ if self.any_delivered() => Furthest::Delivered,
-            _ if self.message.legs.iter().any(Leg::may_be_out) => Furthest::Submitted,
-            _ => Furthest::NeverSent,
+        let furthest = if self.any_delivered() {
+            Furthest::Delivered
+        } else if let State::GaveUp { reason } = self.message.state {
+            Furthest::GaveUp { reason }
+        } else if self.message.legs.iter().any(Leg::may_be_out) {
+            Furthest::Submitted
+        } else {
+            Furthest::NeverSent
         };
         self.end(End::Expired { furthest });
     }

@@ -1,0 +1,356 @@
+//! Carries one message: decide with a permit in hand, save, settle the delivery, call, save the answer, next leg.
+//!
+//! From its first `Sending` on, the row carries the message. A crash anywhere here leaves a row that the sweep finds.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use otodoke_common::broker::{Broker, BrokerError, Delivery, Queue};
+use otodoke_common::code::CodeKeys;
+use otodoke_common::desk::{Applied, Committed, Desk, Routing};
+use otodoke_common::health::{Circuitry, Health};
+use otodoke_common::leg::{Leg, LegNumber};
+use otodoke_common::lifecycle::{Effect, Event, Step};
+use otodoke_common::message::{Lane, Message, MessageId};
+use otodoke_common::metrics::Circuit;
+use otodoke_common::outcome::{Answer, Report};
+use otodoke_common::provider::{Registry, SendContent, SendRequest};
+use otodoke_common::retry::Delays;
+use otodoke_common::route::RouteTable;
+use otodoke_common::store::StoreError;
+use otodoke_common::text::{Templates, segments};
+use otodoke_common::wire::LaneMessage;
+use tokio::time::{Duration, Instant};
+
+use crate::hand::{Hand, acquire};
+use crate::permits::{Permit, Permits};
+use crate::request::{Unsendable, Words};
+
+/// How long a message waits for a permit in this process before its row carries the wait.
+const PATIENCE_MS_MAX: u64 = 5_000;
+/// Tries to save while the store is away, some five minutes of them. After that a delivery comes again, and an answer is
+/// unknown to the sweep.
+const SAVES_MAX: u32 = 160;
+const SAVE_FIRST_MS: u64 = 50;
+const SAVE_LAST_MS: u64 = 2_000;
+/// Lost compare-and-sets in a row.
+const TURNS_MAX: u32 = 32;
+
+pub(crate) struct Courier {
+    pub(crate) desk: Desk,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) routes: Arc<RouteTable>,
+    pub(crate) providers: Arc<Registry>,
+    pub(crate) codes: Arc<CodeKeys>,
+    pub(crate) templates: Arc<Templates>,
+    pub(crate) permits: Arc<Permits>,
+    pub(crate) health: Mutex<Health>,
+    /// Messages of each lane that wait in hand for a permit.
+    pub(crate) waiting: [AtomicUsize; 3],
+}
+
+/// A decision that is committed, and the permit its leg goes out with.
+struct Advanced {
+    step: Step,
+    permit: Option<Permit>,
+}
+
+impl Courier {
+    /// Applies `event` and whatever follows from it, until the message rests or somebody else carries it on.
+    /// Safe to repeat: every event is looked at against the row as it stands.
+    pub(crate) async fn carry(
+        &self,
+        message: Message,
+        event: Event,
+        delivery: Option<Delivery>,
+    ) -> Result<(), StoreError> {
+        let advanced = self.advance_patiently(message, &event).await?;
+        if let Some(delivery) = delivery {
+            self.settle(delivery).await;
+        }
+        let mut next = Some(advanced);
+        while let Some(Advanced { step, permit }) = next.take() {
+            let Some((leg, event)) = self.perform(&step, permit).await else { continue };
+            next = Some(self.save_answer(step.message, leg, &event).await?);
+        }
+        Ok(())
+    }
+
+    /// A delivery that somebody took twice is harmless, so a failure to settle is only counted.
+    pub(crate) async fn settle(&self, delivery: Delivery) {
+        if let Err(error) = delivery.done().await {
+            self.desk.metrics.broker_error(&error);
+        }
+    }
+
+    async fn advance(&self, mut message: Message, event: &Event) -> Result<Advanced, StoreError> {
+        let mut waiting = Waiting::new(self, message.lane);
+        let mut calls_paid = true;
+        for _ in 0..TURNS_MAX {
+            let (decided, permit) = self.decide(&message, event, calls_paid, &mut waiting).await;
+            match self.desk.save(&message, decided, &[]).await? {
+                Committed::Done(step) => return Ok(Advanced { step: *step, permit }),
+                Committed::OverLimit { .. } => calls_paid = false,
+                Committed::Lost => match self.desk.store.load(message.id).await? {
+                    Some(newer) => message = newer,
+                    None => return Err(StoreError::Refused { why: format!("message {} is gone", message.id) }),
+                },
+            }
+        }
+        Err(StoreError::Unavailable { why: format!("message {} is being changed by too many at once", message.id) })
+    }
+
+    /// Decides, waiting in hand for a permit where one is expected soon: nothing is saved meanwhile.
+    async fn decide(
+        &self,
+        message: &Message,
+        event: &Event,
+        calls_paid: bool,
+        waiting: &mut Waiting<'_>,
+    ) -> (Step, Option<Permit>) {
+        loop {
+            let now = self.desk.clock.now();
+            let hand = Hand {
+                table: &self.routes,
+                permits: &self.permits,
+                health: &self.health,
+                now,
+                cooling_ms: self.desk.policy.retry_first_ms,
+                calls_paid,
+                held: Mutex::new(None),
+            };
+            let choose = |message: &Message, want: &_| hand.choose(message, want);
+            let punctual = |leg: &Leg| self.lock_health().punctual(message.id, leg, now);
+            let decided = self.desk.decide(message, event, &Routing { choose: &choose, punctual: &punctual });
+            match decided.waits_until.and_then(|until| waiting.patience(until.since_ms(now))) {
+                Some(wait_ms) => self.permits.wait(wait_ms).await,
+                None => return (decided, hand.take_permit()),
+            }
+        }
+    }
+
+    /// Performs what a committed decision asks for. A call's answer is the next event.
+    async fn perform(&self, step: &Step, mut permit: Option<Permit>) -> Option<(LegNumber, Event)> {
+        let mut answered = None;
+        for effect in &step.effects {
+            match effect {
+                Effect::Call { leg } => answered = Some((*leg, self.call(&step.message, *leg, permit.take()).await)),
+                Effect::Ask { leg } => self.ask(&step.message, *leg).await,
+                Effect::Wake => self.wake(&step.message).await,
+                Effect::HangUp { leg } => self.hang_up(&step.message, *leg).await,
+                // Paid and refunded with the save; words are for the door.
+                Effect::SpendCall | Effect::RefundGuesses | Effect::Say(_) => {}
+            }
+        }
+        answered
+    }
+
+    async fn call(&self, message: &Message, number: LegNumber, permit: Option<Permit>) -> Event {
+        let Some(leg) = message.leg(number) else { return unknown(number, "the leg is not in its message") };
+        let now = self.desk.clock.now();
+        let request = match self.words().request(message, leg, now) {
+            Ok(request) => request,
+            Err(Unsendable::Revoked) => return Event::Revoked,
+            Err(Unsendable::Refused(answer)) => return Event::Answered { leg: number, answer },
+        };
+        let permit = match permit {
+            Some(permit) => Some(permit),
+            None => acquire(&self.permits, &leg.provider, message.lane, PATIENCE_MS_MAX).await,
+        };
+        let Some(permit) = permit else { return unknown(number, "no permit was free for the repeat") };
+        let answer = self.send(message, leg, &request).await;
+        drop(permit);
+        Event::Answered { leg: number, answer }
+    }
+
+    async fn send(&self, message: &Message, leg: &Leg, request: &SendRequest) -> Answer {
+        let Some(provider) = self.providers.get(&leg.provider) else {
+            return Answer::NotSent { why: format!("provider {} is not in the settings", leg.provider) };
+        };
+        self.lock_health().began(&leg.provider, self.desk.clock.now());
+        if let SendContent::Text(text) = &request.content {
+            self.desk.metrics.segments(&leg.route, message.country, segments(text).count);
+        }
+        let started = Instant::now();
+        let answer = provider.send(request).await;
+        self.desk.metrics.provider_call(&leg.route, &answer, started.elapsed().as_secs_f64());
+        self.learn(message, leg, &answer);
+        answer
+    }
+
+    /// What an answer says about its provider and its route.
+    fn learn(&self, message: &Message, leg: &Leg, answer: &Answer) {
+        let now = self.desk.clock.now();
+        let mut health = self.lock_health();
+        let before = health.circuit(&leg.provider, now);
+        health.answered(&leg.route, &leg.provider, answer, now);
+        let after = health.circuit(&leg.provider, now);
+        if matches!(answer, Answer::Submitted { .. }) {
+            health.submitted(&leg.route, (message.id, leg.number), now);
+        }
+        drop(health);
+        if before.word() != after.word() {
+            self.desk.metrics.circuit(&leg.provider, circuit(after));
+        }
+    }
+
+    /// While the store is away a message in hand stays in hand: given back, it would only be taken again.
+    async fn advance_patiently(&self, message: Message, event: &Event) -> Result<Advanced, StoreError> {
+        self.patiently(|| self.advance(message.clone(), event)).await
+    }
+
+    /// Repeats what the store could not do now, with growing delays.
+    pub(crate) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, StoreError> {
+        let delays = Delays::new(SAVE_FIRST_MS, SAVE_LAST_MS);
+        for tries in 0..SAVES_MAX {
+            match attempt().await {
+                Err(StoreError::Unavailable { .. } | StoreError::UnknownOutcome { .. }) => {
+                    let wait_ms = delays.delay_ms(tries, self.desk.dice.roll());
+                    tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+                }
+                other => return other,
+            }
+        }
+        attempt().await
+    }
+
+    /// The answer must be kept: without it the leg counts as unknown.
+    async fn save_answer(&self, message: Message, leg: LegNumber, event: &Event) -> Result<Advanced, StoreError> {
+        let advanced = self.advance_patiently(message, event).await?;
+        self.match_waiting(&advanced.step.message, leg).await?;
+        Ok(advanced)
+    }
+
+    /// Receipts that came before we knew the provider's reference: the reference is committed, now look into the inbox.
+    async fn match_waiting(&self, message: &Message, leg: LegNumber) -> Result<(), StoreError> {
+        let Some((provider, reference)) =
+            message.leg(leg).and_then(|leg| leg.reference.as_deref().map(|reference| (&leg.provider, reference)))
+        else {
+            return Ok(());
+        };
+        for report in self.desk.store.inbox_take(provider, reference).await? {
+            Box::pin(self.hear(message.id, leg, &report)).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies a report to its leg. The next leg, where one follows, is left to whoever takes the wake.
+    pub(crate) async fn hear(&self, id: MessageId, number: LegNumber, report: &Report) -> Result<Heard, StoreError> {
+        let Some(message) = self.desk.store.load(id).await? else { return Ok(Heard::Nothing) };
+        if let Some(leg) = message.leg(number) {
+            self.lock_health().heard(&leg.route, (id, number));
+        }
+        let event = Event::Receipt { leg: number, status: report.status.clone(), proof: report.proof };
+        let punctual = |_: &Leg| true;
+        let routing = Routing { punctual: &punctual, ..Routing::ELSEWHERE };
+        match self.desk.apply_to(message, &event, &routing, &[]).await? {
+            Applied::Done(step) => {
+                Box::pin(self.perform(&step, None)).await;
+                Ok(if step.save { Heard::News } else { Heard::Known })
+            }
+            Applied::Missing | Applied::OverLimit { .. } => Ok(Heard::Nothing),
+        }
+    }
+
+    /// Asks the provider about a leg. No news is no event: the sweep comes again.
+    async fn ask(&self, message: &Message, number: LegNumber) {
+        let Some(leg) = message.leg(number) else { return };
+        let (Some(provider), Some(question)) =
+            (self.providers.get(&leg.provider), self.words().question(message, leg, self.desk.clock.now()))
+        else {
+            return;
+        };
+        let result = provider.ask(&question).await;
+        self.desk.metrics.asked(&leg.provider, &result);
+        for report in result.unwrap_or_default() {
+            if let Err(error) = self.hear(message.id, number, &report).await {
+                self.desk.metrics.store_error(&error);
+            }
+        }
+    }
+
+    /// The row is due now: if the wake is lost, the sweep carries it.
+    async fn wake(&self, message: &Message) {
+        let body = LaneMessage::Wake { id: message.id }.encode();
+        let published: Result<(), BrokerError> = self.broker.publish(Queue::Lane(message.lane), body).await;
+        if let Err(error) = published {
+            self.desk.metrics.broker_error(&error);
+        }
+    }
+
+    async fn hang_up(&self, message: &Message, number: LegNumber) {
+        let Some(leg) = message.leg(number) else { return };
+        let voice = self.providers.get(&leg.provider).and_then(|provider| provider.voice());
+        if let (Some(voice), Some(reference)) = (voice, leg.reference.as_deref()) {
+            voice.hang_up(reference).await;
+        }
+    }
+
+    fn words(&self) -> Words<'_> {
+        Words { vault: &self.desk.vault, codes: &self.codes, templates: &self.templates, routes: &self.routes }
+    }
+
+    pub(crate) fn lock_health(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.health.lock().expect("no code panics while it holds the health")
+    }
+}
+
+/// What a report did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    News,
+    Known,
+    /// Its message is not there (any more).
+    Nothing,
+}
+
+/// Counts a message as waiting for a permit while it does, and bounds how long.
+struct Waiting<'a> {
+    courier: &'a Courier,
+    lane: Lane,
+    counted: bool,
+    left_ms: u64,
+}
+
+impl<'a> Waiting<'a> {
+    const fn new(courier: &'a Courier, lane: Lane) -> Self {
+        Self { courier, lane, counted: false, left_ms: PATIENCE_MS_MAX }
+    }
+
+    /// How long to wait now for a route expected free in `expected_ms`; `None` when the row shall carry the wait.
+    fn patience(&mut self, expected_ms: u64) -> Option<u64> {
+        if expected_ms > self.left_ms || self.left_ms == 0 {
+            return None;
+        }
+        if !self.counted {
+            self.counted = true;
+            self.courier.waiting[self.lane as usize].fetch_add(1, Ordering::Relaxed);
+        }
+        let wait_ms = expected_ms.clamp(1, self.left_ms);
+        self.left_ms -= wait_ms;
+        Some(wait_ms)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.counted {
+            self.courier.waiting[self.lane as usize].fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn unknown(leg: LegNumber, why: &str) -> Event {
+    Event::Answered { leg, answer: Answer::Unknown { why: why.to_owned() } }
+}
+
+const fn circuit(state: Circuitry) -> Circuit {
+    match state {
+        Circuitry::Closed => Circuit::Closed,
+        Circuitry::HalfOpen => Circuit::HalfOpen,
+        Circuitry::Open { .. } => Circuit::Open,
+    }
+}

@@ -1,0 +1,102 @@
+//! One decision in the making: routes are chosen by what providers can do now, and the permit of the chosen one is kept.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use otodoke_common::health::{Circuitry, Health};
+use otodoke_common::leg::{Channel, ProviderId};
+use otodoke_common::lifecycle::Choice;
+use otodoke_common::message::{Lane, Message, Want};
+use otodoke_common::route::{self, Route, RouteTable, Scene, Standing};
+use otodoke_common::time::Timestamp;
+
+use crate::permits::{Permit, Permits};
+
+pub(crate) struct Hand<'a> {
+    pub(crate) table: &'a RouteTable,
+    pub(crate) permits: &'a Arc<Permits>,
+    pub(crate) health: &'a Mutex<Health>,
+    pub(crate) now: Timestamp,
+    pub(crate) cooling_ms: u64,
+    /// Whether the voice budget still pays for calls.
+    pub(crate) calls_paid: bool,
+    pub(crate) held: Mutex<Option<Permit>>,
+}
+
+impl Hand<'_> {
+    /// The best route that is free, with its permit in hand; else what to wait for.
+    pub(crate) fn choose(&self, message: &Message, want: &Want) -> Choice {
+        if want.channel == Channel::Voice && !self.calls_paid {
+            return Choice::Nothing;
+        }
+        let mut full: BTreeSet<ProviderId> = BTreeSet::new();
+        let mut retry_ms = u64::MAX;
+        loop {
+            let until = self.now.plus_ms(retry_ms);
+            let standing = |route: &Route| self.standing(route, &full, until);
+            let score = |route: &_| self.lock_health().score(route);
+            let scene = Scene {
+                now: self.now,
+                table: self.table,
+                standing: &standing,
+                score: &score,
+                cooling_ms: self.cooling_ms,
+            };
+            let choice = route::choose(message, want, &scene).choice;
+            let Choice::Go(route) = choice else { return choice };
+            match self.permits.try_acquire(&route.provider, message.lane) {
+                Ok(permit) => {
+                    self.keep(permit);
+                    return Choice::Go(route);
+                }
+                Err(none) => {
+                    full.insert(route.provider.clone());
+                    retry_ms = retry_ms.min(none.retry_ms);
+                }
+            }
+        }
+    }
+
+    fn standing(&self, route: &Route, full: &BTreeSet<ProviderId>, until: Timestamp) -> Standing {
+        if full.contains(&route.provider) {
+            return Standing::Full { until };
+        }
+        match self.lock_health().circuit(&route.provider, self.now) {
+            Circuitry::Open { until } => Standing::Resting { until },
+            Circuitry::Closed | Circuitry::HalfOpen => Standing::Ready,
+        }
+    }
+
+    pub(crate) fn take_permit(&self) -> Option<Permit> {
+        self.held.lock().expect("no code panics while it holds a hand").take()
+    }
+
+    fn keep(&self, permit: Permit) {
+        *self.held.lock().expect("no code panics while it holds a hand") = Some(permit);
+    }
+
+    fn lock_health(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.health.lock().expect("no code panics while it holds the health")
+    }
+}
+
+/// A permit for a route that is fixed already: the repeat of a request.
+pub(crate) async fn acquire(
+    permits: &Arc<Permits>,
+    provider: &ProviderId,
+    lane: Lane,
+    patience_ms: u64,
+) -> Option<Permit> {
+    let mut left_ms = patience_ms;
+    loop {
+        match permits.try_acquire(provider, lane) {
+            Ok(permit) => return Some(permit),
+            Err(none) if left_ms > 0 => {
+                let wait_ms = none.retry_ms.min(left_ms);
+                permits.wait(wait_ms).await;
+                left_ms -= wait_ms;
+            }
+            Err(_) => return None,
+        }
+    }
+}

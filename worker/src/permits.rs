@@ -1,0 +1,197 @@
+//! Permits: the right to have one call in flight to a provider for a lane. Each lane has a reserved share.
+//!
+//! Concurrency and rate are counted here and nowhere else; waiting is bounded by the caller.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use otodoke_common::leg::ProviderId;
+use otodoke_common::message::Lane;
+use tokio::sync::Notify;
+use tokio::time::{Duration, Instant};
+
+/// Percent of a provider's concurrency that only this lane may use.
+const RESERVED_PERCENT: [(Lane, u32); 3] = [(Lane::Critical, 20), (Lane::Normal, 30), (Lane::Bulk, 10)];
+/// Percent of the burst of permits per second that a lane leaves for the lanes before it.
+const LEFT_FOR_EARLIER_PERCENT: [(Lane, f64); 3] = [(Lane::Critical, 0.0), (Lane::Normal, 0.2), (Lane::Bulk, 0.4)];
+/// A rate's burst is what it allows in this time, and at least `BURST_MIN`.
+const BURST_S: f64 = 0.1;
+const BURST_MIN: f64 = 2.0;
+/// When every call is in use, a free one is expected about then.
+const FULL_RETRY_MS: u64 = 50;
+
+/// What a provider bears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Calls in flight at once.
+    pub concurrency: u32,
+    /// Calls begun per second.
+    pub rate_per_s: u32,
+}
+
+pub(crate) struct Permits {
+    pools: Mutex<BTreeMap<ProviderId, Pool>>,
+    freed: Notify,
+}
+
+struct Pool {
+    capacity: Capacity,
+    in_use: BTreeMap<Lane, u32>,
+    tokens: f64,
+    refilled_at: Instant,
+}
+
+/// One call in flight. Dropped, it is free again.
+pub(crate) struct Permit {
+    permits: Arc<Permits>,
+    provider: ProviderId,
+    lane: Lane,
+}
+
+/// No permit now; try again after this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full {
+    pub(crate) retry_ms: u64,
+}
+
+impl Permits {
+    pub(crate) fn new(capacities: BTreeMap<ProviderId, Capacity>) -> Arc<Self> {
+        let now = Instant::now();
+        let pools = capacities.into_iter().map(|(id, capacity)| (id, Pool::new(capacity, now))).collect();
+        Arc::new(Self { pools: Mutex::new(pools), freed: Notify::new() })
+    }
+
+    pub(crate) fn try_acquire(self: &Arc<Self>, provider: &ProviderId, lane: Lane) -> Result<Permit, Full> {
+        let mut pools = self.lock();
+        let Some(pool) = pools.get_mut(provider) else { return Err(Full { retry_ms: FULL_RETRY_MS }) };
+        pool.take(lane, Instant::now())?;
+        Ok(Permit { permits: Arc::clone(self), provider: provider.clone(), lane })
+    }
+
+    /// Waits until a permit was given back, or `retry_ms` went by.
+    pub(crate) async fn wait(&self, retry_ms: u64) {
+        let freed = self.freed.notified();
+        // A time out is as good as a permit given back: the caller looks again.
+        let _ = tokio::time::timeout(Duration::from_millis(retry_ms), freed).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ProviderId, Pool>> {
+        self.pools.lock().expect("no code panics while it holds the permits")
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(pool) = self.permits.lock().get_mut(&self.provider)
+            && let Some(in_use) = pool.in_use.get_mut(&self.lane)
+        {
+            *in_use = in_use.saturating_sub(1);
+        }
+        self.permits.freed.notify_waiters();
+    }
+}
+
+impl Pool {
+    fn new(capacity: Capacity, now: Instant) -> Self {
+        let in_use = Lane::ALL.into_iter().map(|lane| (lane, 0)).collect();
+        Self { capacity, in_use, tokens: burst(capacity), refilled_at: now }
+    }
+
+    fn take(&mut self, lane: Lane, now: Instant) -> Result<(), Full> {
+        self.refill(now);
+        if !self.has_room(lane) {
+            return Err(Full { retry_ms: FULL_RETRY_MS });
+        }
+        let needed = 1.0 + burst(self.capacity) * share(&LEFT_FOR_EARLIER_PERCENT, lane);
+        let missing = needed - self.tokens;
+        if missing > 0.0 {
+            let wait_s = missing / f64::from(self.capacity.rate_per_s.max(1));
+            return Err(Full {
+                retry_ms: Duration::from_secs_f64(wait_s).as_millis().try_into().unwrap_or(u64::MAX) + 1,
+            });
+        }
+        self.tokens -= 1.0;
+        *self.in_use.entry(lane).or_default() += 1;
+        Ok(())
+    }
+
+    /// A lane uses its own share first; then what no lane has reserved.
+    fn has_room(&self, lane: Lane) -> bool {
+        let claimed: u32 = Lane::ALL
+            .into_iter()
+            .map(|each| {
+                let used = self.in_use[&each];
+                if each == lane { used } else { used.max(self.reserved(each)) }
+            })
+            .sum();
+        claimed < self.capacity.concurrency || self.in_use[&lane] < self.reserved(lane)
+    }
+
+    fn reserved(&self, lane: Lane) -> u32 {
+        let percent = share(&RESERVED_PERCENT, lane);
+        (self.capacity.concurrency * percent / 100).max(u32::from(self.capacity.concurrency >= 3))
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed_s = now.saturating_duration_since(self.refilled_at).as_secs_f64();
+        let refilled = self.tokens + passed_s * f64::from(self.capacity.rate_per_s);
+        self.tokens = refilled.min(burst(self.capacity));
+        self.refilled_at = now;
+    }
+}
+
+fn burst(capacity: Capacity) -> f64 {
+    (f64::from(capacity.rate_per_s) * BURST_S).max(BURST_MIN)
+}
+
+fn share<T: Copy>(shares: &[(Lane, T); 3], lane: Lane) -> T {
+    let found = shares.iter().find(|(each, _)| *each == lane);
+    found.expect("the table has a row for every lane").1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sakura(concurrency: u32, rate_per_s: u32) -> (Arc<Permits>, ProviderId) {
+        let id = ProviderId::parse("sakura").expect("valid");
+        (Permits::new(BTreeMap::from([(id.clone(), Capacity { concurrency, rate_per_s })])), id)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bulk_never_takes_the_last_permits_of_critical() {
+        let (permits, id) = sakura(10, 1_000);
+        let bulk: Vec<Permit> = (0..20).map_while(|_| permits.try_acquire(&id, Lane::Bulk).ok()).collect();
+        assert_eq!(bulk.len(), 5, "half is reserved for the lanes before it");
+        assert!(permits.try_acquire(&id, Lane::Critical).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dropped_permit_is_free_again_and_wakes_who_waits() {
+        let (permits, id) = sakura(1, 1_000);
+        let held = permits.try_acquire(&id, Lane::Normal).expect("the first is free");
+        assert!(permits.try_acquire(&id, Lane::Normal).is_err());
+        let waiter = tokio::spawn({
+            let permits = Arc::clone(&permits);
+            async move { permits.wait(60_000).await }
+        });
+        tokio::task::yield_now().await;
+        drop(held);
+        waiter.await.expect("the waiter ends");
+        assert!(permits.try_acquire(&id, Lane::Normal).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_is_kept_over_a_second_and_critical_goes_first() {
+        let (permits, id) = sakura(1_000, 20);
+        let begun = |lane| permits.try_acquire(&id, lane).is_ok();
+        let mut normal = 0;
+        for _ in 0..100 {
+            normal += u32::from(begun(Lane::Normal));
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        assert!((18..=22).contains(&normal), "{normal} in a second at 20 per second");
+        while begun(Lane::Normal) {}
+        assert!(begun(Lane::Critical), "what normal leaves is for critical");
+    }
+}

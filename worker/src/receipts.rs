@@ -1,0 +1,108 @@
+//! The status consumer: reports from the receipts queue are matched to their legs, or wait in the inbox.
+
+use std::sync::Arc;
+
+use otodoke_common::broker::{Delivery, Queue};
+use otodoke_common::leg::LegNumber;
+use otodoke_common::message::MessageId;
+use otodoke_common::metrics::ReceiptMatch;
+use otodoke_common::outcome::{About, Report};
+use otodoke_common::store::StoreError;
+use otodoke_common::wire::decode_reports;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::courier::{Courier, Heard};
+use crate::deliver::pause;
+
+/// Deliveries of reports in hand at once; a question to a provider holds one of them.
+pub(crate) const IN_HAND_MAX: usize = 128;
+
+pub(crate) async fn run(courier: Arc<Courier>, tasks: TaskTracker, stop: CancellationToken) {
+    let in_hand = Arc::new(Semaphore::new(IN_HAND_MAX));
+    let mut failures = 0;
+    while !stop.is_cancelled() {
+        let permit = Arc::clone(&in_hand).acquire_owned().await.expect("the semaphore of receipts is never closed");
+        let Some(taken) = stop.run_until_cancelled(courier.broker.take(Queue::Receipts)).await else { return };
+        match taken {
+            Ok(delivery) => {
+                failures = 0;
+                courier.desk.metrics.delivery(Queue::Receipts, courier.desk.clock.now());
+                let courier = Arc::clone(&courier);
+                tasks.spawn(async move {
+                    handle(&courier, delivery).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                courier.desk.metrics.broker_error(&error);
+                pause(&courier, failures, &stop).await;
+                failures += 1;
+            }
+        }
+    }
+}
+
+async fn handle(courier: &Courier, delivery: Delivery) {
+    let reports = match decode_reports(&delivery.body) {
+        Ok(reports) => reports,
+        Err(error) => {
+            courier.desk.metrics.parked(Queue::Receipts, &error.to_string());
+            if let Err(error) = delivery.park(error.to_string()).await {
+                courier.desk.metrics.broker_error(&error);
+            }
+            return;
+        }
+    };
+    for report in &reports {
+        if let Err(error) = courier.patiently(|| hear(courier, report)).await {
+            courier.desk.metrics.store_error(&error);
+            // Dropped unsettled: all of its reports come again, and those that were heard are late.
+            return;
+        }
+    }
+    courier.settle(delivery).await;
+}
+
+/// Matched by our tag, or by the provider's reference. What matches nothing is written to the inbox first and looked up
+/// once more after: the worker that saves the reference looks into the inbox in its turn.
+async fn hear(courier: &Courier, report: &Report) -> Result<(), StoreError> {
+    match &report.about {
+        About::Leg { id, leg } => apply(courier, *id, *leg, report).await,
+        About::Reference(reference) => {
+            let store = &courier.desk.store;
+            if let Some((id, leg)) = store.by_reference(&report.provider, reference).await? {
+                return apply(courier, id, leg, report).await;
+            }
+            keep(courier, report).await?;
+            let Some((id, leg)) = store.by_reference(&report.provider, reference).await? else { return Ok(()) };
+            for waiting in store.inbox_take(&report.provider, reference).await? {
+                apply(courier, id, leg, &waiting).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// An inbox that is full refuses: it is bounded, and what overflows it matches nothing.
+async fn keep(courier: &Courier, report: &Report) -> Result<(), StoreError> {
+    courier.desk.metrics.receipt_match(&report.provider, ReceiptMatch::Orphan);
+    match courier.desk.store.inbox_put(report).await {
+        Err(StoreError::Full { what, limit }) => {
+            courier.desk.metrics.store_error(&StoreError::Full { what, limit });
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+async fn apply(courier: &Courier, id: MessageId, leg: LegNumber, report: &Report) -> Result<(), StoreError> {
+    let found = match courier.hear(id, leg, report).await? {
+        Heard::News => ReceiptMatch::Matched,
+        Heard::Known => ReceiptMatch::Duplicate,
+        Heard::Nothing => ReceiptMatch::Orphan,
+    };
+    courier.desk.metrics.receipt_match(&report.provider, found);
+    Ok(())
+}

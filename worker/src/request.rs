@@ -1,0 +1,102 @@
+//! Puts a leg into words: opens what is sealed, derives the code, renders the text. The code lives only from here to the call.
+
+use otodoke_common::code::{CodeError, CodeFields, CodeKeys};
+use otodoke_common::leg::{Channel, Leg};
+use otodoke_common::message::{Kind, Message, Person};
+use otodoke_common::outcome::{Answer, Class, Refusal, Scope};
+use otodoke_common::provider::{Question, SendContent, SendRequest};
+use otodoke_common::route::RouteTable;
+use otodoke_common::seal::Vault;
+use otodoke_common::text::{RenderInput, Templates};
+use otodoke_common::time::Timestamp;
+
+const MINUTE_MS: u64 = 60_000;
+
+/// What putting legs into words needs.
+pub(crate) struct Words<'a> {
+    pub(crate) vault: &'a Vault,
+    pub(crate) codes: &'a CodeKeys,
+    pub(crate) templates: &'a Templates,
+    pub(crate) routes: &'a RouteTable,
+}
+
+/// Why a leg cannot be sent at all.
+pub(crate) enum Unsendable {
+    /// The root of its code is no longer known: revoked.
+    Revoked,
+    /// Refused by ourselves, with a reason for the journal.
+    Refused(Answer),
+}
+
+impl Words<'_> {
+    pub(crate) fn request(&self, message: &Message, leg: &Leg, now: Timestamp) -> Result<SendRequest, Unsendable> {
+        let person = self.vault.open(message).map_err(|_| refused("the sealed part cannot be opened"))?;
+        let content = match leg.channel {
+            Channel::Voice => SendContent::Call,
+            Channel::Sms => SendContent::Text(self.text(message, leg, &person)?),
+        };
+        let left_s = message.useful_until.since_ms(now) / 1_000;
+        Ok(SendRequest {
+            id: message.id,
+            leg: leg.number,
+            our_reference: our_reference(message, leg),
+            tag: self.vault.leg_tag(message.id, leg.number),
+            to: person.to,
+            sender: leg.sender.clone(),
+            locale: message.locale,
+            content,
+            validity_s: u32::try_from(left_s).unwrap_or(u32::MAX),
+        })
+    }
+
+    pub(crate) fn question(&self, message: &Message, leg: &Leg, now: Timestamp) -> Option<Question> {
+        let person = self.vault.open(message).ok()?;
+        Some(Question {
+            id: message.id,
+            leg: leg.number,
+            our_reference: our_reference(message, leg),
+            reference: leg.reference.clone(),
+            to: person.to,
+            started_at: leg.started_at,
+            now,
+        })
+    }
+
+    fn text(&self, message: &Message, leg: &Leg, person: &Person) -> Result<String, Unsendable> {
+        let Kind::Code { length, kid, template, domain } = &message.kind else {
+            return person.text.clone().ok_or_else(|| refused("a text without its words"));
+        };
+        let fields = CodeFields {
+            tenant: &message.tenant,
+            id: message.id,
+            accepted_at: message.accepted_at,
+            number: &person.to,
+            transaction: person.transaction.as_ref(),
+        };
+        let code = self.codes.derive(kid, &fields, *length).map_err(|error| match error {
+            CodeError::UnknownKid { .. } => Unsendable::Revoked,
+            CodeError::Length { .. } => refused("a code of that length cannot be derived"),
+        })?;
+        let origin_line = self.routes.routes.iter().any(|route| route.id == leg.route && route.origin_line);
+        let input = RenderInput {
+            template,
+            locale: message.locale,
+            purpose: message.purpose,
+            code: code.digits(),
+            minutes: message.useful_until.since_ms(message.accepted_at).div_ceil(MINUTE_MS),
+            transaction: person.transaction.as_ref(),
+            origin: domain.as_deref().filter(|_| origin_line),
+        };
+        self.templates.render(&input).map_err(|_| refused("the template cannot be rendered"))
+    }
+}
+
+/// What we call a leg towards its provider: the same for a repeat, so that a provider can dedupe on it.
+fn our_reference(message: &Message, leg: &Leg) -> String {
+    format!("{}.{}", message.id, leg.number)
+}
+
+fn refused(why: &str) -> Unsendable {
+    let refusal = Refusal { class: Class::Content, scope: Scope::Message, code: why.to_owned(), retry_after_ms: None };
+    Unsendable::Refused(Answer::Refused(refusal))
+}

@@ -1,0 +1,126 @@
+//! The sweep: everything that is due. Retries, questions, overdue receipts, crash gaps, deadlines, erasure, and pruning.
+
+use std::sync::Arc;
+
+use otodoke_common::lifecycle::Event;
+use otodoke_common::message::Message;
+use otodoke_common::store::StoreError;
+use tokio::sync::Semaphore;
+use tokio::time::{Duration, Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::courier::Courier;
+use crate::deliver::pause;
+
+/// Due messages taken at a time, and in hand at once.
+const BATCH_MAX: usize = 256;
+const IN_HAND_MAX: usize = 512;
+/// Nobody else sweeps a taken message for this long.
+const LEASE_MS: u64 = 15_000;
+const PRUNE_EVERY_MS: u64 = 30_000;
+const PRUNE_MAX: usize = 2_000;
+const COUNT_EVERY_MS: u64 = 5_000;
+/// Reports that matched nothing are kept this long: a day is past every deadline but that of the longest notices.
+const INBOX_KEEP_MS: u64 = 24 * 3_600_000;
+const DAY_MS: u64 = 24 * 3_600_000;
+
+/// How often the sweep looks, and how many messages it releases per second after an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    pub(crate) every_ms: u64,
+    pub(crate) release_per_s: u32,
+}
+
+pub(crate) async fn run(courier: Arc<Courier>, pace: Pace, tasks: TaskTracker, stop: CancellationToken) {
+    let in_hand = Arc::new(Semaphore::new(IN_HAND_MAX));
+    let mut failures = 0;
+    while !stop.is_cancelled() {
+        let begun = Instant::now();
+        match release_due(&courier, &in_hand, &tasks).await {
+            Ok(released) => {
+                failures = 0;
+                let rest = rest_after(released, pace);
+                stop.run_until_cancelled(tokio::time::sleep_until(begun + rest)).await;
+            }
+            Err(error) => {
+                courier.desk.metrics.store_error(&error);
+                pause(&courier, failures, &stop).await;
+                failures += 1;
+            }
+        }
+    }
+}
+
+/// A full batch means more is waiting: then only the release rate holds the sweep back.
+fn rest_after(released: usize, pace: Pace) -> Duration {
+    let released = u32::try_from(released).unwrap_or(u32::MAX);
+    let by_rate = Duration::from_secs(1) * released / pace.release_per_s.max(1);
+    let idle = Duration::from_millis(pace.every_ms);
+    if usize::try_from(released).is_ok_and(|released| released >= BATCH_MAX) { by_rate } else { by_rate.max(idle) }
+}
+
+async fn release_due(
+    courier: &Arc<Courier>,
+    in_hand: &Arc<Semaphore>,
+    tasks: &TaskTracker,
+) -> Result<usize, StoreError> {
+    let free = in_hand.available_permits().min(BATCH_MAX);
+    if free == 0 {
+        return Ok(0);
+    }
+    let due = courier.desk.store.due(courier.desk.clock.now(), free, LEASE_MS).await?;
+    let released = due.len();
+    for message in due {
+        let permit = Arc::clone(in_hand).acquire_owned().await.expect("the semaphore of the sweep is never closed");
+        let courier = Arc::clone(courier);
+        tasks.spawn(async move {
+            act(&courier, message).await;
+            drop(permit);
+        });
+    }
+    Ok(released)
+}
+
+/// If it fails, the lease runs out and another sweep takes it.
+async fn act(courier: &Courier, message: Message) {
+    if let Err(error) = courier.carry(message, Event::Due, None).await {
+        courier.desk.metrics.store_error(&error);
+    }
+}
+
+/// Deletes what has been kept long enough, and takes the gauges.
+pub(crate) async fn tidy(courier: Arc<Courier>, stop: CancellationToken) {
+    let mut prune = ticks(PRUNE_EVERY_MS);
+    let mut count = ticks(COUNT_EVERY_MS);
+    loop {
+        let done = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            _ = prune.tick() => prune_once(&courier).await,
+            _ = count.tick() => count_once(&courier).await,
+        };
+        if let Err(error) = done {
+            courier.desk.metrics.store_error(&error);
+        }
+    }
+}
+
+fn ticks(every_ms: u64) -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(Duration::from_millis(every_ms));
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+async fn prune_once(courier: &Courier) -> Result<(), StoreError> {
+    let now = courier.desk.clock.now();
+    let ended_before = now.minus_ms(u64::from(courier.desk.policy.row_keep_days) * DAY_MS);
+    courier.desk.store.prune(now, ended_before, now.minus_ms(INBOX_KEEP_MS), PRUNE_MAX).await?;
+    Ok(())
+}
+
+async fn count_once(courier: &Courier) -> Result<(), StoreError> {
+    let counts = courier.desk.store.counts(courier.desk.clock.now()).await?;
+    courier.desk.metrics.counts(&counts);
+    Ok(())
+}
