@@ -128,7 +128,7 @@ fn route_numbers(route: &RouteSettings, key: impl Fn(&str) -> String, found: &mu
     positive(found, &key("usual_s"), route.usual_s.into());
     if route.overdue_after_s < route.usual_s {
         let remedy = format!("must be at least usual_s = {}, or receipts on time are overdue", route.usual_s);
-        found.push(Problem::new(key("overdue_after_s"), route.overdue_after_s, remedy));
+        found.push(Problem::new(key("overdue_after_s"), &route.overdue_after_s, remedy));
     }
 }
 
@@ -176,7 +176,7 @@ fn policy(settings: &Settings, found: &mut Vec<Problem>) {
     }
     if policy.retry_last_ms < policy.retry_first_ms {
         let remedy = format!("must be at least policy.retry_first_ms = {}", policy.retry_first_ms);
-        found.push(Problem::new("policy.retry_last_ms", policy.retry_last_ms, remedy));
+        found.push(Problem::new("policy.retry_last_ms", &policy.retry_last_ms, remedy));
     }
     crash_gap(settings, found);
 }
@@ -191,7 +191,7 @@ fn crash_gap(settings: &Settings, found: &mut Vec<Problem>) {
             "must be more than {least_ms}: timeout_ms = {} of provider {}, plus twice clock_skew_ms_max = {}",
             slowest.timeout_ms, slowest.id, policy.clock_skew_ms_max
         );
-        found.push(Problem::new("policy.crash_gap_ms", policy.crash_gap_ms, remedy));
+        found.push(Problem::new("policy.crash_gap_ms", &policy.crash_gap_ms, remedy));
     }
 }
 
@@ -205,6 +205,6 @@ fn lanes(settings: &Settings, found: &mut Vec<Problem>) {
 
 fn positive(found: &mut Vec<Problem>, key: &str, value: u64) {
     if value == 0 {
-        found.push(Problem::new(key, value, "must be at least 1"));
+        found.push(Problem::new(key, &value, "must be at least 1"));
     }
 }

@@ -1,5 +1,7 @@
 //! What is wrong with the settings, for the person who wrote them: the key, its value, and what would be right.
 
+use std::fmt::Display;
+
 use figment::error::{Actual, Kind};
 
 /// One wrong setting.
@@ -14,7 +16,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub fn new(key: impl Into<String>, value: impl ToString, remedy: impl Into<String>) -> Self {
+    pub fn new(key: impl Into<String>, value: &(impl Display + ?Sized), remedy: impl Into<String>) -> Self {
         Self { key: key.into(), value: Some(value.to_string()), remedy: remedy.into() }
     }
 
@@ -34,9 +36,9 @@ impl Problem {
             Kind::UnknownField(_, known) => {
                 Self::missing(key, format!("is not a setting; known here: {}", known.join(", ")))
             }
-            Kind::UnknownVariant(name, known) => Self::new(key, format!("{name:?}"), one_of(known)),
+            Kind::UnknownVariant(name, known) => Self::new(key, &format!("{name:?}"), one_of(known)),
             Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
-                Self { value: seen(actual), remedy: format!("must be {}", wanted(&expected.to_string())), key }
+                Self { value: seen(actual), remedy: format!("must be {}", wanted(expected)), key }
             }
             Kind::Message(said) => Self::missing(key, said.clone()),
             Kind::InvalidLength(..)
@@ -88,7 +90,7 @@ fn one_of(known: &[&str]) -> String {
     format!("must be one of {}", known.join(", "))
 }
 
-impl std::fmt::Display for Problem {
+impl Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.value {
             Some(value) => write!(f, "{} = {value}: {}", self.key, self.remedy),
@@ -101,7 +103,7 @@ impl std::fmt::Display for Problem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
-impl std::fmt::Display for Problems {
+impl Display for Problems {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let count = self.0.len();
         write!(f, "{count} {} wrong:", if count == 1 { "setting is" } else { "settings are" })?;

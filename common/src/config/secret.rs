@@ -1,11 +1,16 @@
 //! Values that must not be seen, and the files they come from. Whatever reads them holds them as `Secret` or `Root`.
 
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use ring::rand::{SecureRandom, SystemRandom};
 use serde::Deserialize;
 
 /// A root shorter than this could be guessed.
 pub const ROOT_BYTES_MIN: usize = 32;
+/// Of files with secrets: readable and writable by their owner alone.
+const PRIVATE_MODE: u32 = 0o600;
 
 /// A password or token of a provider. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -31,6 +36,19 @@ impl Secret {
             return Err(format!("{} is empty; it must hold the secret", path.display()));
         }
         Ok(Self::new(value))
+    }
+}
+
+impl Secret {
+    /// Writes a new file that only this user may read; a file that is there already is an error.
+    pub fn write(&self, path: &Path) -> Result<(), String> {
+        let mut options = std::fs::OpenOptions::new();
+        let opened = options.write(true).create_new(true).mode(PRIVATE_MODE).open(path);
+        let written = opened.and_then(|mut file| {
+            writeln!(file, "{}", self.0)?;
+            file.sync_all()
+        });
+        written.map_err(|error| format!("{} cannot be written: {error}", path.display()))
     }
 }
 
@@ -67,6 +85,19 @@ impl Root {
             format!("{} does not hold base64; `openssl rand -base64 32` writes a right one", path.display())
         })?;
         Self::new(bytes).map_err(|problem| format!("{}: {problem}", path.display()))
+    }
+}
+
+impl Root {
+    /// Reads the file; on the first call makes it, with fresh random bytes, for this user's eyes only.
+    pub fn read_or_create(path: &Path) -> Result<Self, String> {
+        if !path.exists() {
+            let mut bytes = [0; ROOT_BYTES_MIN];
+            let filled = SystemRandom::new().fill(&mut bytes);
+            filled.map_err(|_| "the operating system gives no random bytes; nothing can be kept secret".to_owned())?;
+            Secret::new(data_encoding::BASE64.encode(&bytes)).write(path)?;
+        }
+        Self::read(path)
     }
 }
 
@@ -107,5 +138,16 @@ mod tests {
         for bad in ["AAEC", "not base64!", ""] {
             assert!(Root::read(file(bad).path()).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_root_is_made_once_and_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("root");
+        let made = Root::read_or_create(&path).expect("made");
+        assert!(made == Root::read_or_create(&path).expect("read"), "the second call reads");
+        assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        assert!(made != Root::read_or_create(&directory.path().join("other")).expect("made"));
     }
 }

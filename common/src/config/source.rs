@@ -49,7 +49,7 @@ impl Source {
         }
     }
 
-    fn tree(&self) -> Result<Dict, figment::Error> {
+    fn tree(&self) -> Result<Dict, Box<figment::Error>> {
         let mut figment = Figment::new();
         if let Some(file) = &self.file {
             figment = figment.merge(Toml::file_exact(file));
@@ -60,12 +60,12 @@ impl Source {
                 figment = figment.merge(Serialized::from(figment::util::nest(&key, value), Profile::Default));
             }
         }
-        figment.extract()
+        Ok(figment.extract()?)
     }
 
     fn unreadable(&self, error: &figment::Error) -> Problem {
         let file = self.file.as_ref().map_or_else(String::new, |file| file.display().to_string());
-        Problem::new("--config", file, error.kind.to_string())
+        Problem::new("--config", &file, error.kind.to_string())
     }
 }
 
