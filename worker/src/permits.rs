@@ -12,8 +12,8 @@ use tokio::time::{Duration, Instant};
 
 /// Percent of a provider's concurrency that only this lane may use.
 const RESERVED_PERCENT: [(Lane, u32); 3] = [(Lane::Critical, 20), (Lane::Normal, 30), (Lane::Bulk, 10)];
-/// Percent of the burst of permits per second that a lane leaves for the lanes before it.
-const LEFT_FOR_EARLIER_PERCENT: [(Lane, f64); 3] = [(Lane::Critical, 0.0), (Lane::Normal, 0.2), (Lane::Bulk, 0.4)];
+/// Calls begun that must be saved up before a lane may begin one: critical takes its call in advance, bulk leaves some.
+const SAVED_UP: [(Lane, f64); 3] = [(Lane::Critical, 0.0), (Lane::Normal, 1.0), (Lane::Bulk, 1.5)];
 /// A rate's burst is what it allows in this time, and at least `BURST_MIN`.
 const BURST_S: f64 = 0.1;
 const BURST_MIN: f64 = 2.0;
@@ -102,8 +102,7 @@ impl Pool {
         if !self.has_room(lane) {
             return Err(Full { retry_ms: FULL_RETRY_MS });
         }
-        let needed = 1.0 + burst(self.capacity) * share(&LEFT_FOR_EARLIER_PERCENT, lane);
-        let missing = needed - self.tokens;
+        let missing = share(&SAVED_UP, lane) - self.tokens;
         if missing > 0.0 {
             let wait_s = missing / f64::from(self.capacity.rate_per_s.max(1));
             return Err(Full {
