@@ -1,1 +1,55 @@
-//! Being written.
+//! The door: the HTTP API that takes requests in, checks codes, and hears providers; with its client library.
+//!
+//! In the order of a request's way: the socket and the addresses, who calls and what they say, whether it can be
+//! taken, the row it becomes; then what can be asked about it. It decides nothing about a message itself: that is
+//! `common::lifecycle`, which the worker runs as well.
+
+// The way in.
+pub mod router;
+pub mod server;
+
+pub mod door;
+pub mod hands;
+
+pub mod auth;
+pub mod body;
+pub mod extract;
+pub mod problem;
+pub mod strict;
+
+mod accept;
+pub mod admission;
+mod effects;
+mod opening;
+mod reach;
+pub mod request;
+
+// What can be asked.
+pub mod answer;
+mod cancel;
+mod check;
+mod find;
+mod resend;
+mod view;
+
+// Who answers.
+mod documented;
+pub mod health;
+mod messages;
+pub mod openapi;
+mod receipts;
+pub mod trace;
+mod verifications;
+mod voice;
+mod webhook;
+
+// The other side of the wire.
+pub mod client;
+
+pub use admission::LaneWindows;
+pub use door::Door;
+pub use hands::Hands;
+pub use router::router;
+
+#[cfg(test)]
+mod tests;

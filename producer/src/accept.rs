@@ -1,0 +1,233 @@
+//! The way in: admit, open, publish, 202. What was committed is carried by its row whatever happens next.
+//!
+//! Before it: `request` and `reach`. After it: a worker takes the message from its lane.
+
+use std::sync::Arc;
+
+use otodoke_common::broker::Queue;
+use otodoke_common::desk::{Applied, Routing};
+use otodoke_common::lifecycle::{Event, Note, next_resend_at, resend_gate};
+use otodoke_common::message::{Message, Purpose, State};
+use otodoke_common::metrics::RequestResult;
+use otodoke_common::store::{ClaimKind, Opened, Opening, Save, StoreError};
+use otodoke_common::time::Timestamp;
+use otodoke_common::wire::LaneMessage;
+
+use crate::admission::{self, Candidate};
+use crate::answer::Accepted;
+use crate::door::Door;
+use crate::effects;
+use crate::extract::Caller;
+use crate::opening::{self, CAPS};
+use crate::problem::Problem;
+use crate::reach;
+use crate::request::Request;
+
+/// A living claim whose holder has ended a moment ago is gone at the next try.
+const OPEN_TRIES_MAX: usize = 3;
+/// What a caller is told to wait when too much is being accepted at once, seconds.
+const BUSY_RETRY_S: u64 = 1;
+
+/// A request that was let in, with everything needed to answer it.
+pub(crate) struct Entry {
+    pub(crate) door: Arc<Door>,
+    pub(crate) caller: Caller,
+    pub(crate) key: Option<String>,
+    pub(crate) request: Request,
+}
+
+/// Runs to its end even when the caller hangs up: a committed row is always published.
+pub(crate) async fn accept(entry: Entry) -> Result<Accepted, Problem> {
+    let (metrics, purpose, country) = (entry.door.desk.metrics.clone(), entry.request.purpose, entry.request.country);
+    let taken = tokio::spawn(async move { take(&entry).await }).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "accepting a request broke off");
+        Err(Problem::unavailable())
+    });
+    let result = match &taken {
+        Ok((_, result)) => *result,
+        Err(problem) => refused_as(problem),
+    };
+    metrics.request(purpose, Some(country), result);
+    taken.map(|(accepted, _)| accepted)
+}
+
+/// How a refusal is counted.
+pub(crate) fn refused_as(problem: &Problem) -> RequestResult {
+    match problem.code {
+        "too_many_messages" => RequestResult::Limited,
+        "busy" => RequestResult::Busy,
+        "unavailable" => RequestResult::Unavailable,
+        _ => RequestResult::Refused,
+    }
+}
+
+async fn take(entry: &Entry) -> Result<(Accepted, RequestResult), Problem> {
+    let Entry { door, caller, request, .. } = entry;
+    let usual_ms = reach::usual_ms(door, request)?;
+    let lane = caller.settings.lane(request.purpose);
+    let Some(_accepting) = door.hands.accepting(lane) else {
+        return Err(Problem::busy("too much is being accepted at this moment: try again", BUSY_RETRY_S));
+    };
+    let candidate = Candidate { lane, useful_ms: request.useful_ms, usual_ms };
+    let wait_ms = admission::admit(door.broker.as_ref(), &door.windows, candidate)?;
+    for _ in 0..OPEN_TRIES_MAX {
+        if let Some(taken) = open(entry, wait_ms).await? {
+            return Ok(taken);
+        }
+    }
+    Err(Problem::unavailable())
+}
+
+/// `None`: the message it would join is ending; try again.
+async fn open(entry: &Entry, wait_ms: u64) -> Result<Option<(Accepted, RequestResult)>, Problem> {
+    let door = &entry.door;
+    let opening = opening::opening(door, &entry.caller, entry.key.as_deref(), &entry.request, wait_ms);
+    let accepted = |message: &Message| accepted(door, &entry.request, message, wait_ms);
+    match opened(door, &opening).await {
+        Ok(Opened::New) => {
+            note_accepted(door, &opening);
+            carry(door, &opening.message).await?;
+            Ok(Some((accepted(&opening.message), RequestResult::Accepted)))
+        }
+        Ok(Opened::Repeat(message)) => {
+            carry(door, &message).await?;
+            Ok(Some((accepted(&message), RequestResult::Accepted)))
+        }
+        Ok(Opened::Held { kind: ClaimKind::Key, by }) => {
+            Ok(Some((repeated(entry, &by).await?, RequestResult::Repeated)))
+        }
+        Ok(Opened::Held { kind: ClaimKind::Living, by }) => join(entry, *by, wait_ms).await,
+        Ok(Opened::Conflict { kind: ClaimKind::Living, by }) => match door.desk.store.load(by).await? {
+            Some(by) => join(entry, by, wait_ms).await,
+            None => Ok(None),
+        },
+        Ok(Opened::Conflict { kind: ClaimKind::Key, .. }) => Err(key_reused()),
+        Ok(Opened::OverLimit { index, free_at }) => Err(too_many(index, free_at, door.now())),
+        Err(error) => {
+            without_store(door, &opening, &error).await?;
+            Ok(Some((accepted(&opening.message), RequestResult::Accepted)))
+        }
+    }
+}
+
+/// A commit of unknown outcome is looked up: its row is there or it is not.
+async fn opened(door: &Door, opening: &Opening) -> Result<Opened, StoreError> {
+    let error = match door.desk.store.open(opening.clone()).await {
+        Ok(opened) => return Ok(opened),
+        Err(error) => error,
+    };
+    door.desk.metrics.store_error(&error);
+    match error {
+        StoreError::UnknownOutcome { why } => match door.desk.store.load(opening.message.id).await? {
+            Some(message) => Ok(Opened::Repeat(Box::new(message))),
+            None => Err(StoreError::Unavailable { why }),
+        },
+        StoreError::Unavailable { .. } | StoreError::Refused { .. } | StoreError::Full { .. } => Err(error),
+    }
+}
+
+/// With the store away the broker alone carries the whole opening, but never a payment.
+async fn without_store(door: &Door, opening: &Opening, error: &StoreError) -> Result<(), Problem> {
+    let away = match error {
+        StoreError::Unavailable { .. } | StoreError::UnknownOutcome { .. } => true,
+        StoreError::Refused { .. } | StoreError::Full { .. } => false,
+    };
+    if !away || opening.message.purpose == Purpose::Payment {
+        return Err(Problem::unavailable());
+    }
+    let body = LaneMessage::Send(Box::new(opening.clone())).encode();
+    effects::publish(door, Queue::Lane(opening.message.lane), body).await.map_err(|_| Problem::unavailable())?;
+    note_accepted(door, opening);
+    Ok(())
+}
+
+fn note_accepted(door: &Door, opening: &Opening) {
+    for note in &opening.notes {
+        door.desk.metrics.note(&opening.message, note, opening.at);
+    }
+}
+
+/// Wakes the lane. With the broker away the row is made due now and the sweep carries it. Safe to repeat.
+async fn carry(door: &Door, message: &Message) -> Result<(), Problem> {
+    let wake = LaneMessage::Wake { id: message.id }.encode();
+    if effects::publish(door, Queue::Lane(message.lane), wake).await.is_ok() {
+        return Ok(());
+    }
+    let Some(stored) = door.desk.store.load(message.id).await? else { return Err(Problem::unavailable()) };
+    if stored.state != State::Queued {
+        return Ok(());
+    }
+    let now = door.now();
+    let message = Message { due: Some(now), ..stored };
+    // Lost means that somebody has it in hand already.
+    door.desk.store.save(Save { message, notes: vec![], spends: vec![], refunds: vec![], at: now }).await?;
+    Ok(())
+}
+
+/// The same key with the same body: the answer that was given then, to the letter.
+async fn repeated(entry: &Entry, by: &Message) -> Result<Accepted, Problem> {
+    let door = &entry.door;
+    if by.state == State::Queued {
+        carry(door, by).await?;
+    }
+    let journal = door.desk.store.journal(by.id).await?;
+    let wait_ms = journal.iter().find_map(|line| {
+        if let Note::Accepted { expected_wait_ms } = line.note { Some(expected_wait_ms) } else { None }
+    });
+    let then = Message { resends: 0, last_resend_at: None, state: State::Queued, ..by.clone() };
+    Ok(accepted(door, &entry.request, &then, wait_ms.unwrap_or(0)))
+}
+
+/// An equal verification is alive: this request is a resend of it, within a resend's limits.
+async fn join(entry: &Entry, by: Message, wait_ms: u64) -> Result<Option<(Accepted, RequestResult)>, Problem> {
+    let door = &entry.door;
+    if !by.is_live() || door.now() >= by.useful_until {
+        return Ok(None);
+    }
+    let mut message = by;
+    if resend_gate(&message, door.now(), &door.desk.policy).is_ok() {
+        let asked = Event::ResendAsked { channel: None };
+        match door.desk.apply_to(message, &asked, &Routing::ELSEWHERE, &[]).await? {
+            Applied::Done(step) => {
+                effects::perform(door, &step).await;
+                message = step.message;
+            }
+            Applied::Missing | Applied::OverLimit { .. } => return Ok(None),
+        }
+    }
+    if !message.is_live() {
+        return Ok(None);
+    }
+    let joined = Accepted { joined: true, ..accepted(door, &entry.request, &message, wait_ms) };
+    Ok(Some((joined, RequestResult::Joined)))
+}
+
+fn accepted(door: &Door, request: &Request, message: &Message, expected_wait_ms: u64) -> Accepted {
+    Accepted {
+        id: message.id.to_string(),
+        status: message.status().to_owned(),
+        to: request.person.to.masked(),
+        useful_until: message.useful_until.rfc3339(),
+        expected_wait_ms,
+        joined: false,
+        next_resend_at: message
+            .is_code()
+            .then(|| next_resend_at(message, &door.desk.policy))
+            .flatten()
+            .map(Timestamp::rfc3339),
+    }
+}
+
+fn key_reused() -> Problem {
+    let detail = "this `Idempotency-Key` came with another body before: use a new key for a new request";
+    let status = axum::http::StatusCode::CONFLICT;
+    Problem { field: Some("Idempotency-Key".to_owned()), ..Problem::new(status, "key_reused", detail) }
+}
+
+fn too_many(index: usize, free_at: Timestamp, now: Timestamp) -> Problem {
+    let window = CAPS.get(index).copied().unwrap_or("its window");
+    let detail = format!("this number was sent as many messages as it may get in {window}: wait, or use `resend`");
+    let status = axum::http::StatusCode::TOO_MANY_REQUESTS;
+    let problem = Problem::new(status, "too_many_messages", detail).retry_at(free_at, now);
+    Problem { field: Some("to".to_owned()), ..problem }
+}

@@ -1,0 +1,144 @@
+//! Whether a message that arrives now could still be delivered in time, by what waits before it in its lane.
+//!
+//! Refusing early is kind: the caller can show another way at once, instead of a code that comes too late.
+
+use otodoke_common::broker::{Backlog, Broker, Queue};
+use otodoke_common::config::LanesSettings;
+use otodoke_common::message::Lane;
+
+use crate::problem::Problem;
+
+/// A lane with so few waiting takes every message, whatever was measured.
+pub const WAITING_SMALL_MAX: u64 = 64;
+/// How fast a lane is thought to drain before anything was measured, messages per second.
+pub const DRAINED_PER_S_ASSUMED: f64 = 50.0;
+/// Slower than this is taken as this, so that a wait stays a number.
+const DRAINED_PER_S_MIN: f64 = 0.1;
+/// Of its useful time, how much a bulk message may spend waiting, percent: bulk is shed first.
+pub const BULK_WAIT_PERCENT_MAX: u64 = 50;
+/// Longest `Retry-After` that a full lane answers, seconds.
+pub const RETRY_AFTER_S_MAX: u64 = 60;
+
+/// How many messages may wait in each lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneWindows {
+    pub critical: u64,
+    pub normal: u64,
+    pub bulk: u64,
+}
+
+impl Default for LaneWindows {
+    fn default() -> Self {
+        Self::from(&LanesSettings::default())
+    }
+}
+
+impl From<&LanesSettings> for LaneWindows {
+    fn from(lanes: &LanesSettings) -> Self {
+        let window = |lane| u64::from(lanes.of(lane).window);
+        Self { critical: window(Lane::Critical), normal: window(Lane::Normal), bulk: window(Lane::Bulk) }
+    }
+}
+
+impl LaneWindows {
+    pub const fn of(&self, lane: Lane) -> u64 {
+        match lane {
+            Lane::Critical => self.critical,
+            Lane::Normal => self.normal,
+            Lane::Bulk => self.bulk,
+        }
+    }
+}
+
+/// What admission knows of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) lane: Lane,
+    /// How long it stays useful.
+    pub(crate) useful_ms: u64,
+    /// The usual time of the best route, from our request to the handset.
+    pub(crate) usual_ms: u64,
+}
+
+/// The expected wait, milliseconds; or why nothing more is taken.
+pub(crate) fn admit(broker: &dyn Broker, windows: &LaneWindows, candidate: Candidate) -> Result<u64, Problem> {
+    decide(broker.backlog(Queue::Lane(candidate.lane)), windows.of(candidate.lane), candidate)
+}
+
+/// What was accepted just now waits this long, as far as it can be said.
+pub(crate) fn expected_wait_ms(backlog: Backlog) -> u64 {
+    wait_ms(backlog.waiting, backlog)
+}
+
+fn decide(backlog: Backlog, window: u64, candidate: Candidate) -> Result<u64, Problem> {
+    let wait = expected_wait_ms(backlog);
+    if backlog.waiting >= window {
+        let detail = format!("lane `{}` holds as many messages as it may: try again later", candidate.lane.word());
+        return Err(Problem::busy(detail, retry_after_s(wait_ms(backlog.waiting - window + 1, backlog))));
+    }
+    let room = candidate.useful_ms.saturating_sub(candidate.usual_ms);
+    let room = match candidate.lane {
+        Lane::Critical | Lane::Normal => room,
+        Lane::Bulk => room * BULK_WAIT_PERCENT_MAX / 100,
+    };
+    if backlog.waiting > WAITING_SMALL_MAX && wait > room {
+        let detail =
+            "this message could not arrive while it is useful: try again later, or with a longer `ttl_seconds`";
+        return Err(Problem::busy(detail, retry_after_s(wait - room)));
+    }
+    Ok(wait)
+}
+
+fn wait_ms(waiting: u64, backlog: Backlog) -> u64 {
+    let per_s = backlog.drained_per_s.unwrap_or(DRAINED_PER_S_ASSUMED).max(DRAINED_PER_S_MIN);
+    #[expect(clippy::cast_precision_loss, reason = "an estimate; more than 2^52 messages never wait")]
+    let ms = waiting as f64 * 1_000.0 / per_s;
+    std::time::Duration::try_from_secs_f64(ms / 1_000.0)
+        .map_or(u64::MAX, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn retry_after_s(ms: u64) -> u64 {
+    ms.div_ceil(1_000).clamp(1, RETRY_AFTER_S_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(waiting: u64, drained_per_s: Option<f64>, lane: Lane) -> Result<u64, u64> {
+        let candidate = Candidate { lane, useful_ms: 300_000, usual_ms: 10_000 };
+        decide(Backlog { waiting, drained_per_s }, 10_000, candidate)
+            .map_err(|problem| problem.retry_after_s.expect("every refusal says when to come again"))
+    }
+
+    #[test]
+    fn an_empty_lane_takes_a_message_at_once() {
+        assert_eq!(check(0, None, Lane::Normal), Ok(0));
+        assert_eq!(check(0, Some(0.0), Lane::Normal), Ok(0));
+    }
+
+    #[test]
+    fn what_could_not_arrive_in_time_is_refused_with_a_time_to_come_again() {
+        assert_eq!(check(2_900, Some(10.0), Lane::Normal), Ok(290_000));
+        assert_eq!(check(2_950, Some(10.0), Lane::Normal), Err(5));
+        assert_eq!(check(9_000, Some(10.0), Lane::Critical), Err(RETRY_AFTER_S_MAX));
+    }
+
+    #[test]
+    fn a_small_backlog_is_always_admitted() {
+        assert!(check(WAITING_SMALL_MAX, Some(0.0), Lane::Normal).is_ok());
+        assert!(check(WAITING_SMALL_MAX + 1, Some(0.0), Lane::Normal).is_err());
+    }
+
+    #[test]
+    fn bulk_is_shed_before_the_lanes_above_it() {
+        assert!(check(2_000, Some(10.0), Lane::Bulk).is_err());
+        assert!(check(2_000, Some(10.0), Lane::Normal).is_ok());
+    }
+
+    #[test]
+    fn a_full_lane_is_refused_however_fast_it_drains() {
+        assert_eq!(check(10_000, Some(1e9), Lane::Critical), Err(1));
+        assert!(check(9_999, Some(1e9), Lane::Critical).is_ok());
+    }
+}

@@ -1,0 +1,169 @@
+//! API keys: made once and shown once, stored as SHA-256 under a setting, remembered for a short while.
+//!
+//! A revoked key stops working within `KEY_FRESH_MS`. While the store is away, keys seen lately keep working, because
+//! a message can still be accepted by the broker alone.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use otodoke_common::message::{Tag, TenantId};
+use otodoke_common::store::{KeyRecord, Store};
+use otodoke_common::time::Timestamp;
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::problem::Problem;
+
+/// How long a key is believed without asking the store again.
+pub const KEY_FRESH_MS: u64 = 30_000;
+/// How long it is believed while the store cannot be asked.
+pub const KEY_STALE_MS_MAX: u64 = 3_600_000;
+/// Keys remembered at once.
+pub const KEYS_REMEMBERED_MAX: usize = 10_000;
+/// Longest key looked at, bytes.
+pub const KEY_BYTES_MAX: usize = 256;
+const KEY_RANDOM_BYTES: usize = 32;
+
+/// A new key with the setting that makes it valid. The key itself is kept nowhere.
+pub struct MintedKey {
+    pub key: String,
+    pub setting: String,
+    pub record: KeyRecord,
+}
+
+/// `None` when the operating system gives no randomness.
+pub fn mint(tenant: &TenantId, now: Timestamp) -> Option<MintedKey> {
+    let mut random = [0; KEY_RANDOM_BYTES];
+    SystemRandom::new().fill(&mut random).ok()?;
+    let key = format!("otk_{}", Tag(random).hex());
+    let hash = hash(&key).hex();
+    let record = KeyRecord { tenant: tenant.clone(), key_id: hash[..12].to_owned(), created_at: now };
+    Some(MintedKey { key, setting: setting_name(&hash), record })
+}
+
+/// The setting under which a key is stored.
+pub fn key_setting(key: &str) -> String {
+    setting_name(&hash(key).hex())
+}
+
+fn setting_name(hash: &str) -> String {
+    format!("key/{hash}")
+}
+
+fn hash(key: &str) -> Tag {
+    let digest = digest(&SHA256, key.as_bytes());
+    Tag(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+}
+
+/// Whose key it is, by the value of the `Authorization` header.
+pub(crate) async fn tenant_of(
+    store: &dyn Store,
+    cache: &KeyCache,
+    authorization: Option<&[u8]>,
+    now: Timestamp,
+) -> Result<TenantId, Problem> {
+    let hash = authorization.and_then(bearer).map(hash).ok_or_else(Problem::unauthorized)?;
+    let seen = cache.get(&hash);
+    if let Some(seen) = &seen
+        && now.since_ms(seen.at) < KEY_FRESH_MS
+    {
+        return Ok(seen.tenant.clone());
+    }
+    match store.setting(&setting_name(&hash.hex())).await {
+        Ok(Some(value)) => {
+            let record: KeyRecord = serde_json::from_str(&value).map_err(|error| {
+                tracing::error!(%error, "the record of an API key cannot be read: create the key anew");
+                Problem::unauthorized()
+            })?;
+            cache.put(hash, Seen { tenant: record.tenant.clone(), at: now });
+            Ok(record.tenant)
+        }
+        Ok(None) => {
+            cache.forget(&hash);
+            Err(Problem::unauthorized())
+        }
+        Err(error) => match seen {
+            Some(seen) if now.since_ms(seen.at) < KEY_STALE_MS_MAX => Ok(seen.tenant),
+            Some(_) | None => Err(error.into()),
+        },
+    }
+}
+
+/// The key of `Bearer <key>`; the scheme's letter case does not matter (RFC 9110, section 11.1).
+fn bearer(value: &[u8]) -> Option<&str> {
+    let (scheme, key) = std::str::from_utf8(value).ok()?.split_once(' ')?;
+    let fits = !key.is_empty() && key.len() <= KEY_BYTES_MAX && key.bytes().all(|b| b.is_ascii_graphic());
+    (scheme.eq_ignore_ascii_case("bearer") && fits).then_some(key)
+}
+
+/// Keys seen lately, by hash.
+#[derive(Default)]
+pub struct KeyCache(Mutex<HashMap<Tag, Seen>>);
+
+#[derive(Clone)]
+struct Seen {
+    tenant: TenantId,
+    at: Timestamp,
+}
+
+impl KeyCache {
+    fn get(&self, hash: &Tag) -> Option<Seen> {
+        self.lock().get(hash).cloned()
+    }
+
+    /// Only keys the store knows come here, so strangers cannot fill it; full, it starts anew.
+    fn put(&self, hash: Tag, seen: Seen) {
+        let mut keys = self.lock();
+        if keys.len() >= KEYS_REMEMBERED_MAX && !keys.contains_key(&hash) {
+            keys.clear();
+        }
+        keys.insert(hash, seen);
+    }
+
+    fn forget(&self, hash: &Tag) {
+        self.lock().remove(hash);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Tag, Seen>> {
+        self.0.lock().expect("no code panics while it holds the keys")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_well_formed_bearer_header_holds_a_key() {
+        for (value, key) in [
+            ("Bearer abc", Some("abc")),
+            ("bearer abc", Some("abc")),
+            ("Basic abc", None),
+            ("Bearer", None),
+            ("Bearer ", None),
+            ("Bearer a b", None),
+            ("Bearer a\u{e9}", None),
+            ("abc", None),
+        ] {
+            assert_eq!(bearer(value.as_bytes()), key, "{value}");
+        }
+        assert_eq!(bearer(format!("Bearer {}", "k".repeat(KEY_BYTES_MAX + 1)).as_bytes()), None);
+    }
+
+    #[test]
+    fn a_minted_key_is_found_again_by_itself_alone() {
+        let tenant = TenantId::parse("acme").expect("a tenant");
+        let now = Timestamp::from_unix_ms(0);
+        let one = mint(&tenant, now).expect("randomness");
+        let two = mint(&tenant, now).expect("randomness");
+        assert_eq!(one.setting, key_setting(&one.key));
+        assert_ne!(one.setting, two.setting);
+        assert!(!one.setting.contains(&one.key));
+    }
+
+    #[test]
+    fn the_setting_of_a_key_is_its_sha_256() {
+        let known = "key/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(key_setting("abc"), known);
+    }
+}

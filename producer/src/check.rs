@@ -1,0 +1,230 @@
+//! The check: a guess is paid in one commit, then compared in constant time, then judged in another.
+//!
+//! What cannot be paid is not compared; when a commit fails the answer is 503 and says nothing about the code.
+
+use otodoke_common::bucket::Spend;
+use otodoke_common::code::{Code, CodeFields};
+use otodoke_common::desk::{Applied, Routing};
+use otodoke_common::lifecycle::{Event, Note, Verdict};
+use otodoke_common::message::{End, Kind, Message, Person, Purpose, State, Tag};
+use otodoke_common::outcome::Reason;
+use otodoke_common::phone::PhoneNumber;
+use otodoke_common::time::Timestamp;
+use otodoke_common::transaction::Transaction;
+
+use crate::answer::{CheckStatus, Checked};
+use crate::body::CheckBody;
+use crate::door::Door;
+use crate::effects;
+use crate::extract::Caller;
+use crate::problem::Problem;
+use crate::request;
+
+const DAY_MS: u64 = 24 * 3_600_000;
+const GUESS_DIGITS_MIN: usize = 6;
+const GUESS_DIGITS_MAX: usize = 10;
+
+/// What the caller brings: the digits, and what the code is computed from.
+pub(crate) struct Guess {
+    digits: String,
+    to: Option<PhoneNumber>,
+    transaction: Option<Transaction>,
+    key: Option<Tag>,
+}
+
+impl Guess {
+    pub(crate) fn of(
+        door: &Door,
+        caller: &Caller,
+        message: &Message,
+        key: Option<&str>,
+        body: &CheckBody,
+    ) -> Result<Self, Problem> {
+        let tag = |key: &str| door.desk.vault.tag("check key", &[message.id.bytes(), key.as_bytes()]);
+        Ok(Self {
+            digits: digits(&body.code)?,
+            to: number(caller, message, body.to.as_deref())?,
+            transaction: request::transaction(message.purpose, body.transaction.as_ref())?,
+            key: key.map(tag),
+        })
+    }
+}
+
+fn digits(code: &str) -> Result<String, Problem> {
+    let fits = (GUESS_DIGITS_MIN..=GUESS_DIGITS_MAX).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit());
+    if fits {
+        return Ok(code.to_owned());
+    }
+    let detail = format!("`code` must be {GUESS_DIGITS_MIN} to {GUESS_DIGITS_MAX} digits, as text; no guess was used");
+    Err(Problem::input("invalid_field", "code", detail))
+}
+
+/// A number in national format is read as one of the message's country.
+fn number(caller: &Caller, message: &Message, raw: Option<&str>) -> Result<Option<PhoneNumber>, Problem> {
+    let needed = message.purpose == Purpose::Payment || caller.settings.require_to;
+    match raw {
+        Some(raw) => Ok(Some(PhoneNumber::parse(raw, Some(message.country))?.number)),
+        None if needed => {
+            let detail = "`to` is needed here: the code is computed from the number that you say it was sent to";
+            Err(Problem::input("missing_field", "to", detail))
+        }
+        None => Ok(None),
+    }
+}
+
+pub(crate) async fn check(door: &Door, message: Message, guess: &Guess) -> Result<Checked, Problem> {
+    if let Some(status) = standing(door, &message, guess) {
+        return Ok(answer(status, &message));
+    }
+    let comparison = Comparison::prepare(door, &message, guess)?;
+    match pay(door, message).await? {
+        Payment::Paid(message) => judge(door, message, guess, comparison.verdict(guess)).await,
+        Payment::NoneLeft(message) => {
+            let status = standing(door, &message, guess).unwrap_or(CheckStatus::TooManyGuesses);
+            Ok(answer(status, &message))
+        }
+    }
+}
+
+/// What is said without a comparison; `None` where a guess is to be made.
+fn standing(door: &Door, message: &Message, guess: &Guess) -> Option<CheckStatus> {
+    match &message.state {
+        State::Ended { end } => Some(match end {
+            End::Verified if repeats(door, message, guess) => CheckStatus::Verified,
+            End::Verified => CheckStatus::AlreadyVerified,
+            End::Failed { reason: Reason::GuessedOut } => CheckStatus::TooManyGuesses,
+            End::Failed { reason: Reason::TransactionChanged } => CheckStatus::TransactionChanged,
+            End::Cancelled { .. } => CheckStatus::Cancelled,
+            End::Failed { .. } | End::Expired { .. } | End::Delivered => CheckStatus::Expired,
+        }),
+        State::Queued
+        | State::Sending { .. }
+        | State::Awaiting { .. }
+        | State::Retrying { .. }
+        | State::Delivered
+        | State::GaveUp { .. } => {
+            if door.now() >= message.useful_until {
+                Some(CheckStatus::Expired)
+            } else if message.legs.is_empty() {
+                Some(CheckStatus::NotSentYet)
+            } else {
+                None
+            }
+        }
+    }
+}
+
+/// Whether this is the very request that verified, sent again.
+fn repeats(door: &Door, message: &Message, guess: &Guess) -> bool {
+    let within = |at: Timestamp| door.now().since_ms(at) < door.desk.policy.verified_repeat_ms;
+    message
+        .verified
+        .as_ref()
+        .is_some_and(|verified| guess.key.is_some() && verified.key == guess.key && within(verified.at))
+}
+
+/// The right code, computed from what the caller gave, and whether that is what was sent.
+struct Comparison {
+    code: Code,
+    same_number: bool,
+    same_transaction: bool,
+}
+
+impl Comparison {
+    /// Before anything is paid: a root or a row that cannot be read costs nobody a guess.
+    fn prepare(door: &Door, message: &Message, guess: &Guess) -> Result<Self, Problem> {
+        let person = door.desk.vault.open(message).map_err(|error| {
+            tracing::error!(id = %message.id, %error, "a code cannot be checked");
+            Problem::unavailable()
+        })?;
+        let number = guess.to.as_ref().unwrap_or(&person.to);
+        let transaction = guess.transaction.as_ref().or(person.transaction.as_ref());
+        Ok(Self {
+            code: code(door, message, number, transaction)?,
+            same_number: *number == person.to,
+            same_transaction: transaction == person.transaction.as_ref(),
+        })
+    }
+
+    fn verdict(&self, guess: &Guess) -> Verdict {
+        let same_digits = self.code.matches(&guess.digits);
+        if !self.same_transaction {
+            Verdict::TransactionChanged
+        } else if same_digits & self.same_number {
+            Verdict::Right
+        } else {
+            Verdict::Wrong
+        }
+    }
+}
+
+/// The code of a message, for this number and transaction.
+fn code(
+    door: &Door,
+    message: &Message,
+    number: &PhoneNumber,
+    transaction: Option<&Transaction>,
+) -> Result<Code, Problem> {
+    let Kind::Code { kid, length, .. } = &message.kind else { return Err(Problem::not_found()) };
+    let fields =
+        CodeFields { tenant: &message.tenant, id: message.id, accepted_at: message.accepted_at, number, transaction };
+    door.codes.derive(kid, &fields, *length).map_err(|error| {
+        tracing::error!(id = %message.id, %error, "a code cannot be derived: give every door the roots of living messages");
+        Problem::unavailable()
+    })
+}
+
+/// The code as it was sent.
+pub(crate) fn sent_code(door: &Door, message: &Message, person: &Person) -> Result<Code, Problem> {
+    code(door, message, &person.to, person.transaction.as_ref())
+}
+
+enum Payment {
+    Paid(Message),
+    NoneLeft(Message),
+}
+
+/// One guess from the message and one from the number, in one commit.
+async fn pay(door: &Door, message: Message) -> Result<Payment, Problem> {
+    let policy = &door.desk.policy;
+    let limit = match message.purpose {
+        Purpose::Payment => policy.guesses_per_number_payment,
+        Purpose::Login | Purpose::Signup | Purpose::Notice => policy.guesses_per_number,
+    };
+    let bucket = door.desk.vault.guesses_bucket(&message);
+    let spend = Spend { bucket, cost: 1, limit, window_ms: DAY_MS };
+    let before = message.clone();
+    match door.desk.apply_to(message, &Event::GuessPaid, &Routing::ELSEWHERE, &[spend]).await? {
+        Applied::Missing => Err(Problem::not_found()),
+        Applied::OverLimit { .. } => Ok(Payment::NoneLeft(before)),
+        Applied::Done(step) => {
+            effects::perform(door, &step).await;
+            let paid = step.notes.iter().any(|note| matches!(note, Note::GuessPaid { .. }));
+            Ok(if paid { Payment::Paid(step.message) } else { Payment::NoneLeft(step.message) })
+        }
+    }
+}
+
+async fn judge(door: &Door, message: Message, guess: &Guess, verdict: Verdict) -> Result<Checked, Problem> {
+    let event = Event::Guessed { verdict, key: guess.key };
+    let Applied::Done(step) = door.desk.apply_to(message, &event, &Routing::ELSEWHERE, &[]).await? else {
+        return Err(Problem::unavailable());
+    };
+    effects::perform(door, &step).await;
+    let judged = step.notes.iter().any(|note| matches!(note, Note::Guessed { .. }));
+    if !judged {
+        // Somebody else ended it between the payment and the judgement.
+        let status = standing(door, &step.message, guess).unwrap_or(CheckStatus::Expired);
+        return Ok(answer(status, &step.message));
+    }
+    let status = match verdict {
+        Verdict::Right => CheckStatus::Verified,
+        Verdict::Wrong => CheckStatus::WrongCode,
+        Verdict::TransactionChanged => CheckStatus::TransactionChanged,
+    };
+    Ok(answer(status, &step.message))
+}
+
+fn answer(status: CheckStatus, message: &Message) -> Checked {
+    Checked { status, verified: status == CheckStatus::Verified, guesses_left: message.guesses_left }
+}

@@ -1,0 +1,156 @@
+//! What handlers take out of a request: who calls, the idempotency key, the id of the path, the body.
+//!
+//! Each refuses with a `Problem`, so that no answer is in the framework's own words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use otodoke_common::config::TenantSettings;
+use otodoke_common::message::{MessageId, TenantId};
+use serde::de::DeserializeOwned;
+
+use crate::auth;
+use crate::door::Door;
+use crate::problem::Problem;
+use crate::strict;
+
+/// Largest body of a caller, bytes.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Largest body of a provider, bytes: several receipts come in one.
+pub const WEBHOOK_BYTES_MAX: usize = 256 * 1024;
+/// Longest wait for a body.
+pub const BODY_WAIT_MS_MAX: u64 = 5_000;
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// Who calls, proven by an API key.
+pub(crate) struct Caller {
+    pub(crate) tenant: TenantId,
+    pub(crate) settings: TenantSettings,
+}
+
+impl FromRequestParts<Arc<Door>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
+        let authorization = parts.headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+        let store = door.desk.store.as_ref();
+        let tenant = auth::tenant_of(store, &door.hands.keys, authorization, door.now()).await?;
+        Ok(Self { settings: door.settings(&tenant), tenant })
+    }
+}
+
+/// The header `Idempotency-Key`, where it was sent.
+pub(crate) struct IdempotencyKey(pub(crate) Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all("idempotency-key").iter();
+        let Some(first) = values.next() else { return Ok(Self(None)) };
+        let key = first.to_str().ok().filter(|key| {
+            (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic())
+        });
+        match (key, values.next()) {
+            (Some(key), None) => Ok(Self(Some(key.to_owned()))),
+            (Some(_) | None, _) => {
+                let detail = "the header `Idempotency-Key` must come once and hold 1 to 255 visible ASCII characters";
+                Err(Problem::input("invalid_field", "Idempotency-Key", detail))
+            }
+        }
+    }
+}
+
+/// The message id of the path; what is no id is as unknown as an id nobody knows.
+pub(crate) struct Id(pub(crate) MessageId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let InPath(raw): InPath<String> = InPath::from_request_parts(parts, state).await?;
+        MessageId::parse(&raw).map(Self).ok_or_else(Problem::not_found)
+    }
+}
+
+/// Parameters of the path.
+pub(crate) struct InPath<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Path::from_request_parts(parts, state).await.map(|Path(value)| Self(value)).map_err(|_| Problem::not_found())
+    }
+}
+
+/// A JSON body, read strictly.
+pub(crate) struct Strict<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Strict<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let json = is_json(request.headers());
+        let Raw(bytes) = Raw::from_request(request, state).await?;
+        if json { Ok(Self(strict::read(&bytes)?)) } else { Err(not_json()) }
+    }
+}
+
+/// The same for requests whose body may be left out.
+pub(crate) struct StrictOrNone<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for StrictOrNone<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let json = is_json(request.headers());
+        let Raw(bytes) = Raw::from_request(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        if json { Ok(Self(strict::read(&bytes)?)) } else { Err(not_json()) }
+    }
+}
+
+/// The bytes of a body, within the limit of its route and in time.
+pub(crate) struct Raw(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let wait = Duration::from_millis(BODY_WAIT_MS_MAX);
+        match tokio::time::timeout(wait, Bytes::from_request(request, state)).await {
+            Ok(Ok(bytes)) => Ok(Self(bytes)),
+            Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
+            Ok(Err(_)) => {
+                Err(Problem::new(StatusCode::BAD_REQUEST, "body_broken", "the body broke off: send the request again"))
+            }
+            Err(_) => {
+                let detail = format!("the body did not arrive within {BODY_WAIT_MS_MAX} ms: send it faster");
+                Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail))
+            }
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = value.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/json")
+}
+
+fn not_json() -> Problem {
+    let detail = "send the body as JSON with the header `Content-Type: application/json`";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+}
+
+fn too_large() -> Problem {
+    let detail = format!("a body may hold {BODY_BYTES_MAX} bytes, that of a provider {WEBHOOK_BYTES_MAX}");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}

@@ -1,0 +1,57 @@
+//! The OpenAPI 3.1 document, generated from the handlers and the types they take and give.
+
+use axum::Json;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::problem::ProblemBody;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Otodoke", description = "One-time codes that arrive, in time, once.", license(name = "MIT OR Apache-2.0")),
+    paths(
+        crate::verifications::create,
+        crate::verifications::read,
+        crate::verifications::check,
+        crate::verifications::resend,
+        crate::verifications::cancel,
+        crate::messages::create,
+        crate::messages::read,
+        crate::messages::cancel,
+        crate::trace::read,
+        crate::receipts::untagged,
+        crate::receipts::tagged,
+        crate::voice::speak,
+        crate::health::alive,
+        crate::health::ready,
+        crate::health::metrics,
+        document,
+    ),
+    components(schemas(ProblemBody)),
+    modifiers(&KeyScheme),
+    security(("key" = [])),
+)]
+struct Document;
+
+struct KeyScheme;
+
+impl Modify for KeyScheme {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("key", scheme);
+    }
+}
+
+/// The document as it is served.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// This document.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "operation", security(()),
+    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")),
+)]
+pub(crate) async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(openapi())
+}

@@ -1,0 +1,74 @@
+//! `/receipts/...`: what providers tell us about their legs. Authenticated and translated by the vendor's own module,
+//! made durable on the queue `receipts`, and only then acknowledged. Matching is the status consumer's.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use otodoke_common::broker::Queue;
+use otodoke_common::leg::ProviderId;
+use otodoke_common::metrics::ReceiptMatch;
+use otodoke_common::provider::WebhookReading;
+use otodoke_common::wire::encode_reports;
+
+use crate::documented::{Busy, NotFound, WebhookRefused};
+use crate::door::Door;
+use crate::effects;
+use crate::extract::{InPath, Raw};
+use crate::problem::Problem;
+use crate::webhook::{self, Received};
+
+/// A provider's receipts, without a tag of ours.
+#[utoipa::path(
+    post, path = "/receipts/{provider}", tag = "providers",
+    params(("provider" = String, Path)),
+    responses((status = 200, description = "durable; the vendor's own form"), WebhookRefused, NotFound, Busy),
+    security(()),
+)]
+pub(crate) async fn untagged(
+    State(door): State<Arc<Door>>,
+    InPath(provider): InPath<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<Response, Problem> {
+    receive(&door, &provider, None, &Received::new(&door, &uri, &headers, body)).await
+}
+
+/// A provider's receipts at the address that holds the tag of a leg.
+#[utoipa::path(
+    post, path = "/receipts/{provider}/{tag}", tag = "providers",
+    params(("provider" = String, Path), ("tag" = String, Path)),
+    responses((status = 200, description = "durable; the vendor's own form"), WebhookRefused, NotFound, Busy),
+    security(()),
+)]
+pub(crate) async fn tagged(
+    State(door): State<Arc<Door>>,
+    InPath((provider, tag)): InPath<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<Response, Problem> {
+    receive(&door, &provider, Some(&tag), &Received::new(&door, &uri, &headers, body)).await
+}
+
+async fn receive(door: &Door, provider: &str, tag: Option<&str>, received: &Received) -> Result<Response, Problem> {
+    let id = ProviderId::parse(provider).map_err(|_| Problem::not_found())?;
+    let provider = door.providers.get(&id).ok_or_else(Problem::not_found)?;
+    match provider.read_webhook(&received.request(door, tag)) {
+        WebhookReading::Reports { reports, reply } => {
+            if !reports.is_empty() {
+                let body = encode_reports(&reports);
+                effects::publish(door, Queue::Receipts, body).await.map_err(|_| Problem::unavailable())?;
+            }
+            Ok(webhook::reply(reply))
+        }
+        WebhookReading::Rejected { status, why } => {
+            door.desk.metrics.receipt_match(&id, ReceiptMatch::Forged);
+            tracing::warn!(provider = %id, status, why, "a webhook was refused");
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+            Err(Problem::new(status, "webhook_refused", why))
+        }
+    }
+}

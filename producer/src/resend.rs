@@ -1,0 +1,65 @@
+//! A resend asked for by the person: the same code, never a longer life. What follows it is `lifecycle`'s to say.
+
+use axum::http::StatusCode;
+use otodoke_common::desk::{Applied, Routing};
+use otodoke_common::leg::Channel;
+use otodoke_common::lifecycle::{Effect, Event, Note, ResendRefusal, next_resend_at, resend_gate};
+use otodoke_common::message::{Message, Voice};
+use otodoke_common::time::Timestamp;
+
+use crate::answer::Resent;
+use crate::body::ChannelWord;
+use crate::door::Door;
+use crate::effects;
+use crate::problem::Problem;
+
+pub(crate) async fn resend(door: &Door, message: Message, channel: Option<ChannelWord>) -> Result<Resent, Problem> {
+    gate(door, &message)?;
+    let channel = match channel {
+        Some(ChannelWord::Voice) => Some(voice(door, &message)?),
+        Some(ChannelWord::Sms) => Some(Channel::Sms),
+        None => None,
+    };
+    let event = Event::ResendAsked { channel };
+    let step = match door.desk.apply_to(message, &event, &Routing::ELSEWHERE, &[]).await? {
+        Applied::Done(step) => step,
+        Applied::Missing => return Err(Problem::not_found()),
+        Applied::OverLimit { .. } => return Err(Problem::unavailable()),
+    };
+    effects::perform(door, &step).await;
+    if !step.notes.iter().any(|note| matches!(note, Note::ResendAsked { .. })) {
+        // Another resend, or the end, came between.
+        gate(door, &step.message)?;
+    }
+    Ok(Resent {
+        leg: step.effects.contains(&Effect::Wake),
+        next_resend_at: next_resend_at(&step.message, &door.desk.policy).map(Timestamp::rfc3339),
+    })
+}
+
+fn gate(door: &Door, message: &Message) -> Result<(), Problem> {
+    let now = door.now();
+    resend_gate(message, now, &door.desk.policy).map_err(|refusal| match refusal {
+        ResendRefusal::TooLate => {
+            let detail = "this verification is over: start a new one";
+            Problem::new(StatusCode::CONFLICT, "too_late", detail)
+        }
+        ResendRefusal::UsedUp => {
+            let detail = "every resend was used: when this verification is over, start a new one";
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_resends", detail).retry_at(message.useful_until, now)
+        }
+        ResendRefusal::TooEarly { until } => {
+            let detail = format!("the next resend is possible at {}: the last text may still arrive", until.rfc3339());
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_soon", detail).retry_at(until, now)
+        }
+    })
+}
+
+fn voice(door: &Door, message: &Message) -> Result<Channel, Problem> {
+    let planned = door.routes.plans.get(&message.country).is_some_and(|plan| plan.voice);
+    if planned && message.voice != Voice::Never {
+        return Ok(Channel::Voice);
+    }
+    let detail = "no call is allowed here: the plan of the country or `voice: never` forbids it; leave `channel` out";
+    Err(Problem::input("voice_not_allowed", "channel", detail))
+}

@@ -1,0 +1,79 @@
+//! Which address is answered by what. Around all of it: a bound on requests in hand, on their time, and the metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+
+use crate::door::Door;
+use crate::extract::{BODY_BYTES_MAX, WEBHOOK_BYTES_MAX};
+use crate::problem::{Problem, RETRY_UNAVAILABLE_S};
+use crate::{health, messages, openapi, receipts, trace, verifications, voice};
+
+/// Longest time one request may take; past that the answer is 503, and what was begun is finished all the same.
+pub const REQUEST_MS_MAX: u64 = 15_000;
+
+pub fn router(door: Arc<Door>) -> Router {
+    let mut router = Router::new();
+    for (path, methods) in routes() {
+        let around = Around { door: door.clone(), path };
+        router = router.route(path, methods.layer(middleware::from_fn_with_state(around, bounded)));
+    }
+    router
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .with_state(door)
+}
+
+/// Every address of the door.
+pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<Door>>)> {
+    let caller = DefaultBodyLimit::max(BODY_BYTES_MAX);
+    let webhook = DefaultBodyLimit::max(WEBHOOK_BYTES_MAX);
+    vec![
+        ("/v1/verifications", post(verifications::create).layer(caller)),
+        ("/v1/verifications/{id}", get(verifications::read)),
+        ("/v1/verifications/{id}/check", post(verifications::check).layer(caller)),
+        ("/v1/verifications/{id}/resend", post(verifications::resend).layer(caller)),
+        ("/v1/verifications/{id}/cancel", post(verifications::cancel).layer(caller)),
+        ("/v1/messages", post(messages::create).layer(caller)),
+        ("/v1/messages/{id}", get(messages::read)),
+        ("/v1/messages/{id}/cancel", post(messages::cancel).layer(caller)),
+        ("/v1/trace/{id}", get(trace::read)),
+        ("/receipts/{provider}", post(receipts::untagged).layer(webhook)),
+        ("/receipts/{provider}/{tag}", post(receipts::tagged).layer(webhook)),
+        ("/voice/{provider}/{leg}/{tag}", post(voice::speak).layer(webhook)),
+        ("/healthz", get(health::alive)),
+        ("/readyz", get(health::ready)),
+        ("/metrics", get(health::metrics)),
+        ("/openapi.json", get(openapi::document)),
+    ]
+}
+
+/// What goes around one address. `path` is its template: what was asked for may hold an id.
+#[derive(Clone)]
+struct Around {
+    door: Arc<Door>,
+    path: &'static str,
+}
+
+async fn bounded(State(Around { door, path }): State<Around>, request: Request, next: Next) -> Response {
+    let started = tokio::time::Instant::now();
+    let response = match door.hands.requests.clone().try_acquire_owned() {
+        Ok(_permit) => in_time(request, next).await,
+        Err(_) => Problem::busy("too many requests are in hand: try again", RETRY_UNAVAILABLE_S).into_response(),
+    };
+    door.desk.metrics.http(path, response.status().as_u16(), started.elapsed().as_secs_f64());
+    response
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    let wait = Duration::from_millis(REQUEST_MS_MAX);
+    tokio::time::timeout(wait, next.run(request)).await.unwrap_or_else(|_| {
+        tracing::warn!(wait_ms = REQUEST_MS_MAX, "a request took too long");
+        Problem::unavailable().into_response()
+    })
+}

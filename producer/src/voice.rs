@@ -1,0 +1,99 @@
+//! `/voice/...`: what a call shall say, asked by the provider when it is answered or a digit was pressed.
+//!
+//! Whatever goes wrong after the provider has proven itself, the call says goodbye and never the code.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use otodoke_common::desk::{Applied, Routing};
+use otodoke_common::leg::{LegNumber, ProviderId};
+use otodoke_common::lifecycle::{Event, Utterance};
+use otodoke_common::message::{Kind, Locale, Message, MessageId};
+use otodoke_common::metrics::ReceiptMatch;
+use otodoke_common::provider::CallMoment;
+use otodoke_common::speech::{self, Speech};
+
+use crate::check::sent_code;
+use crate::documented::{NotFound, WebhookRefused};
+use crate::door::Door;
+use crate::effects;
+use crate::extract::{InPath, Raw};
+use crate::problem::Problem;
+use crate::webhook::{self, Received};
+
+/// What to say in a call.
+#[utoipa::path(
+    post, path = "/voice/{provider}/{leg}/{tag}", tag = "providers",
+    params(("provider" = String, Path), ("leg" = u8, Path), ("tag" = String, Path)),
+    responses((status = 200, description = "the words, in the vendor's own form"), WebhookRefused, NotFound),
+    security(()),
+)]
+pub(crate) async fn speak(
+    State(door): State<Arc<Door>>,
+    InPath((provider, leg, tag)): InPath<(String, LegNumber, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<Response, Problem> {
+    let id = ProviderId::parse(&provider).map_err(|_| Problem::not_found())?;
+    let provider = door.providers.get(&id).ok_or_else(Problem::not_found)?;
+    let voice = provider.voice().ok_or_else(Problem::not_found)?;
+    let about = door.desk.vault.read_leg_tag(&tag).filter(|(_, tagged)| *tagged == leg);
+    let received = Received::new(&door, &uri, &headers, body);
+    let moment = voice.read_call(&received.request(&door, Some(&tag)));
+    let (Some((message, _)), Some(moment)) = (about, moment) else {
+        door.desk.metrics.receipt_match(&id, ReceiptMatch::Forged);
+        let detail = "this request does not prove that it is about a call of ours";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "webhook_refused", detail));
+    };
+    let speech = speech(&door, message, leg, &id, moment).await;
+    let next_url = format!("{}/voice/{id}/{leg}/{tag}", door.public_url.trim_end_matches('/'));
+    Ok(webhook::reply(voice.speak(&speech, &next_url)))
+}
+
+async fn speech(door: &Door, id: MessageId, leg: LegNumber, provider: &ProviderId, moment: CallMoment) -> Speech {
+    let event = match moment {
+        CallMoment::Answered => Event::CallAnswered { leg },
+        CallMoment::Pressed(digit) => Event::Pressed { leg, digit },
+    };
+    let message = match door.desk.store.load(id).await {
+        Ok(Some(message)) if message.leg(leg).is_some_and(|leg| leg.provider == *provider) => message,
+        Ok(_) => return speech::goodbye(Locale::En),
+        Err(error) => {
+            tracing::warn!(%id, leg, %error, "a call asks what to say and the store is away: it says goodbye");
+            return speech::goodbye(Locale::En);
+        }
+    };
+    let locale = message.locale;
+    let step = match door.desk.apply_to(message, &event, &Routing::ELSEWHERE, &[]).await {
+        Ok(Applied::Done(step)) => step,
+        Ok(Applied::Missing | Applied::OverLimit { .. }) => return speech::goodbye(locale),
+        Err(error) => {
+            tracing::warn!(%id, leg, %error, "a call could not be moved on: it says goodbye");
+            return speech::goodbye(locale);
+        }
+    };
+    match effects::perform(door, &step).await {
+        Some(utterance) => words(door, &step.message, utterance),
+        None => speech::goodbye(locale),
+    }
+}
+
+fn words(door: &Door, message: &Message, utterance: Utterance) -> Speech {
+    let locale = message.locale;
+    let Ok(person) = door.desk.vault.open(message) else { return speech::goodbye(locale) };
+    match utterance {
+        Utterance::Announce { digit } => speech::announce(locale, digit, person.transaction.as_ref()),
+        Utterance::Content => match (&message.kind, &person.text) {
+            (Kind::Code { .. }, _) => match sent_code(door, message, &person) {
+                Ok(code) => speech::speak_code(locale, code.digits(), person.transaction.as_ref()),
+                Err(_) => speech::goodbye(locale),
+            },
+            (Kind::Text, Some(text)) => speech::speak_text(locale, text),
+            (Kind::Text, None) => speech::goodbye(locale),
+        },
+        Utterance::Goodbye => speech::goodbye(locale),
+    }
+}
