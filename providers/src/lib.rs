@@ -1,1 +1,34 @@
-//! Being written.
+//! The vendors. One vendor, one file: request, answer table, asking, webhook reading and reply.
+//!
+//! `build` turns a provider's settings into the seam `common::provider::Provider`. Everything above this crate
+//! sees classes and scopes, never a vendor's codes. Who is called when is decided elsewhere.
+
+mod http;
+mod infobip;
+mod report;
+mod settings;
+mod smslink;
+mod stamp;
+mod twilio;
+
+#[cfg(test)]
+mod vendor;
+
+use std::sync::Arc;
+
+use otodoke_common::provider::Provider;
+use otodoke_common::seal::Vault;
+
+pub use crate::settings::{ProviderError, ProviderSettings};
+
+/// Makes the provider that `settings.kind` names. Nothing is sent yet.
+pub fn build(settings: &ProviderSettings, vault: Arc<Vault>) -> Result<Arc<dyn Provider>, ProviderError> {
+    settings.check()?;
+    Ok(match settings.kind.as_str() {
+        smslink::KIND => Arc::new(smslink::Smslink::new(settings)?),
+        infobip::KIND => Arc::new(infobip::Infobip::new(settings, vault)?),
+        twilio::messages::KIND => Arc::new(twilio::messages::Messages::new(settings, vault)?),
+        twilio::calls::KIND => Arc::new(twilio::calls::Calls::new(settings, vault)?),
+        unknown => return Err(settings.error("kind", unknown, "use smslink, infobip, twilio or twilio_voice")),
+    })
+}

@@ -1,0 +1,197 @@
+//! Infobip SMS API version 3, which NTT CPaaS uses under its own name.
+//!
+//! Source: Infobip "SMS API" OpenAPI 3.210 (`POST /sms/3/messages`, `GET /sms/3/logs`, delivery reports) and its
+//! pages "Message status and error codes". It dedupes on a message id of ours. Rejections come inside a 200.
+//! Receipts come in batches and unsigned: our tag travels in `callbackData` and proves a receipt one by one.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use otodoke_common::leg::{Abilities, Channel, ProviderId};
+use otodoke_common::outcome::{About, Answer, Class, Proof, Report, ReportStatus, Scope};
+use otodoke_common::provider::{
+    AskError, Provider, Question, SendContent, SendRequest, WebhookReading, WebhookRequest,
+};
+use otodoke_common::seal::Vault;
+use otodoke_common::time::Timestamp;
+use reqwest::header::AUTHORIZATION;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::http::{Api, Reply};
+use crate::report::{asked, received, reference, refused};
+use crate::settings::{ProviderError, ProviderSettings};
+use crate::stamp::happened_at;
+
+mod codes;
+#[cfg(test)]
+mod tests;
+
+pub(crate) const KIND: &str = "infobip";
+
+pub(crate) struct Infobip {
+    id: ProviderId,
+    api: Api,
+    vault: Arc<Vault>,
+    /// One URL for all legs, so that the vendor can batch its receipts.
+    receipts_url: String,
+}
+
+impl Infobip {
+    pub(crate) fn new(settings: &ProviderSettings, vault: Arc<Vault>) -> Result<Self, ProviderError> {
+        settings.no_account()?;
+        let api = Api::new(settings, AUTHORIZATION, &format!("App {}", settings.secret))?;
+        let receipts_url = format!("{}/receipts/{}", settings.public()?, settings.id);
+        Ok(Self { id: settings.id.clone(), api, vault, receipts_url })
+    }
+}
+
+#[async_trait]
+impl Provider for Infobip {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn channel(&self) -> Channel {
+        Channel::Sms
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities { dedupes: true, asks: true, asks_by_our_id: true, validity: true }
+    }
+
+    async fn send(&self, request: &SendRequest) -> Answer {
+        let SendContent::Text(text) = &request.content else {
+            return refused((Class::Config, Scope::Message), "carries texts only");
+        };
+        let body = self.body(request, text);
+        match self.api.call(self.api.post(&["sms", "3", "messages"]).json(&body)).await {
+            Ok(reply) => read_answer(&reply, &request.our_reference),
+            Err(lost) => lost.into(),
+        }
+    }
+
+    /// The logs, not the reports: `GET /sms/3/reports` gives each report only once, so a crash after reading it
+    /// would lose it. An empty log is no news, for it may lag: the same id sent again is the question that counts.
+    async fn ask(&self, question: &Question) -> Result<Vec<Report>, AskError> {
+        let ours = question.our_reference.as_str();
+        let request = self.api.get(&["sms", "3", "logs"], &[("messageId", ours), ("limit", "1")]);
+        let reply = self.api.call(request).await.map_err(|lost| lost.asking(&self.id))?;
+        let logs: Batch = reply.answer_to_asking(&self.id)?;
+        let entry = logs.results.iter().find(|entry| entry.message_id.as_deref() == Some(ours));
+        let report = |entry: &Entry| asked(&self.id, question, entry.read(), entry.happened_at(question.now));
+        Ok(entry.map(report).into_iter().collect())
+    }
+
+    fn read_webhook(&self, request: &WebhookRequest<'_>) -> WebhookReading {
+        let Ok(batch) = serde_json::from_slice::<Batch>(request.body) else {
+            return WebhookReading::Rejected { status: 400, why: "the body is not a batch of delivery reports" };
+        };
+        let reports = batch.results.iter().filter_map(|entry| self.read_receipt(entry, request.now)).collect();
+        WebhookReading::Reports { reports, reply: received() }
+    }
+}
+
+impl Infobip {
+    /// `validityPeriod` counts minutes unless told otherwise; ours is exact to the second.
+    fn body(&self, request: &SendRequest, text: &str) -> Value {
+        json!({ "messages": [{
+            "sender": request.sender,
+            "destinations": [{ "to": request.to.as_e164().trim_start_matches('+'), "messageId": request.our_reference }],
+            "content": { "text": text },
+            "options": { "validityPeriod": { "amount": request.validity_s.max(1), "timeUnit": "SECONDS" } },
+            "webhooks": {
+                "delivery": { "url": self.receipts_url },
+                "contentType": "application/json",
+                "callbackData": request.tag.as_str(),
+            },
+        }] })
+    }
+
+    /// One result of a batch. With a tag of ours it is a receipt; without, anybody could have posted it: a hint.
+    /// `None`: it names nothing.
+    fn read_receipt(&self, entry: &Entry, now: Timestamp) -> Option<Report> {
+        let leg = entry.callback_data.as_deref().and_then(|raw| self.vault.read_leg_tag(raw));
+        let (about, status, proof) = match leg {
+            Some((id, leg)) => (About::Leg { id, leg }, entry.read(), Proof::Tag),
+            None => (About::Reference(reference(entry.message_id.as_deref()?)?), ReportStatus::Hint, Proof::Nothing),
+        };
+        let happened_at = entry.happened_at(now).filter(|_| proof == Proof::Tag);
+        Some(Report { provider: self.id.clone(), about, status, proof, at: now, happened_at })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Accepted {
+    messages: Vec<AcceptedMessage>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AcceptedMessage {
+    message_id: Option<String>,
+    status: Status,
+}
+
+/// A 200 says per message whether it was taken; a rejection is final and nothing is out.
+fn read_answer(reply: &Reply, our_reference: &str) -> Answer {
+    if !reply.status.is_success() {
+        return reply.by_status();
+    }
+    let Some(accepted) = reply.json::<Accepted>() else {
+        return reply.by_status();
+    };
+    let [message] = accepted.messages.as_slice() else {
+        return Answer::Unknown { why: "an answer without our one message".to_owned() };
+    };
+    let taken = || Answer::Submitted {
+        reference: message.message_id.as_deref().and_then(reference).or_else(|| reference(our_reference)),
+    };
+    match codes::read(&message.status, None) {
+        ReportStatus::Failed(refusal) => Answer::Refused(refusal),
+        ReportStatus::Underway { .. } | ReportStatus::Delivered | ReportStatus::Absent | ReportStatus::Hint => taken(),
+    }
+}
+
+/// A batch of delivery reports, or a page of logs: both hold the same results. At most 100 are documented; more
+/// are read, for the door bounds the body.
+#[derive(Deserialize)]
+struct Batch {
+    results: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    message_id: Option<String>,
+    status: Status,
+    error: Option<ErrorCode>,
+    done_at: Option<String>,
+    callback_data: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    group_id: u32,
+    id: u32,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+struct ErrorCode {
+    id: u32,
+    /// Whether a repeat over the same route can never succeed.
+    #[serde(default)]
+    permanent: bool,
+}
+
+impl Entry {
+    fn read(&self) -> ReportStatus {
+        codes::read(&self.status, self.error.as_ref())
+    }
+
+    fn happened_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.done_at.as_deref().and_then(|raw| happened_at(raw, now))
+    }
+}

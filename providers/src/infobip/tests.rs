@@ -1,0 +1,186 @@
+//! Infobip: what is sent, what each status and error means, what is made of batches and logs.
+
+use otodoke_common::outcome::Answer;
+use otodoke_common::provider::Provider;
+
+use super::*;
+use crate::vendor::{LEG, Vendor, message_id, our_reference, provider, question, tag, text, webhook};
+
+fn accepted(group: u32, id: u32) -> String {
+    include_str!("../../fixtures/infobip/accepted.json")
+        .replace("{reference}", &our_reference())
+        .replace("{group}", &group.to_string())
+        .replace("{id}", &id.to_string())
+}
+
+async fn answer(group: u32, id: u32) -> Answer {
+    Vendor::answering(200, &[], accepted(group, id)).await.provider(KIND).send(&text()).await
+}
+
+fn fuji() -> Arc<dyn Provider> {
+    provider(KIND, "http://127.0.0.1:1")
+}
+
+#[tokio::test]
+async fn a_text_carries_our_id_its_validity_in_seconds_and_our_tag() {
+    let vendor = Vendor::answering(200, &[], accepted(1, 26)).await;
+    let answer = vendor.provider(KIND).send(&text()).await;
+    assert_eq!(answer, Answer::Submitted { reference: Some(our_reference()) });
+    let seen = vendor.only();
+    assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/sms/3/messages"));
+    assert_eq!(seen.headers["authorization"], "App 12345");
+    let want = serde_json::json!({ "messages": [{
+        "sender": "+815012345678",
+        "destinations": [{ "to": "819012345678", "messageId": our_reference() }],
+        "content": { "text": "認証コードは 042137 です。" },
+        "options": { "validityPeriod": { "amount": 290, "timeUnit": "SECONDS" } },
+        "webhooks": {
+            "delivery": { "url": "https://otp.example.com/receipts/sakura" },
+            "contentType": "application/json",
+            "callbackData": tag(),
+        },
+    }] });
+    assert_eq!(seen.json(), want);
+}
+
+#[tokio::test]
+async fn a_repeat_that_the_vendor_recognises_was_taken_the_first_time() {
+    assert_eq!(answer(5, 23).await, Answer::Submitted { reference: Some(our_reference()) });
+}
+
+#[tokio::test]
+async fn a_rejection_comes_inside_a_200() {
+    let cases = [
+        (6, Class::Config, Scope::Message),
+        (8, Class::InvalidNumber, Scope::Number),
+        (10, Class::RecipientBlocked, Scope::Number),
+        (11, Class::Config, Scope::Sender),
+        (12, Class::Config, Scope::Provider),
+        (13, Class::Config, Scope::Sender),
+        (14, Class::RecipientBlocked, Scope::Number),
+        (17, Class::Config, Scope::Provider),
+        (18, Class::Config, Scope::Provider),
+        (19, Class::Config, Scope::Message),
+        (20, Class::Throttled, Scope::Number),
+        (21, Class::NotSent, Scope::Message),
+        (24, Class::Content, Scope::Message),
+        (25, Class::Content, Scope::Message),
+        (51, Class::InvalidNumber, Scope::Number),
+        (52, Class::InvalidNumber, Scope::Number),
+        (87, Class::FraudBlocked, Scope::Number),
+        (100, Class::Config, Scope::Message),
+        (999, Class::Unknown, Scope::Message),
+    ];
+    for (id, class, scope) in cases {
+        assert_eq!(answer(5, id).await, refused((class, scope), format!("status {id}")));
+    }
+}
+
+#[test]
+fn the_operator_is_not_the_handset() {
+    let read = |group_id, id| codes::read(&Status { group_id, id }, None);
+    for (group, id) in [(1, 3), (1, 7), (1, 26), (3, 2), (3, 77), (5, 23)] {
+        assert_eq!(read(group, id), ReportStatus::Underway { reference: None }, "{group} {id}");
+    }
+    assert_eq!(read(3, 5), ReportStatus::Delivered);
+}
+
+#[test]
+fn every_status_and_error_of_a_receipt_has_its_meaning() {
+    let number = Scope::Number;
+    let message = Scope::Message;
+    // Group, status, error, permanent.
+    let cases = [
+        ((2, 4, 0, false), Class::FilteredRoute, message, "status 4"),
+        ((2, 31, 0, false), Class::NotSent, message, "status 31"),
+        ((2, 9, 0, false), Class::Unknown, message, "status 9"),
+        ((4, 15, 27, false), Class::ExpiredAtProvider, message, "status 15"),
+        ((4, 29, 0, false), Class::Unknown, message, "status 29"),
+        ((2, 9, 1, true), Class::InvalidNumber, number, "error 1"),
+        ((2, 9, 1, false), Class::Absent, number, "error 1"),
+        ((2, 9, 3041, true), Class::InvalidNumber, number, "error 3041"),
+        ((2, 9, 11, true), Class::Unreceivable, number, "error 11"),
+        ((2, 9, 568, true), Class::NotSmsCapable, number, "error 568"),
+        ((2, 9, 5, false), Class::Absent, number, "error 5"),
+        ((2, 9, 27, true), Class::Absent, number, "error 27"),
+        ((2, 9, 13, true), Class::RecipientBlocked, number, "error 13"),
+        ((2, 9, 2052, true), Class::RecipientBlocked, number, "error 2052"),
+        ((2, 9, 603, true), Class::OptedOut, number, "error 603"),
+        ((2, 9, 34, false), Class::NotSent, message, "error 34"),
+        ((2, 9, 505, false), Class::NotSent, message, "error 505"),
+        ((2, 9, 1500, false), Class::NotSent, message, "error 1500"),
+        ((2, 9, 566, true), Class::FilteredRoute, message, "error 566"),
+        ((2, 9, 2053, true), Class::Config, Scope::Sender, "error 2053"),
+        ((2, 9, 4101, true), Class::ExpiredAtProvider, message, "error 4101"),
+        ((2, 9, 4103, true), Class::Throttled, number, "error 4103"),
+        ((2, 9, 999_999, true), Class::Unknown, message, "error 999999"),
+    ];
+    for ((group_id, id, error, permanent), class, scope, code) in cases {
+        let got = codes::read(&Status { group_id, id }, Some(&ErrorCode { id: error, permanent }));
+        assert_eq!(got, crate::report::failed((class, scope), code));
+    }
+}
+
+#[test]
+fn in_a_batch_each_receipt_is_proved_by_its_own_tag() {
+    let mut bad_tag = tag();
+    bad_tag.replace_range(0..1, if bad_tag.starts_with('A') { "B" } else { "A" });
+    let body =
+        include_str!("../../fixtures/infobip/reports.json").replace("{tag}", &tag()).replace("{bad_tag}", &bad_tag);
+    let WebhookReading::Reports { reports, reply } = fuji().read_webhook(&webhook(body.as_bytes())) else {
+        panic!("rejected")
+    };
+    assert_eq!(reply.status, 200);
+    let got: Vec<_> = reports.iter().map(|r| (r.about.clone(), r.status.clone(), r.proof)).collect();
+    let want = [
+        (About::Leg { id: message_id(), leg: LEG }, ReportStatus::Delivered, Proof::Tag),
+        (About::Reference("ours-2".to_owned()), ReportStatus::Hint, Proof::Nothing),
+        (About::Reference("ours-3".to_owned()), ReportStatus::Hint, Proof::Nothing),
+    ];
+    assert_eq!(got, want);
+    assert_eq!(reports[0].happened_at.unwrap().rfc3339(), "2025-11-22T10:04:41Z");
+    assert_eq!(reports[1].happened_at, None, "what nobody proved is not believed about time either");
+}
+
+#[test]
+fn a_batch_beyond_what_is_documented_is_read_whole() {
+    let one = r#"{"messageId":"m","status":{"groupId":3,"id":5}}"#;
+    let body = format!(r#"{{"results":[{}]}}"#, vec![one; 150].join(","));
+    let WebhookReading::Reports { reports, .. } = fuji().read_webhook(&webhook(body.as_bytes())) else {
+        panic!("rejected")
+    };
+    assert_eq!(reports.len(), 150);
+}
+
+#[test]
+fn what_names_nothing_is_dropped_and_what_is_no_batch_is_rejected() {
+    let nameless = br#"{"results":[{"status":{"groupId":3,"id":5}}]}"#;
+    let WebhookReading::Reports { reports, .. } = fuji().read_webhook(&webhook(nameless)) else { panic!("rejected") };
+    assert_eq!(reports, []);
+    let cases: [&[u8]; 5] = [b"", b"{", b"results=1", br#"{"results":1}"#, br#"{"results":[{"messageId":"m"}]}"#];
+    for body in cases {
+        let reading = fuji().read_webhook(&webhook(body));
+        assert!(matches!(reading, WebhookReading::Rejected { status: 400, .. }), "{reading:?}");
+    }
+}
+
+#[tokio::test]
+async fn asking_reads_the_logs_by_our_id() {
+    let logs = include_str!("../../fixtures/infobip/logs.json").replace("{reference}", &our_reference());
+    let vendor = Vendor::answering(200, &[], logs).await;
+    let reports = vendor.provider(KIND).ask(&question(None)).await.unwrap();
+    assert_eq!(reports.len(), 1);
+    assert_eq!((&reports[0].status, reports[0].proof), (&ReportStatus::Delivered, Proof::Asked));
+    let seen = vendor.only();
+    assert_eq!((seen.method.as_str(), seen.path.as_str()), ("GET", "/sms/3/logs"));
+    assert_eq!(seen.query[0], ("messageId".to_owned(), our_reference()));
+}
+
+#[tokio::test]
+async fn an_empty_log_and_somebody_elses_are_no_news() {
+    let others = include_str!("../../fixtures/infobip/logs.json").replace("{reference}", "another");
+    for body in [r#"{"results":[]}"#.to_owned(), others] {
+        let vendor = Vendor::answering(200, &[], body).await;
+        assert_eq!(vendor.provider(KIND).ask(&question(None)).await.unwrap(), []);
+    }
+}

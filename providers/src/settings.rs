@@ -1,0 +1,166 @@
+//! The settings of one provider and everything that can be wrong with them, found before anything is sent.
+//!
+//! Reading them from a file is `common::config`; which vendor they become is `build`.
+
+use std::time::Duration;
+
+use otodoke_common::leg::ProviderId;
+use reqwest::Url;
+
+/// Shorter than this no vendor answers; longer than this a leg is better called unknown.
+const TIMEOUT_MS_MIN: u64 = 100;
+const TIMEOUT_MS_MAX: u64 = 60_000;
+
+#[derive(Clone)]
+pub struct ProviderSettings {
+    pub id: ProviderId,
+    /// `smslink`, `infobip`, `twilio` or `twilio_voice`.
+    pub kind: String,
+    /// Where the vendor's API is: scheme, host, and a path in front of the vendor's own where there is one.
+    pub base_url: String,
+    /// Where vendors reach us.
+    pub public_url: String,
+    /// The vendor's account name; Twilio's `AccountSid`.
+    pub account: Option<String>,
+    /// The vendor's token or key.
+    pub secret: String,
+    /// The longest that one request may take, connecting included.
+    pub timeout_ms: u64,
+}
+
+impl std::fmt::Debug for ProviderSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProviderSettings")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("base_url", &self.base_url)
+            .field("public_url", &self.public_url)
+            .field("timeout_ms", &self.timeout_ms)
+            .finish_non_exhaustive()
+    }
+}
+
+/// For the operator: which key of which provider, its value, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("provider {provider}: {key} = {value:?}: {remedy}")]
+pub struct ProviderError {
+    pub provider: ProviderId,
+    pub key: &'static str,
+    /// `(hidden)` for secrets.
+    pub value: String,
+    pub remedy: &'static str,
+}
+
+impl ProviderSettings {
+    pub(crate) fn error(&self, key: &'static str, value: &str, remedy: &'static str) -> ProviderError {
+        ProviderError { provider: self.id.clone(), key, value: value.to_owned(), remedy }
+    }
+
+    /// What every vendor needs alike.
+    pub(crate) fn check(&self) -> Result<(), ProviderError> {
+        self.base()?;
+        self.public()?;
+        let visible = !self.secret.is_empty() && self.secret.bytes().all(|byte| byte.is_ascii_graphic());
+        if !visible {
+            let remedy = "set the vendor's token or key: visible ASCII, without spaces or line ends";
+            return Err(self.error("secret", "(hidden)", remedy));
+        }
+        if !(TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX).contains(&self.timeout_ms) {
+            return Err(self.error("timeout_ms", &self.timeout_ms.to_string(), "use 100 to 60000"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn base(&self) -> Result<Url, ProviderError> {
+        self.url("base_url", &self.base_url)
+    }
+
+    /// Our own URL without a slash at its end, ready for a path.
+    pub(crate) fn public(&self) -> Result<String, ProviderError> {
+        self.url("public_url", &self.public_url)?;
+        Ok(self.public_url.trim_end_matches('/').to_owned())
+    }
+
+    pub(crate) const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    /// For vendors whose key alone names the account.
+    pub(crate) fn no_account(&self) -> Result<(), ProviderError> {
+        match &self.account {
+            None => Ok(()),
+            Some(account) => Err(self.error("account", account, "this kind has no account: remove the key")),
+        }
+    }
+
+    fn url(&self, key: &'static str, raw: &str) -> Result<Url, ProviderError> {
+        let remedy = "use an https:// URL with a host and without user name, query or fragment";
+        let url = Url::parse(raw).map_err(|_| self.error(key, raw, remedy))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(self.error(key, "(hidden)", remedy));
+        }
+        if !url.has_host() || url.query().is_some() || url.fragment().is_some() {
+            return Err(self.error(key, raw, remedy));
+        }
+        match url.scheme() {
+            "https" => Ok(url),
+            "http" if is_loopback(&url) => Ok(url),
+            "http" => Err(self.error(key, raw, "use https://; plain http:// is for loopback hosts only")),
+            _ => Err(self.error(key, raw, remedy)),
+        }
+    }
+}
+
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vendor::{settings, vault};
+
+    fn refused(change: impl FnOnce(&mut ProviderSettings)) -> ProviderError {
+        let mut settings = settings("infobip", "https://api.example.com");
+        change(&mut settings);
+        crate::build(&settings, vault()).err().expect("these settings are wrong")
+    }
+
+    #[test]
+    fn a_wrong_setting_names_its_key_its_value_and_what_would_be_right() {
+        let cases: [(ProviderError, &str, &str); 9] = [
+            (refused(|s| s.kind = "fax".into()), "kind", "fax"),
+            (refused(|s| s.base_url = "api.example.com".into()), "base_url", "api.example.com"),
+            (refused(|s| s.base_url = "http://api.example.com".into()), "base_url", "http://api.example.com"),
+            (refused(|s| s.base_url = "ftp://api.example.com".into()), "base_url", "ftp://api.example.com"),
+            (refused(|s| s.public_url = "https://a.example/?b=c".into()), "public_url", "https://a.example/?b=c"),
+            (refused(|s| s.public_url = "http://10.0.0.1".into()), "public_url", "http://10.0.0.1"),
+            (refused(|s| s.timeout_ms = 5), "timeout_ms", "5"),
+            (refused(|s| s.account = Some("acme".into())), "account", "acme"),
+            (refused(|s| s.kind = "twilio".into()), "account", ""),
+        ];
+        for (error, key, value) in cases {
+            assert_eq!((error.key, error.value.as_str()), (key, value));
+            assert!(!error.remedy.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        let error = refused(|s| s.secret = "two words".into());
+        assert!(!error.to_string().contains("two words"), "{error}");
+        let error = refused(|s| s.base_url = "https://name:password@api.example.com".into());
+        assert!(!error.to_string().contains("password@"), "{error}");
+        let settings = settings("infobip", "https://api.example.com");
+        assert!(!format!("{settings:?}").contains(&settings.secret));
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_only() {
+        for base in ["http://127.0.0.1:9", "http://localhost:9", "http://[::1]:9"] {
+            assert!(crate::build(&settings("infobip", base), vault()).is_ok(), "{base}");
+        }
+    }
+}

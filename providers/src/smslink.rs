@@ -1,0 +1,291 @@
+//! NEXWAY SMSLINK, API version 1: texts to Japanese mobile numbers over direct links to the four carriers.
+//!
+//! Source: NEXWAY "SMSLINK API v1 reference" (`/api/v1/delivery`, `/api/v1/delivery_results`, "10 SMS配信完了通知").
+//! It neither dedupes nor takes a validity. `delivery_name` carries our reference and comes back in the results,
+//! so a lost answer can be cleared up by asking. The completion webhook is an unsigned poke without a status.
+//! Error bodies and rate limits of version 1 are not documented: there only the HTTP status is read.
+
+use async_trait::async_trait;
+use otodoke_common::leg::{Abilities, Channel, ProviderId};
+use otodoke_common::outcome::{About, Answer, Class, Proof, Report, ReportStatus, Scope};
+use otodoke_common::phone::PhoneNumber;
+use otodoke_common::provider::{
+    AskError, Provider, Question, SendContent, SendRequest, WebhookReading, WebhookReply, WebhookRequest,
+};
+use reqwest::header::HeaderName;
+use serde::{Deserialize, Serialize};
+
+use crate::http::{Api, Reply};
+use crate::report::{Meaning, asked, failed, reference, refused};
+use crate::settings::{ProviderError, ProviderSettings};
+use crate::stamp::happened_at;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) const KIND: &str = "smslink";
+
+/// The vendor counts characters; every line end counts as two.
+const TEXT_CHARS_MAX: usize = 660;
+/// One number's recent texts: what came before them is no concern of a living leg.
+const RESULTS_MAX: usize = 50;
+/// The vendor's own limit for a delivery id.
+const DELIVERY_ID_BYTES_MAX: usize = 50;
+
+pub(crate) struct Smslink {
+    id: ProviderId,
+    api: Api,
+}
+
+impl Smslink {
+    pub(crate) fn new(settings: &ProviderSettings) -> Result<Self, ProviderError> {
+        settings.no_account()?;
+        let api = Api::new(settings, HeaderName::from_static("token"), &settings.secret)?;
+        Ok(Self { id: settings.id.clone(), api })
+    }
+}
+
+#[async_trait]
+impl Provider for Smslink {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn channel(&self) -> Channel {
+        Channel::Sms
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities { dedupes: false, asks: true, asks_by_our_id: true, validity: false }
+    }
+
+    async fn send(&self, request: &SendRequest) -> Answer {
+        let body = match Delivery::new(request) {
+            Ok(body) => body,
+            Err((meaning, code)) => return refused(meaning, code),
+        };
+        match self.api.call(self.api.post(&["api", "v1", "delivery"]).json(&body)).await {
+            Ok(reply) => read_answer(&reply),
+            Err(lost) => lost.into(),
+        }
+    }
+
+    /// By the delivery id where we have it, else by number, looking for our reference.
+    async fn ask(&self, question: &Question) -> Result<Vec<Report>, AskError> {
+        let limit = RESULTS_MAX.to_string();
+        let national = mobile(&question.to).unwrap_or_default();
+        let subject = match &question.reference {
+            Some(delivery_id) => ("delivery_id[]", delivery_id.as_str()),
+            None => ("phone_number[]", national.as_str()),
+        };
+        let request = self.api.get(&["api", "v1", "delivery_results"], &[subject, ("limit", &limit)]);
+        let reply = self.api.call(request).await.map_err(|lost| lost.asking(&self.id))?;
+        let results: Results = reply.answer_to_asking(&self.id)?;
+        Ok(self.read_results(question, &results))
+    }
+
+    /// A poke: it says which delivery ended, not how, and anybody could have posted it. Read, it is a hint to ask.
+    fn read_webhook(&self, request: &WebhookRequest<'_>) -> WebhookReading {
+        let Ok(poke) = serde_json::from_slice::<Poke>(request.body) else {
+            return WebhookReading::Rejected { status: 400, why: "the body is not {delivery_id, contact_id}" };
+        };
+        let short = poke.delivery_id.len() <= DELIVERY_ID_BYTES_MAX;
+        let Some(delivery_id) = reference(&poke.delivery_id).filter(|_| short) else {
+            return WebhookReading::Rejected { status: 400, why: "the delivery id is not one of the vendor's" };
+        };
+        let report = Report {
+            provider: self.id.clone(),
+            about: About::Reference(delivery_id),
+            status: ReportStatus::Hint,
+            proof: Proof::Nothing,
+            at: request.now,
+            happened_at: None,
+        };
+        WebhookReading::Reports { reports: vec![report], reply: poke_reply() }
+    }
+}
+
+/// The body of `POST /api/v1/delivery`: one contact.
+#[derive(Serialize)]
+struct Delivery<'a> {
+    contacts: [Contact; 1],
+    text_message: &'a str,
+    delivery_name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Contact {
+    phone_number: String,
+}
+
+impl<'a> Delivery<'a> {
+    /// What the vendor would refuse is refused here: it costs no request, and its reasons are clearer.
+    fn new(request: &'a SendRequest) -> Result<Self, (Meaning, &'static str)> {
+        let SendContent::Text(text) = &request.content else {
+            return Err(((Class::Config, Scope::Message), "carries texts only"));
+        };
+        if request.to.national_jp().is_none() {
+            return Err(((Class::Config, Scope::Message), "reaches Japanese numbers only"));
+        }
+        let Some(phone_number) = mobile(&request.to) else {
+            return Err(((Class::NotSmsCapable, Scope::Number), "reaches mobile numbers only"));
+        };
+        if text.chars().any(|letter| letter.len_utf8() == 4) {
+            return Err(((Class::Content, Scope::Message), "takes no 4-byte characters"));
+        }
+        if text_chars(text) > TEXT_CHARS_MAX {
+            return Err(((Class::Content, Scope::Message), "takes 660 characters at most"));
+        }
+        Ok(Self { contacts: [Contact { phone_number }], text_message: text, delivery_name: &request.our_reference })
+    }
+}
+
+/// Mobile numbers, and 020 for data SIMs, have eleven digits in national form.
+fn mobile(number: &PhoneNumber) -> Option<String> {
+    number.national_jp().filter(|national| national.len() == 11)
+}
+
+/// As the vendor counts: a line end of any kind becomes CR LF.
+fn text_chars(text: &str) -> usize {
+    text.replace("\r\n", "\n").chars().map(|letter| if matches!(letter, '\n' | '\r') { 2 } else { 1 }).sum()
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    delivery_id: Option<String>,
+    contacts: Vec<AcceptedContact>,
+}
+
+#[derive(Deserialize)]
+struct AcceptedContact {
+    result_code: String,
+}
+
+/// A 200 says per contact whether it was registered; ours has exactly one.
+fn read_answer(reply: &Reply) -> Answer {
+    if !reply.status.is_success() {
+        return reply.by_status();
+    }
+    let Some(accepted) = reply.json::<Accepted>() else {
+        return reply.by_status();
+    };
+    let [contact] = accepted.contacts.as_slice() else {
+        return Answer::Unknown { why: "an answer without our one contact".to_owned() };
+    };
+    if contact.result_code == "RST200001" {
+        return Answer::Submitted { reference: accepted.delivery_id.as_deref().and_then(reference) };
+    }
+    match result_meaning(&contact.result_code) {
+        Some(meaning) => refused(meaning, shown(&contact.result_code)),
+        None => Answer::Unknown { why: format!("an unknown result code, {}", shown(&contact.result_code)) },
+    }
+}
+
+/// `result_code` of `POST /api/v1/delivery`; RST200001 is "registered".
+fn result_meaning(code: &str) -> Option<Meaning> {
+    Some(match code {
+        // The number is missing; it has not 11 or 14 digits; it cannot be delivered to.
+        "RST200002" | "RST200003" | "RST200005" => (Class::InvalidNumber, Scope::Number),
+        // Twice in one list; a field over 255; a bad character in an insertion; a body over 660.
+        "RST200004" | "RST200006" | "RST200007" | "RST200008" => (Class::Content, Scope::Message),
+        _ => return None,
+    })
+}
+
+/// `detail` of `GET /api/v1/delivery_results`, where the status is 300 (cancelled), 700 (excluded) or 900 (failed).
+fn detail_meaning(detail: &str) -> Meaning {
+    match detail {
+        // No number, wrong digits, cannot be delivered to.
+        "DTL000002" | "DTL000003" | "DTL000005" => (Class::InvalidNumber, Scope::Number),
+        // A failure on the carrier's side: this text is not out, and another route may be better off.
+        "DTL000006" => (Class::NotSent, Scope::Message),
+        // Out of range, or switched off.
+        "DTL000007" => (Class::Absent, Scope::Number),
+        // "Cannot receive SMS": a data-only SIM, or a person who refuses SMS; the vendor does not say which.
+        "DTL000011" => (Class::Unreceivable, Scope::Number),
+        // Twice in one list; the text or what was inserted into it.
+        "DTL000004" | "DTL000012" | "DTL000013" | "DTL000014" => (Class::Content, Scope::Message),
+        // On the opt-out list of the sender.
+        "DTL000017" => (Class::OptedOut, Scope::Number),
+        // The acquisition date for the misdelivery guard is wrong; the hour is forbidden by the contract.
+        "DTL000018" | "DTL000025" => (Class::Config, Scope::Message),
+        // The misdelivery guard: the number has another owner, or the check failed.
+        "DTL000019" | "DTL000020" => (Class::OwnerChanged, Scope::Number),
+        _ => (Class::Unknown, Scope::Message),
+    }
+}
+
+/// Codes of the vendor's own form; anything else is not repeated, for it could be anything.
+fn shown(code: &str) -> String {
+    let known = code.starts_with("RST") || code.starts_with("DTL");
+    let good = known && code.len() <= 12 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if good { code.to_owned() } else { "no code".to_owned() }
+}
+
+#[derive(Deserialize)]
+struct Results {
+    total: Option<usize>,
+    contacts: Vec<ResultContact>,
+}
+
+#[derive(Deserialize)]
+struct ResultContact {
+    delivery_id: String,
+    delivery_name: Option<String>,
+    delivered_at: Option<String>,
+    status: u32,
+    detail: Option<String>,
+}
+
+impl Smslink {
+    /// Only a complete list that was asked for by number proves that nothing was taken. A delivery id that we
+    /// were once given and that is unknown now is a contradiction, not an absence: no news.
+    fn read_results(&self, question: &Question, results: &Results) -> Vec<Report> {
+        let ours = |contact: &&ResultContact| match &question.reference {
+            Some(delivery_id) => contact.delivery_id == *delivery_id,
+            None => contact.delivery_name.as_deref() == Some(question.our_reference.as_str()),
+        };
+        let Some(contact) = results.contacts.iter().find(ours) else {
+            let complete = results.total == Some(results.contacts.len());
+            let absent = question.reference.is_none() && complete;
+            return absent.then(|| asked(&self.id, question, ReportStatus::Absent, None)).into_iter().collect();
+        };
+        let underway = ReportStatus::Underway { reference: reference(&contact.delivery_id) };
+        let Some(status) = contact.read() else {
+            return Vec::new();
+        };
+        // The reference first, where it is news: later pokes name the leg by it alone.
+        let news = question.reference.is_none() && !matches!(status, ReportStatus::Underway { .. });
+        let happened = contact.delivered_at.as_deref().and_then(|raw| happened_at(raw, question.now));
+        let first = news.then(|| asked(&self.id, question, underway, None));
+        first.into_iter().chain([asked(&self.id, question, status, happened)]).collect()
+    }
+}
+
+impl ResultContact {
+    /// `None`: a status that the vendor does not document, which is no news.
+    fn read(&self) -> Option<ReportStatus> {
+        Some(match self.status {
+            50 | 100 => ReportStatus::Underway { reference: reference(&self.delivery_id) },
+            200 => ReportStatus::Delivered,
+            300 | 700 | 900 => {
+                let detail = self.detail.as_deref().unwrap_or_default();
+                failed(detail_meaning(detail), shown(detail))
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// The completion webhook. `contact_id` counts from 1; ours is always the first, so it says nothing more.
+#[derive(Deserialize)]
+struct Poke {
+    delivery_id: String,
+    #[serde(rename = "contact_id")]
+    _contact_id: u64,
+}
+
+/// Exactly what the vendor wants to read; anything else makes it poke again, up to five times.
+fn poke_reply() -> WebhookReply {
+    WebhookReply { status: 200, content_type: "application/json", body: r#"{"result":true}"#.to_owned() }
+}
