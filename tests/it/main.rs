@@ -1,0 +1,3 @@
+//! Behaviour by theme: what callers, people and operators see, told as stories over the whole pipeline.
+
+mod journey;

@@ -1,0 +1,341 @@
+//! A scripted provider: what it answers, what reaches the phone, and what it reports later, decided per attempt.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use otodoke_common::leg::{Abilities, Channel, ProviderId};
+use otodoke_common::outcome::{About, Answer, Class, Proof, Refusal, Report, ReportStatus, Scope};
+use otodoke_common::provider::{
+    AskError, CallMoment, Provider, Question, SendContent, SendRequest, Voice, WebhookReading, WebhookReply, WebhookRequest,
+};
+use otodoke_common::speech::{Part, Speech, Then};
+use otodoke_common::wire::{decode_reports, encode_reports};
+use tokio::time::{Duration, sleep};
+use tower::ServiceExt;
+
+use crate::phones::Phones;
+
+/// What a carrier does with one attempt.
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub arrives: bool,
+    pub answer: Reply,
+    pub answer_after_ms: u64,
+    /// Reports, each so long after the request came in.
+    pub reports: Vec<(u64, ReportStatus, Proof)>,
+    /// What a question about it is answered.
+    pub asked: Option<ReportStatus>,
+    pub person: Person,
+}
+
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Taken,
+    /// Taken, but the answer carries no reference of the provider.
+    TakenNameless,
+    Refused(Class, Scope),
+    NotSent,
+    /// The connection dies, or nothing comes in time.
+    Lost,
+}
+
+/// Who answers a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Person {
+    PressesWhatIsAnnounced,
+    PressesNothing,
+    /// Plays its greeting with a recorded tone.
+    Voicemail,
+    NobodyAnswers,
+}
+
+impl Script {
+    /// Works: arrives, and the receipt follows.
+    pub fn works() -> Self {
+        Self {
+            arrives: true,
+            answer: Reply::Taken,
+            answer_after_ms: 20,
+            reports: vec![(300, ReportStatus::Delivered, Proof::Signature)],
+            asked: None,
+            person: Person::PressesWhatIsAnnounced,
+        }
+    }
+
+    pub fn refuses(class: Class) -> Self {
+        Self { arrives: false, answer: Reply::Refused(class, Scope::Number), reports: Vec::new(), ..Self::works() }
+    }
+
+    /// Taken, then a receipt that says it failed.
+    pub fn fails_later(class: Class) -> Self {
+        let failed = ReportStatus::Failed(refusal(class, Scope::Number));
+        Self { arrives: false, reports: vec![(300, failed, Proof::Signature)], ..Self::works() }
+    }
+
+    /// Arrives, and nothing is ever heard of it.
+    pub fn silent() -> Self {
+        Self { reports: Vec::new(), ..Self::works() }
+    }
+}
+
+pub fn refusal(class: Class, scope: Scope) -> Refusal {
+    Refusal { class, scope, code: "scripted".to_owned(), retry_after_ms: None }
+}
+
+/// One request as the carrier saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub to: String,
+    pub our_reference: String,
+    pub at_ms: i64,
+    pub validity_s: u32,
+}
+
+type Decide = dyn Fn(&str, usize) -> Script + Send + Sync;
+
+pub struct Carrier {
+    id: ProviderId,
+    channel: Channel,
+    abilities: Abilities,
+    clock: otodoke_common::clock::Clock,
+    phones: Arc<Phones>,
+    door: OnceLock<Router>,
+    decide: Mutex<Arc<Decide>>,
+    seen: Mutex<Vec<Seen>>,
+    questions: Mutex<Vec<String>>,
+    hung_up: Mutex<Vec<String>>,
+    statuses: Mutex<BTreeMap<String, Option<ReportStatus>>>,
+}
+
+impl Carrier {
+    pub fn new(
+        name: &str,
+        channel: Channel,
+        abilities: Abilities,
+        clock: otodoke_common::clock::Clock,
+        phones: Arc<Phones>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id: ProviderId::parse(name).expect("a carrier of the tests has a valid name"),
+            channel,
+            abilities,
+            clock,
+            phones,
+            door: OnceLock::new(),
+            decide: Mutex::new(Arc::new(|_, _| Script::works())),
+            seen: Mutex::default(),
+            questions: Mutex::default(),
+            hung_up: Mutex::default(),
+            statuses: Mutex::default(),
+        })
+    }
+
+    /// From now on `decide(number, times)` says what happens; `times` counts this carrier's attempts at the number from 1.
+    pub fn script(&self, decide: impl Fn(&str, usize) -> Script + Send + Sync + 'static) {
+        *self.decide.lock().expect("scripts do not panic") = Arc::new(decide);
+    }
+
+    pub fn always(&self, script: Script) {
+        self.script(move |_, _| script.clone());
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().expect("nobody panics here").clone()
+    }
+
+    pub fn questions(&self) -> usize {
+        self.questions.lock().expect("nobody panics here").len()
+    }
+
+    pub fn hung_up(&self) -> Vec<String> {
+        self.hung_up.lock().expect("nobody panics here").clone()
+    }
+
+    pub(crate) fn connect(&self, door: Router) {
+        self.door.set(door).map_err(drop).expect("a carrier is connected once");
+    }
+
+    fn note(&self, request: &SendRequest) -> Script {
+        let to = request.to.as_e164().to_owned();
+        let mut seen = self.seen.lock().expect("nobody panics here");
+        seen.push(Seen {
+            to: to.clone(),
+            our_reference: request.our_reference.clone(),
+            at_ms: self.clock.now().unix_ms(),
+            validity_s: request.validity_s,
+        });
+        let times = seen.iter().filter(|seen| seen.to == to).count();
+        drop(seen);
+        let decide = Arc::clone(&self.decide.lock().expect("scripts do not panic"));
+        decide(&to, times)
+    }
+
+    fn reference(request: &SendRequest) -> String {
+        format!("ref-{}", request.our_reference)
+    }
+
+    /// Posts a report to the door, as a provider's webhook would. Returns the door's status.
+    pub async fn post_report(&self, about: About, status: ReportStatus, proof: Proof) -> u16 {
+        let at = self.clock.now();
+        let report = Report { provider: self.id.clone(), about, status, proof, at, happened_at: Some(at) };
+        let path = format!("/receipts/{}", self.id);
+        self.post(&path, encode_reports(&[report])).await.0
+    }
+
+    async fn post(&self, path: &str, body: Vec<u8>) -> (u16, String) {
+        let door = self.door.get().expect("the world connects its carriers").clone();
+        let request = Request::post(path).body(Body::from(body)).expect("a valid request");
+        let response = door.oneshot(request).await.expect("a router never fails");
+        let status = response.status().as_u16();
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a small body");
+        (status, String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// Report later, from a task of its own: the carrier answers meanwhile.
+fn report_later(carrier: &Arc<Carrier>, request: &SendRequest, script: &Script) {
+    for (after_ms, status, proof) in script.reports.clone() {
+        let carrier = Arc::clone(carrier);
+        let about = About::Leg { id: request.id, leg: request.leg };
+        let about = if proof == Proof::Nothing { About::Reference(Carrier::reference(request)) } else { about };
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(after_ms)).await;
+            carrier.post_report(about, status, proof).await;
+        });
+    }
+}
+
+/// The seam's face of a carrier: a carrier that can hand itself to its own tasks.
+pub struct Scripted(pub Arc<Carrier>);
+
+#[async_trait]
+impl Provider for Scripted {
+    fn id(&self) -> &ProviderId {
+        &self.0.id
+    }
+
+    fn channel(&self) -> Channel {
+        self.0.channel
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.0.abilities
+    }
+
+    async fn send(&self, request: &SendRequest) -> Answer {
+        let script = self.0.note(request);
+        let reference = Carrier::reference(request);
+        self.0.statuses.lock().expect("nobody panics here").insert(request.our_reference.clone(), script.asked.clone());
+        match &request.content {
+            SendContent::Text(text) if script.arrives => self.0.phones.receive(request.to.as_e164(), &self.0.id, text),
+            SendContent::Call if matches!(script.answer, Reply::Taken) => {
+                tokio::spawn(call(Arc::clone(&self.0), request.clone(), script.person));
+            }
+            SendContent::Text(_) | SendContent::Call => {}
+        }
+        if self.0.channel == Channel::Sms {
+            report_later(&self.0, request, &script);
+        }
+        sleep(Duration::from_millis(script.answer_after_ms)).await;
+        match script.answer {
+            Reply::Taken => Answer::Submitted { reference: Some(reference) },
+            Reply::TakenNameless => Answer::Submitted { reference: None },
+            Reply::Refused(class, scope) => Answer::Refused(refusal(class, scope)),
+            Reply::NotSent => Answer::NotSent { why: "scripted".to_owned() },
+            Reply::Lost => Answer::Unknown { why: "scripted".to_owned() },
+        }
+    }
+
+    async fn ask(&self, question: &Question) -> Result<Vec<Report>, AskError> {
+        self.0.questions.lock().expect("nobody panics here").push(question.our_reference.clone());
+        let status = self.0.statuses.lock().expect("nobody panics here").get(&question.our_reference).cloned();
+        let report = |status| Report {
+            provider: self.0.id.clone(),
+            about: About::Leg { id: question.id, leg: question.leg },
+            status,
+            proof: Proof::Asked,
+            at: question.now,
+            happened_at: None,
+        };
+        Ok(status.flatten().map(report).into_iter().collect())
+    }
+
+    fn read_webhook(&self, request: &WebhookRequest<'_>) -> WebhookReading {
+        match decode_reports(request.body) {
+            Ok(reports) => WebhookReading::Reports {
+                reports,
+                reply: WebhookReply { status: 200, content_type: "text/plain", body: "ok".to_owned() },
+            },
+            Err(_) => WebhookReading::Rejected { status: 400, why: "unreadable" },
+        }
+    }
+
+    fn voice(&self) -> Option<&dyn Voice> {
+        (self.0.channel == Channel::Voice).then_some(self)
+    }
+}
+
+#[async_trait]
+impl Voice for Scripted {
+    async fn hang_up(&self, reference: &str) {
+        self.0.hung_up.lock().expect("nobody panics here").push(reference.to_owned());
+    }
+
+    fn read_call(&self, request: &WebhookRequest<'_>) -> Option<CallMoment> {
+        match std::str::from_utf8(request.body).ok()? {
+            "answered" => Some(CallMoment::Answered),
+            "pressed" => Some(CallMoment::Pressed(None)),
+            pressed => pressed.strip_prefix("pressed ").map(|digit| CallMoment::Pressed(digit.parse().ok())),
+        }
+    }
+
+    /// The spoken words, and `..` at the end where we listen for a digit.
+    fn speak(&self, speech: &Speech, _next_url: &str) -> WebhookReply {
+        let said = speech.parts.iter().filter_map(|part| match part {
+            Part::Say(words) => Some(words.as_str()),
+            Part::PauseMs(_) => None,
+        });
+        let mut body = said.collect::<Vec<_>>().join(" ");
+        if matches!(speech.then, Then::Listen { .. }) {
+            body.push_str(" ..");
+        }
+        WebhookReply { status: 200, content_type: "text/plain", body }
+    }
+}
+
+const RING_MS: u64 = 700;
+const PRESS_MS: u64 = 500;
+
+/// A call as it goes: ring, answer, listen, press, hang up, and the report that it is over.
+async fn call(carrier: Arc<Carrier>, request: SendRequest, person: Person) {
+    let number = request.to.as_e164().to_owned();
+    let path = format!("/voice/{}/{}/{}", carrier.id, request.leg, request.tag.as_str());
+    sleep(Duration::from_millis(RING_MS)).await;
+    if person != Person::NobodyAnswers {
+        let call = carrier.phones.ring(&number);
+        let mut body = "answered".to_owned();
+        // Two announcements and the code: a call says no more than that.
+        for _ in 0..3 {
+            let (_, words) = carrier.post(&path, body.into_bytes()).await;
+            carrier.phones.hear(&number, call, words.clone());
+            let Some(words) = words.strip_suffix(" ..") else { break };
+            sleep(Duration::from_millis(PRESS_MS)).await;
+            body = match person {
+                Person::PressesWhatIsAnnounced => format!("pressed {}", announced_digit(words)),
+                Person::Voicemail => "pressed 1".to_owned(),
+                Person::PressesNothing | Person::NobodyAnswers => "pressed".to_owned(),
+            };
+        }
+    }
+    let over = ReportStatus::Failed(refusal(Class::Unanswered, Scope::Number));
+    carrier.post_report(About::Leg { id: request.id, leg: request.leg }, over, Proof::Signature).await;
+}
+
+/// The digit is the last one of an announcement.
+fn announced_digit(words: &str) -> char {
+    words.chars().rev().find(char::is_ascii_digit).expect("an announcement names a digit")
+}
