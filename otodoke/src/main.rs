@@ -1,2 +1,51 @@
-//! Being written.
-fn main() {}
+//! The one binary of Otodoke. Here the command line is read and each command finds its module; nothing is decided.
+//!
+//! `http` holds the commands that talk to a door, `backend` those that open a directory or read settings, `up` starts
+//! everything in one process. Exit status: 0 done, 1 failed, 2 not understood.
+
+mod backend;
+mod carriers;
+mod cli;
+mod http;
+mod output;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use otodoke_common::config::{LogSettings, Source};
+use otodoke_common::startup;
+
+use crate::cli::{Cli, Command};
+use crate::output::{Outcome, Output};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli).await {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::FAILURE,
+        Err(error) => {
+            Output::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    let quiet = if matches!(cli.command, Command::Up(_)) { None } else { Some("warn") };
+    startup::write_logs(&LogSettings::of(&Source::of_process(None).variables, quiet)?)?;
+    let output = Output::new(cli.json);
+    match cli.command {
+        Command::Up(command) => up::run(&command, &output).await,
+        Command::Send(command) => http::send(command, &output).await,
+        Command::Check(command) => http::check(command, &output).await,
+        Command::Resend(command) => http::resend(command, &output).await,
+        Command::Cancel(command) => http::cancel(command, &output).await,
+        Command::Trace(command) => http::trace(command, &output).await,
+        Command::Explain(command) => backend::explain(&command, &output),
+        Command::Keys(command) => backend::keys(&command, &output).await,
+        Command::Parked(command) => backend::parked(&command, &output).await,
+        Command::Config(command) => backend::config(&command, &output),
+    }
+}

@@ -99,6 +99,8 @@ impl Display for Problem {
     }
 }
 
+impl std::error::Error for Problem {}
+
 /// Every problem that was found, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);

@@ -1,0 +1,169 @@
+//! `explain`: which routes a number would be reached by, in which order, and why. Nothing is sent or stored.
+//!
+//! It runs the same `route::choose` as the worker, as if every provider were in order.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use otodoke_common::clock::Clock;
+use otodoke_common::config::{Settings, Source};
+use otodoke_common::leg::{Channel, RouteId};
+use otodoke_common::lifecycle::Choice;
+use otodoke_common::message::{Kid, Kind, Locale, Message, MessageId, Purpose, State, TenantId, Trigger, Voice, Want};
+use otodoke_common::phone::{Country, LineType, Parsed, PhoneNumber};
+use otodoke_common::route::{Considered, Route, RouteTable, Scene, Standing, choose};
+use otodoke_common::seal::Vault;
+use otodoke_common::time::Timestamp;
+use serde::Serialize;
+
+use crate::carriers;
+use crate::cli::Explain;
+use crate::output::{Outcome, Output};
+use crate::up;
+
+/// Of the message that is imagined: the default of a verification.
+const USEFUL_MS: u64 = 300_000;
+
+#[derive(Serialize)]
+struct Explanation {
+    to: String,
+    country: String,
+    line: LineType,
+    international: Option<otodoke_common::route::International>,
+    voice: Option<bool>,
+    texts: Vec<Considered>,
+    calls: Vec<Considered>,
+    /// What comes first.
+    first: String,
+}
+
+pub fn explain(command: &Explain, output: &Output) -> anyhow::Result<Outcome> {
+    let settings = match &command.config.config {
+        Some(file) => Source::of_process(Some(file)).read()?,
+        None => up::imagined_settings()?,
+    };
+    let region = command.region.as_deref().map(|raw| Country::try_from(raw.to_owned()));
+    let region = region.transpose().map_err(anyhow::Error::msg).context("--region")?;
+    let parsed = PhoneNumber::parse(&command.number, region)?;
+    let explanation = of(&settings, &parsed)?;
+    output.answer(&explanation, || sentences(&explanation))?;
+    Ok(Outcome::of(!explanation.texts.is_empty() || !explanation.calls.is_empty()))
+}
+
+fn of(settings: &Settings, parsed: &Parsed) -> anyhow::Result<Explanation> {
+    let vault = Arc::new(Vault::new(settings.seal.root.bytes())?);
+    let table = carriers::route_table(settings, &carriers::registry(settings, &vault)?);
+    let message = imagined(&vault, parsed, Clock::system().now());
+    let texts = chosen(&message, Channel::Sms, &table);
+    let calls = chosen(&message, Channel::Voice, &table);
+    let plan = table.plans.get(&parsed.country);
+    Ok(Explanation {
+        to: parsed.number.masked(),
+        country: parsed.country.as_str().to_owned(),
+        line: parsed.line,
+        international: plan.map(|plan| plan.international),
+        voice: plan.map(|plan| plan.voice),
+        first: first(parsed.line, &texts.0, &calls.0),
+        texts: texts.1,
+        calls: calls.1,
+    })
+}
+
+fn chosen(message: &Message, channel: Channel, table: &RouteTable) -> (Choice, Vec<Considered>) {
+    let want = Want { channel, only: None, new_sender: false, again: false, trigger: Trigger::First };
+    let scene = Scene {
+        now: message.accepted_at,
+        table,
+        standing: &|_: &Route| Standing::Ready,
+        score: &|_: &RouteId| 0,
+        cooling_ms: 0,
+    };
+    let chosen = choose(message, &want, &scene);
+    (chosen.choice, chosen.considered)
+}
+
+fn first(line: LineType, text: &Choice, call: &Choice) -> String {
+    let by = |choice: &Choice, what: &str| match choice {
+        Choice::Go(route) => format!("{what} by {}", route.id),
+        Choice::Wait { .. } | Choice::Elsewhere | Choice::Nothing => format!("no route can carry {what}"),
+    };
+    match line {
+        LineType::Mobile | LineType::Unknown => by(text, "a text"),
+        LineType::Landline | LineType::Voip => format!("the line takes no texts: {}", by(call, "a call")),
+        LineType::DataOnly => format!("the line is for data, so little will reach it: {}", by(call, "a call")),
+    }
+}
+
+/// A login code for this number, accepted now, with nothing tried yet.
+fn imagined(vault: &Vault, parsed: &Parsed, now: Timestamp) -> Message {
+    let tenant = TenantId::parse("explain").expect("a good tenant name");
+    Message {
+        id: MessageId::new(now, [0; 10]),
+        number_tag: vault.number_tag(&tenant, &parsed.number),
+        tenant,
+        purpose: Purpose::Login,
+        lane: Purpose::Login.lane(),
+        kind: Kind::Code {
+            length: 6,
+            kid: Kid::parse("none").expect("a good kid"),
+            template: "default".to_owned(),
+            domain: None,
+        },
+        locale: Locale::En,
+        country: parsed.country,
+        line: parsed.line,
+        voice: Voice::OnFailure,
+        accepted_at: now,
+        useful_until: now.plus_ms(USEFUL_MS),
+        sealed: None,
+        state: State::Queued,
+        legs: Vec::new(),
+        guesses_left: 0,
+        resends: 0,
+        last_resend_at: None,
+        verified: None,
+        due: None,
+        version: 0,
+    }
+}
+
+fn sentences(explanation: &Explanation) -> String {
+    let Explanation { to, country, line, first, .. } = explanation;
+    let line = match line {
+        LineType::Mobile => "a mobile",
+        LineType::Landline => "a landline",
+        LineType::Voip => "a 050 or other IP line",
+        LineType::DataOnly => "a data-only line",
+        LineType::Unknown => "of a kind its digits do not tell",
+    };
+    let plan = match (explanation.international, explanation.voice) {
+        (Some(international), Some(voice)) => {
+            let calls = if voice { "calls allowed" } else { "no calls" };
+            format!("Plan of {country}: international {}, {calls}.", word(international))
+        }
+        (None, _) | (_, None) => format!("{country} has no plan, so it is denied: add [plan.{country}]."),
+    };
+    let texts = routes("Texts", &explanation.texts);
+    let calls = routes("Calls", &explanation.calls);
+    format!("{to} is {line} in {country}.\n{plan}\n\nFirst: {first}.\n{texts}{calls}")
+}
+
+const fn word(international: otodoke_common::route::International) -> &'static str {
+    use otodoke_common::route::International;
+    match international {
+        International::Never => "never",
+        International::Last => "last, after every domestic route",
+        International::Spill => "spill, also when every domestic route is full",
+    }
+}
+
+fn routes(title: &str, considered: &[Considered]) -> String {
+    let line = |(index, each): (usize, &Considered)| {
+        let Considered { route, provider, class, rank, fit } = each;
+        format!("\n  {}. {route:<16} {provider:<10} {:<14} rank {rank}: {}", index + 1, class.word(), fit.sentence())
+    };
+    if considered.is_empty() {
+        return format!("\n{title}: no route.\n");
+    }
+    format!("\n{title}, in this order:{}\n", considered.iter().enumerate().map(line).collect::<String>())
+}

@@ -1,0 +1,100 @@
+//! `keys`: made, listed and revoked in the store. A key is shown when it is made and never again.
+
+use std::path::Path;
+
+use anyhow::Context;
+use otodoke_common::clock::Clock;
+use otodoke_common::embedded::Embedded;
+use otodoke_common::message::TenantId;
+use otodoke_common::store::{KeyRecord, Store};
+use serde::Serialize;
+
+use super::open;
+use crate::cli::{Keys, KeysVerb};
+use crate::output::{Outcome, Output};
+
+const PREFIX: &str = "key/";
+
+#[derive(Serialize)]
+struct Created<'a> {
+    tenant: &'a str,
+    key_id: &'a str,
+    api_key: &'a str,
+}
+
+pub async fn keys(command: &Keys, output: &Output) -> anyhow::Result<Outcome> {
+    match &command.verb {
+        KeysVerb::Create { tenant, data } => {
+            let tenant = tenant_of(tenant)?;
+            with_store(&data.data, async |store| create(store, &tenant, output).await).await
+        }
+        KeysVerb::List { tenant, data } => {
+            let tenant = tenant.as_deref().map(tenant_of).transpose()?;
+            with_store(&data.data, async |store| list(store, tenant.as_ref(), output).await).await
+        }
+        KeysVerb::Revoke { tenant, key_id, data } => {
+            let tenant = tenant_of(tenant)?;
+            with_store(&data.data, async |store| revoke(store, &tenant, key_id, output).await).await
+        }
+    }
+}
+
+fn tenant_of(raw: &str) -> anyhow::Result<TenantId> {
+    TenantId::parse(raw).map_err(anyhow::Error::msg).context("--tenant")
+}
+
+async fn with_store(
+    directory: &Path,
+    work: impl AsyncFnOnce(&dyn Store) -> anyhow::Result<Outcome>,
+) -> anyhow::Result<Outcome> {
+    let embedded: Embedded = open(directory)?;
+    let outcome = work(&*embedded.store()).await;
+    embedded.close();
+    outcome
+}
+
+async fn create(store: &dyn Store, tenant: &TenantId, output: &Output) -> anyhow::Result<Outcome> {
+    let minted = otodoke_producer::auth::mint(tenant, Clock::system().now())
+        .context("the operating system gives no random bytes; no key can be made")?;
+    store.setting_put(&minted.setting, Some(&serde_json::to_string(&minted.record)?)).await?;
+    let created = Created { tenant: tenant.as_str(), key_id: &minted.record.key_id, api_key: &minted.key };
+    output.answer(&created, || {
+        format!("{}\n\nKey {} of tenant {tenant}. It is not shown again.", minted.key, minted.record.key_id)
+    })?;
+    Ok(Outcome::Done)
+}
+
+async fn list(store: &dyn Store, tenant: Option<&TenantId>, output: &Output) -> anyhow::Result<Outcome> {
+    let mut records: Vec<KeyRecord> = Vec::new();
+    for (name, value) in store.settings(PREFIX).await? {
+        let record: KeyRecord = serde_json::from_str(&value).with_context(|| format!("setting {name}"))?;
+        if tenant.is_none_or(|tenant| *tenant == record.tenant) {
+            records.push(record);
+        }
+    }
+    records.sort_by_key(|record| (record.tenant.clone(), record.created_at));
+    output.answer(&records, || table(&records))?;
+    Ok(Outcome::Done)
+}
+
+fn table(records: &[KeyRecord]) -> String {
+    if records.is_empty() {
+        return "There is no key. `otodoke keys create --tenant NAME` makes one.".to_owned();
+    }
+    let line = |record: &KeyRecord| {
+        format!("{:<14} {:<32} {}\n", record.key_id, record.tenant.as_str(), record.created_at.rfc3339())
+    };
+    format!("{:<14} {:<32} CREATED\n", "KEY", "TENANT") + &records.iter().map(line).collect::<String>()
+}
+
+async fn revoke(store: &dyn Store, tenant: &TenantId, key_id: &str, output: &Output) -> anyhow::Result<Outcome> {
+    for (name, value) in store.settings(PREFIX).await? {
+        let record: KeyRecord = serde_json::from_str(&value).with_context(|| format!("setting {name}"))?;
+        if record.key_id == key_id && record.tenant == *tenant {
+            store.setting_put(&name, None).await?;
+            output.answer(&record, || format!("Key {key_id} of tenant {tenant} is revoked."))?;
+            return Ok(Outcome::Done);
+        }
+    }
+    anyhow::bail!("tenant {tenant} has no key {key_id}; `otodoke keys list --tenant {tenant}` shows them")
+}

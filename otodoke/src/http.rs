@@ -1,0 +1,83 @@
+//! The commands that talk to a door over HTTP: what was typed becomes a request, the answer a sentence.
+
+mod bodies;
+mod file;
+mod timeline;
+
+use anyhow::Context;
+use otodoke_producer::answer::{Accepted, CheckStatus, Checked};
+use otodoke_producer::body::{ChannelWord, CheckBody};
+use otodoke_producer::client::Client;
+
+use crate::cli::{Access, Cancel, Channel, Check, Resend, Send, Trace};
+use crate::output::{Outcome, Output};
+
+pub async fn send(command: Box<Send>, output: &Output) -> anyhow::Result<Outcome> {
+    let client = client(&command.access)?;
+    if let Some(path) = &command.file {
+        return file::send(&client, path, command.concurrency.into(), output).await;
+    }
+    let key = command.idempotency_key.as_deref();
+    let accepted = bodies::of(&command)?.send(&client, key).await?;
+    output.answer(&accepted, || sent(&accepted))?;
+    Ok(Outcome::Done)
+}
+
+fn sent(accepted: &Accepted) -> String {
+    let Accepted { id, to, useful_until, .. } = accepted;
+    let verb = if accepted.joined { "joined the one that is under way" } else { "accepted" };
+    let resend = accepted.next_resend_at.as_ref().map_or_else(String::new, |at| format!("\n  resend from   {at}"));
+    format!("{id}\n  {verb}, to {to}\n  useful until  {useful_until}{resend}\n\nSee `otodoke trace {id}`.")
+}
+
+pub async fn check(command: Check, output: &Output) -> anyhow::Result<Outcome> {
+    let transaction = bodies::transaction(&command.transaction);
+    let body = CheckBody { code: command.code, to: command.to, transaction };
+    let checked = client(&command.access)?.check(&command.id, &body, None).await?;
+    output.answer(&checked, || judged(&checked))?;
+    Ok(Outcome::of(checked.verified))
+}
+
+fn judged(checked: &Checked) -> String {
+    let left = checked.guesses_left;
+    match checked.status {
+        CheckStatus::Verified => "Verified.".to_owned(),
+        CheckStatus::WrongCode => format!("Wrong code; {left} guesses are left."),
+        CheckStatus::TransactionChanged => "The transaction is not the one that was sent: the code is void.".to_owned(),
+        CheckStatus::TooManyGuesses => "Too many wrong codes: ask for a new one.".to_owned(),
+        CheckStatus::Expired => "Its time is over: ask for a new code.".to_owned(),
+        CheckStatus::Cancelled => "It was cancelled.".to_owned(),
+        CheckStatus::NotSentYet => "Nothing was sent yet, so no code can be right.".to_owned(),
+        CheckStatus::AlreadyVerified => "It was verified before, by another request.".to_owned(),
+    }
+}
+
+pub async fn resend(command: Resend, output: &Output) -> anyhow::Result<Outcome> {
+    let channel = command.channel.map(|channel| match channel {
+        Channel::Sms => ChannelWord::Sms,
+        Channel::Voice => ChannelWord::Voice,
+    });
+    let resent = client(&command.access)?.resend(&command.id, channel).await?;
+    output.answer(&resent, || {
+        let what = if resent.leg { "The same code goes out again." } else { "The last one may still be on its way." };
+        let next = resent.next_resend_at.as_ref().map_or_else(String::new, |at| format!(" Again from {at}."));
+        format!("{what}{next}")
+    })?;
+    Ok(Outcome::Done)
+}
+
+pub async fn cancel(command: Cancel, output: &Output) -> anyhow::Result<Outcome> {
+    let cancelled = client(&command.access)?.cancel(&command.id).await?;
+    output.answer(&cancelled, || format!("{} is {}.", cancelled.id, cancelled.status))?;
+    Ok(Outcome::of(cancelled.status == "cancelled"))
+}
+
+pub async fn trace(command: Trace, output: &Output) -> anyhow::Result<Outcome> {
+    let trace = client(&command.access)?.trace(&command.id).await?;
+    output.answer(&trace, || timeline::of(&trace))?;
+    Ok(Outcome::Done)
+}
+
+fn client(access: &Access) -> anyhow::Result<Client> {
+    Client::new(&access.url, &access.api_key).context("no HTTP client")
+}

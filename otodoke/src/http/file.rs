@@ -1,0 +1,158 @@
+//! `send --file`: every line is a request of its own, so many in flight at a time, with a bar and a summary.
+//!
+//! A line is read, sent and told before the file is read on: a file of any length needs little memory.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use otodoke_producer::client::{Client, ClientError};
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use super::bodies::Body;
+use crate::output::{Outcome, Output};
+
+/// The door takes no more; a longer line is a mistake.
+const LINE_BYTES_MAX: u64 = 64 * 1024;
+
+/// What became of one line, counted from 1.
+#[derive(Debug, Serialize)]
+struct LineResult {
+    line: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip)]
+    code: String,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    lines: usize,
+    accepted: usize,
+    failed: usize,
+    /// Failures by the door's code.
+    failures: BTreeMap<String, usize>,
+}
+
+pub(super) async fn send(client: &Client, path: &Path, in_flight: usize, output: &Output) -> anyhow::Result<Outcome> {
+    let mut lines = Lines::open(path)?;
+    let bar = bar(output, lines.bytes);
+    let mut summary = Summary::default();
+    let mut sending = JoinSet::new();
+    let client = Arc::new(client.clone());
+    while let Some(line) = lines.next()? {
+        bar.set_position(lines.read);
+        if sending.len() >= in_flight {
+            tell(sending.join_next().await, &mut summary, &bar, output)?;
+        }
+        summary.lines += 1;
+        sending.spawn(send_line(client.clone(), lines.number, line));
+    }
+    while let Some(result) = sending.join_next().await {
+        tell(Some(result), &mut summary, &bar, output)?;
+    }
+    bar.finish_and_clear();
+    output.answer(&summary, || sentences(&summary))?;
+    Ok(Outcome::of(summary.failed == 0))
+}
+
+async fn send_line(client: Arc<Client>, number: usize, line: String) -> LineResult {
+    let failed =
+        |code: &str, error: String| LineResult { line: number, id: None, error: Some(error), code: code.into() };
+    let body = match Body::read(&line) {
+        Ok(body) => body,
+        Err(error) => return failed("unreadable_line", format!("is no request: {error}")),
+    };
+    match body.send(&client, None).await {
+        Ok(accepted) => LineResult { line: number, id: Some(accepted.id), error: None, code: String::new() },
+        Err(ClientError::Refused { body, .. }) => failed(&body.code, format!("{}: {}", body.code, body.detail)),
+        Err(
+            error @ (ClientError::Unreachable { .. } | ClientError::Unreadable { .. } | ClientError::Unmade { .. }),
+        ) => failed("no_answer", error.to_string()),
+    }
+}
+
+fn tell(
+    joined: Option<Result<LineResult, tokio::task::JoinError>>,
+    summary: &mut Summary,
+    bar: &ProgressBar,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let Some(joined) = joined else { return Ok(()) };
+    let result = joined.context("a line was not sent")?;
+    match &result.error {
+        None => summary.accepted += 1,
+        Some(error) => {
+            summary.failed += 1;
+            *summary.failures.entry(result.code.clone()).or_default() += 1;
+            if matches!(output, Output::People) {
+                bar.suspend(|| Output::complain(&anyhow::anyhow!("line {} {error}", result.line)));
+            }
+        }
+    }
+    bar.set_message(format!("{} accepted, {} failed", summary.accepted, summary.failed));
+    match output {
+        Output::People => Ok(()),
+        Output::Programs => output.answer(&result, String::new),
+    }
+}
+
+fn sentences(summary: &Summary) -> String {
+    let Summary { lines, accepted, failed, failures } = summary;
+    let reasons: String = failures.iter().map(|(code, count)| format!("\n  {count:>8}  {code}")).collect();
+    format!("{lines} requests: {accepted} accepted, {failed} failed.{reasons}")
+}
+
+fn bar(output: &Output, bytes: u64) -> ProgressBar {
+    let bar = match output {
+        Output::People => ProgressBar::new(bytes),
+        Output::Programs => ProgressBar::hidden(),
+    };
+    let style = ProgressStyle::with_template("{bar:40} {percent:>3}%  {msg}  {elapsed}");
+    bar.with_style(style.expect("the template names known parts"))
+}
+
+/// The lines of a file, or of standard input, that hold something.
+struct Lines {
+    reader: Box<dyn BufRead + Send>,
+    bytes: u64,
+    read: u64,
+    number: usize,
+}
+
+impl Lines {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self { reader: Box::new(BufReader::new(std::io::stdin())), bytes: 0, read: 0, number: 0 });
+        }
+        let file = std::fs::File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
+        let bytes = file.metadata()?.len();
+        Ok(Self { reader: Box::new(BufReader::new(file)), bytes, read: 0, number: 0 })
+    }
+
+    fn next(&mut self) -> anyhow::Result<Option<String>> {
+        loop {
+            let mut line = String::new();
+            let read = self.reader.by_ref().take(LINE_BYTES_MAX).read_line(&mut line)?;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.read += u64::try_from(read).unwrap_or(0);
+            self.number += 1;
+            anyhow::ensure!(
+                line.ends_with('\n') || u64::try_from(read).unwrap_or(0) < LINE_BYTES_MAX,
+                "line {} is longer than {LINE_BYTES_MAX} bytes; each line is the body of one POST",
+                self.number
+            );
+            if !line.trim().is_empty() {
+                return Ok(Some(line));
+            }
+        }
+    }
+}

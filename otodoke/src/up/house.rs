@@ -1,0 +1,179 @@
+//! Everything `up` runs, put together: sandbox, embedded backends, providers, door, worker. Then run, then stopped in
+//! the order that loses nothing.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use otodoke_common::clock::Clock;
+use otodoke_common::code::CodeKeys;
+use otodoke_common::config::{SandboxCarrier, SandboxCarriers, SandboxPlace, Secret, Settings};
+use otodoke_common::desk::Desk;
+use otodoke_common::dice::Dice;
+use otodoke_common::embedded::{Embedded, EmbeddedLimits};
+use otodoke_common::message::Lane;
+use otodoke_common::metrics::Metrics;
+use otodoke_common::seal::Vault;
+use otodoke_common::text::Templates;
+use otodoke_producer::{Door, Hands, LaneWindows};
+use otodoke_sandbox::{CarrierUrls, Sandbox, SandboxSettings, Secrets, TwilioAccount, Waits};
+use otodoke_worker::{Capacity, Worker, WorkerParts, WorkerSettings};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::directory::Directory;
+use super::welcome::Welcome;
+use crate::carriers;
+
+/// How often the sweep looks; waits of the sandbox are seconds.
+const SWEEP_EVERY_MS: u64 = 100;
+/// Due messages released per second.
+const RELEASE_PER_S: u32 = 500;
+
+pub(super) struct House {
+    sandbox: Sandbox,
+    embedded: Embedded,
+    door: Arc<Door>,
+    worker: Worker,
+    welcome: Welcome,
+}
+
+impl House {
+    pub(super) async fn build(
+        directory: &Directory,
+        listen: SocketAddr,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let embedded = Embedded::open(&directory.path, EmbeddedLimits::default())
+            .with_context(|| format!("the data directory {} cannot be used", directory.path.display()))?;
+        let vault = Arc::new(Vault::new(directory.seal.root.bytes())?);
+        let url = format!("http://{listen}");
+        let secrets = secrets(&vault);
+        let sandbox = start_sandbox(directory, &url, &secrets).await?;
+        let settings = settings(directory, listen, sandbox.urls(), secrets);
+        let parts = parts(directory, &settings, &embedded, vault)?;
+        directory.register_key(&*parts.desk.store, &parts.desk.clock).await?;
+        let door = Arc::new(door(&settings, &parts, stop));
+        let welcome =
+            Welcome { sandbox: format!("{url}/sandbox"), url, api_key: directory.api_key.expose().to_owned() };
+        Ok(Self { sandbox, embedded, door, worker: Worker::new(parts, worker_settings(&settings)), welcome })
+    }
+
+    /// Serves until `stop`. The door closes first, so that nothing new comes; then the worker finishes; then the carriers.
+    pub(super) async fn run(
+        self,
+        listener: TcpListener,
+        stop: CancellationToken,
+        tell: impl FnOnce(&Welcome) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let worker_stop = CancellationToken::new();
+        let working = tokio::spawn(self.worker.run(worker_stop.clone()));
+        let router = otodoke_producer::router(self.door).merge(self.sandbox.page());
+        let serving = tokio::spawn(otodoke_producer::server::serve(listener, router, stop));
+        tell(&self.welcome)?;
+        let served = serving.await.context("the door ended by a panic")?;
+        worker_stop.cancel();
+        working.await.context("the worker ended by a panic")?;
+        self.sandbox.stop().await;
+        self.embedded.close();
+        served.context("the door could not go on")
+    }
+}
+
+/// The same in every run of one directory, so that receipts still owed from the last one are believed.
+fn secrets(vault: &Vault) -> Secrets {
+    let of = |name: &str| vault.tag("sandbox secret", &[name.as_bytes()]).hex();
+    let account = |name: &str| TwilioAccount {
+        account_sid: format!("AC{}", &of(&format!("{name} account"))[..32]),
+        auth_token: of(name)[..32].to_owned(),
+    };
+    Secrets { sakura_token: of("sakura"), fuji_key: of("fuji"), atlas: account("atlas"), kodama: account("kodama") }
+}
+
+async fn start_sandbox(directory: &Directory, url: &str, secrets: &Secrets) -> anyhow::Result<Sandbox> {
+    let settings = SandboxSettings {
+        data_dir: directory.path.clone(),
+        public_url: url.to_owned(),
+        api_url: url.to_owned(),
+        api_key: directory.api_key.expose().to_owned(),
+        waits: Waits::default(),
+        secrets: secrets.clone(),
+    };
+    // A token of its own: carriers must answer until the worker has finished what it has in hand.
+    Sandbox::start(settings, CancellationToken::new()).await.context("the sandbox cannot start")
+}
+
+fn settings(directory: &Directory, listen: SocketAddr, urls: &CarrierUrls, secrets: Secrets) -> Settings {
+    let carrier = |base_url: &str, account: Option<String>, secret: String| SandboxCarrier {
+        base_url: base_url.to_owned(),
+        account,
+        secret: Secret::new(secret),
+    };
+    let twilio =
+        |base_url: &str, account: TwilioAccount| carrier(base_url, Some(account.account_sid), account.auth_token);
+    let carriers = SandboxCarriers {
+        sakura: carrier(&urls.sakura, None, secrets.sakura_token),
+        fuji: carrier(&urls.fuji, None, secrets.fuji_key),
+        atlas: twilio(&urls.atlas, secrets.atlas),
+        kodama: twilio(&urls.kodama, secrets.kodama),
+    };
+    let place = SandboxPlace { listen, codes: directory.codes.clone(), seal: directory.seal.clone() };
+    Settings::sandbox(place, carriers)
+}
+
+fn parts(
+    directory: &Directory,
+    settings: &Settings,
+    embedded: &Embedded,
+    vault: Arc<Vault>,
+) -> anyhow::Result<WorkerParts> {
+    let roots = directory.codes.roots.iter().map(|(kid, root)| (kid.clone(), root.bytes().to_vec())).collect();
+    let providers = carriers::registry(settings, &vault)?;
+    Ok(WorkerParts {
+        routes: Arc::new(carriers::route_table(settings, &providers)),
+        providers: Arc::new(providers),
+        broker: embedded.broker(),
+        codes: Arc::new(CodeKeys::new(directory.codes.active.clone(), roots)?),
+        templates: Arc::new(Templates::builtin()),
+        desk: Desk {
+            store: embedded.store(),
+            vault,
+            policy: Arc::new(settings.policy.clone()),
+            metrics: Metrics::for_countries(settings.plans.keys().copied())?,
+            clock: Clock::system(),
+            dice: Arc::new(Dice::system()),
+        },
+    })
+}
+
+fn door(settings: &Settings, parts: &WorkerParts, stop: &CancellationToken) -> Door {
+    Door {
+        desk: parts.desk.clone(),
+        broker: parts.broker.clone(),
+        codes: parts.codes.clone(),
+        templates: parts.templates.clone(),
+        routes: parts.routes.clone(),
+        providers: parts.providers.clone(),
+        tenants: settings.tenants.clone(),
+        windows: LaneWindows::from(&settings.lanes),
+        public_url: settings.public_url.clone(),
+        stopping: stop.clone(),
+        hands: Hands::default(),
+    }
+}
+
+fn worker_settings(settings: &Settings) -> WorkerSettings {
+    let concurrency = |lane: Lane| usize::try_from(settings.lanes.of(lane).concurrency).unwrap_or(usize::MAX);
+    let capacities: BTreeMap<_, _> = settings
+        .providers
+        .iter()
+        .map(|each| (each.id.clone(), Capacity { concurrency: each.concurrency, rate_per_s: each.rate_per_s }))
+        .collect();
+    WorkerSettings {
+        lanes: Lane::ALL.into_iter().map(|lane| (lane, concurrency(lane))).collect(),
+        capacities,
+        sweep_every_ms: SWEEP_EVERY_MS,
+        release_per_s: RELEASE_PER_S,
+    }
+}
