@@ -132,8 +132,8 @@ impl Reply {
 
     /// What the status alone says, where the vendor's body says nothing more.
     ///
-    /// A 2xx whose body we cannot read may be out. Of the 5xx only 503 says that nothing was done (RFC 9110,
-    /// section 15.6.4). Redirects are a wrong `base_url`: no vendor documents one.
+    /// A 2xx whose body we cannot read may be out. Of the 5xx only 503 says that the request was not handled
+    /// (RFC 9110, section 15.6.4). Redirects are a wrong `base_url`: no vendor documents one.
     pub(crate) fn by_status(&self) -> Answer {
         let status = self.status.as_u16();
         let code = format!("http {status}");

@@ -78,8 +78,8 @@ impl Provider for Infobip {
         let request = self.api.get(&["sms", "3", "logs"], &[("messageId", ours), ("limit", "1")]);
         let reply = self.api.call(request).await.map_err(|lost| lost.asking(&self.id))?;
         let logs: Batch = reply.answer_to_asking(&self.id)?;
-        let entry = logs.results.iter().find(|entry| entry.message_id.as_deref() == Some(ours));
-        let report = |entry: &Entry| asked(&self.id, question, entry.read(), entry.happened_at(question.now));
+        let entry = logs.entries().find(|entry| entry.message_id.as_deref() == Some(ours));
+        let report = |entry: Entry| asked(&self.id, question, entry.read(), entry.happened_at(question.now));
         Ok(entry.map(report).into_iter().collect())
     }
 
@@ -87,7 +87,7 @@ impl Provider for Infobip {
         let Ok(batch) = serde_json::from_slice::<Batch>(request.body) else {
             return WebhookReading::Rejected { status: 400, why: "the body is not a batch of delivery reports" };
         };
-        let reports = batch.results.iter().filter_map(|entry| self.read_receipt(entry, request.now)).collect();
+        let reports = batch.entries().filter_map(|entry| self.read_receipt(&entry, request.now)).collect();
         WebhookReading::Reports { reports, reply: received() }
     }
 }
@@ -155,17 +155,23 @@ fn read_answer(reply: &Reply, our_reference: &str) -> Answer {
 }
 
 /// A batch of delivery reports, or a page of logs: both hold the same results. At most 100 are documented; more
-/// are read, for the door bounds the body.
+/// are read, for the door bounds the body. One garbled result must not lose the others.
 #[derive(Deserialize)]
 struct Batch {
-    results: Vec<Entry>,
+    results: Vec<Value>,
+}
+
+impl Batch {
+    fn entries(self) -> impl Iterator<Item = Entry> {
+        self.results.into_iter().filter_map(|result| serde_json::from_value(result).ok())
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
     message_id: Option<String>,
-    status: Status,
+    status: Option<Status>,
     error: Option<ErrorCode>,
     done_at: Option<String>,
     callback_data: Option<String>,
@@ -187,8 +193,9 @@ struct ErrorCode {
 }
 
 impl Entry {
+    /// A result without a status is documented as possible: it says only that there is news.
     fn read(&self) -> ReportStatus {
-        codes::read(&self.status, self.error.as_ref())
+        self.status.as_ref().map_or(ReportStatus::Hint, |status| codes::read(status, self.error.as_ref()))
     }
 
     fn happened_at(&self, now: Timestamp) -> Option<Timestamp> {

@@ -29,17 +29,9 @@ async fn a_text_carries_our_id_its_validity_in_seconds_and_our_tag() {
     let seen = vendor.only();
     assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/sms/3/messages"));
     assert_eq!(seen.headers["authorization"], "App 12345");
-    let want = serde_json::json!({ "messages": [{
-        "sender": "+815012345678",
-        "destinations": [{ "to": "819012345678", "messageId": our_reference() }],
-        "content": { "text": "認証コードは 042137 です。" },
-        "options": { "validityPeriod": { "amount": 290, "timeUnit": "SECONDS" } },
-        "webhooks": {
-            "delivery": { "url": "https://otp.example.com/receipts/sakura" },
-            "contentType": "application/json",
-            "callbackData": tag(),
-        },
-    }] });
+    let want = include_str!("../../fixtures/infobip/request.json");
+    let want = want.replace("{reference}", &our_reference()).replace("{tag}", &tag());
+    let want: Value = serde_json::from_str(&want).unwrap();
     assert_eq!(seen.json(), want);
 }
 
@@ -153,11 +145,23 @@ fn a_batch_beyond_what_is_documented_is_read_whole() {
 }
 
 #[test]
-fn what_names_nothing_is_dropped_and_what_is_no_batch_is_rejected() {
-    let nameless = br#"{"results":[{"status":{"groupId":3,"id":5}}]}"#;
-    let WebhookReading::Reports { reports, .. } = fuji().read_webhook(&webhook(nameless)) else { panic!("rejected") };
-    assert_eq!(reports, []);
-    let cases: [&[u8]; 5] = [b"", b"{", b"results=1", br#"{"results":1}"#, br#"{"results":[{"messageId":"m"}]}"#];
+fn one_garbled_result_loses_none_of_its_batch() {
+    let tag = tag();
+    let body = format!(
+        r#"{{"results":[7,{{"messageId":8}},{{"status":{{"groupId":3,"id":5}}}},{{"callbackData":"{tag}"}},
+            {{"callbackData":"{tag}","status":{{"groupId":3,"id":5}}}}]}}"#,
+    );
+    let WebhookReading::Reports { reports, .. } = fuji().read_webhook(&webhook(body.as_bytes())) else {
+        panic!("rejected")
+    };
+    let got: Vec<_> = reports.into_iter().map(|report| (report.status, report.proof)).collect();
+    let want = [(ReportStatus::Hint, Proof::Tag), (ReportStatus::Delivered, Proof::Tag)];
+    assert_eq!(got, want, "what names nothing is dropped; without a status it is a hint");
+}
+
+#[test]
+fn what_is_no_batch_is_rejected() {
+    let cases: [&[u8]; 5] = [b"", b"{", b"{}", b"results=1", br#"{"results":1}"#];
     for body in cases {
         let reading = fuji().read_webhook(&webhook(body));
         assert!(matches!(reading, WebhookReading::Rejected { status: 400, .. }), "{reading:?}");

@@ -125,10 +125,7 @@ fn read_status(word: &str, error: Option<u32>, sid: Option<String>) -> Option<Re
         "queued" | "initiated" | "ringing" | "in-progress" => ReportStatus::Underway { reference: sid },
         "completed" | "busy" | "no-answer" | "canceled" => failed((Class::Unanswered, Scope::Number), word),
         // "Could not be completed as dialled": a number that no call reaches.
-        "failed" => {
-            let (meaning, code) = errors::failed(error, ((Class::Unreceivable, Scope::Number), word));
-            failed(meaning, code)
-        }
+        "failed" => errors::failed(error, word, (Class::Unreceivable, Scope::Number)),
         _ => return None,
     })
 }

@@ -3,9 +3,9 @@
 //! Source: Twilio "Error and Warning Dictionary". The vendor says that codes may be adjusted: what is not listed
 //! is read by the HTTP status, or is `Unknown` in a callback.
 
-use otodoke_common::outcome::{Class, Scope};
+use otodoke_common::outcome::{Class, ReportStatus, Scope};
 
-use crate::report::Meaning;
+use crate::report::{self, Meaning};
 
 pub(super) const fn meaning(code: u32) -> Option<Meaning> {
     Some(match code {
@@ -49,10 +49,8 @@ pub(super) const fn meaning(code: u32) -> Option<Meaning> {
     })
 }
 
-/// For callbacks, where there is no HTTP status to fall back on.
-pub(super) fn failed(code: Option<u32>, otherwise: (Meaning, &str)) -> (Meaning, String) {
-    match code.and_then(|code| Some((meaning(code)?, code.to_string()))) {
-        Some(known) => known,
-        None => (otherwise.0, code.map_or_else(|| otherwise.1.to_owned(), |code| code.to_string())),
-    }
+/// For statuses, which have no HTTP status to fall back on: the code where it is known, else what `word` means.
+pub(super) fn failed(code: Option<u32>, word: &str, otherwise: Meaning) -> ReportStatus {
+    let shown = code.map_or_else(|| word.to_owned(), |code| code.to_string());
+    report::failed(code.and_then(meaning).unwrap_or(otherwise), shown)
 }

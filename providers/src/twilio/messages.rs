@@ -79,10 +79,7 @@ fn read_status(word: &str, error: Option<u32>, sid: Option<String>) -> Option<Re
     Some(match word {
         "accepted" | "scheduled" | "queued" | "sending" | "sent" => ReportStatus::Underway { reference: sid },
         "delivered" | "read" => ReportStatus::Delivered,
-        "undelivered" | "failed" => {
-            let (meaning, code) = errors::failed(error, ((Class::Unknown, Scope::Message), word));
-            failed(meaning, code)
-        }
+        "undelivered" | "failed" => errors::failed(error, word, (Class::Unknown, Scope::Message)),
         // Taken back before it left, by somebody with access to the account.
         "canceled" => failed((Class::NotSent, Scope::Message), word),
         _ => return None,

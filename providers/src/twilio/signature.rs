@@ -56,7 +56,7 @@ fn signed_text(url: &str, parameters: &Parameters) -> String {
     text
 }
 
-/// The URL as it was given, and with the scheme's own port put in or left out: the vendor signs either.
+/// The URL as it was given, and without its port, or with the scheme's own: the vendor signs any of them.
 fn spellings(url: &str) -> impl Iterator<Item = String> {
     [Some(url.to_owned()), other_spelling(url)].into_iter().flatten()
 }
@@ -64,17 +64,16 @@ fn spellings(url: &str) -> impl Iterator<Item = String> {
 fn other_spelling(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    // A colon within the brackets of an IPv6 address begins no port.
+    if let Some(colon) = host.rfind(':').filter(|colon| !host[*colon..].contains(']')) {
+        return Some(format!("{scheme}://{}{path}", &host[..colon]));
+    }
     let port = match scheme {
-        "https" => ":443",
-        "http" => ":80",
+        "https" => 443,
+        "http" => 80,
         _ => return None,
     };
-    if let Some(bare) = host.strip_suffix(port) {
-        return Some(format!("{scheme}://{bare}{path}"));
-    }
-    // A colon after the brackets of an IPv6 address begins another port.
-    let has_port = host.rsplit(']').next().is_some_and(|tail| tail.contains(':'));
-    (!has_port).then(|| format!("{scheme}://{host}{port}{path}"))
+    Some(format!("{scheme}://{host}:{port}{path}"))
 }
 
 #[cfg(test)]
