@@ -12,10 +12,10 @@ use std::path::Path;
 use anyhow::Context;
 use otodoke_common::embedded::{Embedded, EmbeddedLimits};
 
-pub use explain::explain;
-pub use keys::keys;
-pub use parked::parked;
-pub use settings::config;
+pub(crate) use explain::explain;
+pub(crate) use keys::keys;
+pub(crate) use parked::parked;
+pub(crate) use settings::config;
 
 /// A directory that is there: a mistyped name must not become a new, empty one.
 fn open(directory: &Path) -> anyhow::Result<Embedded> {

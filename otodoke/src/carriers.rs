@@ -9,7 +9,7 @@ use otodoke_common::route::RouteTable;
 use otodoke_common::seal::Vault;
 
 /// Every provider, ready to be called; or all that is wrong with any of them.
-pub fn registry(settings: &Settings, vault: &Arc<Vault>) -> Result<Registry, Problems> {
+pub(crate) fn registry(settings: &Settings, vault: &Arc<Vault>) -> Result<Registry, Problems> {
     let mut providers = BTreeMap::new();
     let mut problems = Vec::new();
     for (index, provider) in settings.providers.iter().enumerate() {
@@ -25,7 +25,7 @@ pub fn registry(settings: &Settings, vault: &Arc<Vault>) -> Result<Registry, Pro
 }
 
 /// The routes of the settings over these providers.
-pub fn route_table(settings: &Settings, providers: &Registry) -> RouteTable {
+pub(crate) fn route_table(settings: &Settings, providers: &Registry) -> RouteTable {
     settings.route_table(|id| providers.get(id).map(|provider| provider.abilities()))
 }
 

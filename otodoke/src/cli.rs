@@ -5,8 +5,8 @@ mod operate;
 
 use clap::{Parser, Subcommand};
 
-pub use ask::{Access, Cancel, Channel, Check, Purpose, Resend, Send, Trace, Transaction, Voice};
-pub use operate::{Config, ConfigVerb, Explain, Keys, KeysVerb, Parked, ParkedVerb, Up};
+pub(crate) use ask::{Access, Cancel, Channel, Check, Purpose, Resend, Send, Trace, Transaction, Voice};
+pub(crate) use operate::{Config, ConfigVerb, Explain, Keys, KeysVerb, Parked, ParkedVerb, Up};
 
 /// One-time codes that arrive, in time, once.
 ///
@@ -14,16 +14,16 @@ pub use operate::{Config, ConfigVerb, Explain, Keys, KeysVerb, Parked, ParkedVer
 #[derive(Debug, Parser)]
 #[command(name = "otodoke", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "Exit status: 0 done, 1 failed, 2 not understood.")]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Answer in JSON, one value a line
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Start everything in one process: door, worker, and carriers that do not exist
     Up(Up),
     /// Send a code or a text, or a whole file of them

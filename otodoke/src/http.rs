@@ -12,7 +12,7 @@ use otodoke_producer::client::Client;
 use crate::cli::{Access, Cancel, Channel, Check, Resend, Send, Trace};
 use crate::output::{Outcome, Output};
 
-pub async fn send(command: Box<Send>, output: &Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn send(command: Box<Send>, output: &Output) -> anyhow::Result<Outcome> {
     let client = client(&command.access)?;
     if let Some(path) = &command.file {
         return file::send(&client, path, command.concurrency.into(), output).await;
@@ -30,7 +30,7 @@ fn sent(accepted: &Accepted) -> String {
     format!("{id}\n  {verb}, to {to}\n  useful until  {useful_until}{resend}\n\nSee `otodoke trace {id}`.")
 }
 
-pub async fn check(command: Check, output: &Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn check(command: Check, output: &Output) -> anyhow::Result<Outcome> {
     let transaction = bodies::transaction(&command.transaction);
     let body = CheckBody { code: command.code, to: command.to, transaction };
     let checked = client(&command.access)?.check(&command.id, &body, None).await?;
@@ -52,7 +52,7 @@ fn judged(checked: &Checked) -> String {
     }
 }
 
-pub async fn resend(command: Resend, output: &Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn resend(command: Resend, output: &Output) -> anyhow::Result<Outcome> {
     let channel = command.channel.map(|channel| match channel {
         Channel::Sms => ChannelWord::Sms,
         Channel::Voice => ChannelWord::Voice,
@@ -66,13 +66,13 @@ pub async fn resend(command: Resend, output: &Output) -> anyhow::Result<Outcome>
     Ok(Outcome::Done)
 }
 
-pub async fn cancel(command: Cancel, output: &Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn cancel(command: Cancel, output: &Output) -> anyhow::Result<Outcome> {
     let cancelled = client(&command.access)?.cancel(&command.id).await?;
     output.answer(&cancelled, || format!("{} is {}.", cancelled.id, cancelled.status))?;
     Ok(Outcome::of(cancelled.status == "cancelled"))
 }
 
-pub async fn trace(command: Trace, output: &Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn trace(command: Trace, output: &Output) -> anyhow::Result<Outcome> {
     let trace = client(&command.access)?.trace(&command.id).await?;
     output.answer(&trace, || timeline::of(&trace))?;
     Ok(Outcome::Done)

@@ -35,6 +35,8 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let quiet = if matches!(cli.command, Command::Up(_)) { None } else { Some("warn") };
     startup::write_logs(&LogSettings::of(&Source::of_process(None).variables, quiet)?)?;
+    // One TLS provider for every client of this process; a second call would only say that it is there.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let output = Output::new(cli.json);
     match cli.command {
         Command::Up(command) => up::run(&command, &output).await,

@@ -6,31 +6,31 @@ use serde::Serialize;
 
 /// How a command ended when nothing was in its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Done,
     /// It did its work, and the answer is no: a wrong code, a setting that is wrong.
     Failed,
 }
 
 impl Outcome {
-    pub const fn of(good: bool) -> Self {
+    pub(crate) const fn of(good: bool) -> Self {
         if good { Self::Done } else { Self::Failed }
     }
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Output {
+pub(crate) enum Output {
     People,
     Programs,
 }
 
 impl Output {
-    pub const fn new(json: bool) -> Self {
+    pub(crate) const fn new(json: bool) -> Self {
         if json { Self::Programs } else { Self::People }
     }
 
     /// `sentences` for people, else `value` on one line.
-    pub fn answer(&self, value: &impl Serialize, sentences: impl FnOnce() -> String) -> anyhow::Result<()> {
+    pub(crate) fn answer(&self, value: &impl Serialize, sentences: impl FnOnce() -> String) -> anyhow::Result<()> {
         let text = match self {
             Self::People => sentences(),
             Self::Programs => serde_json::to_string(value)?,
@@ -41,7 +41,7 @@ impl Output {
     }
 
     /// The error and what led to it, on standard error. Nobody is left to tell when that is closed.
-    pub fn complain(error: &anyhow::Error) {
+    pub(crate) fn complain(error: &anyhow::Error) {
         drop(writeln!(std::io::stderr().lock(), "otodoke: {error:#}"));
     }
 }

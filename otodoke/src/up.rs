@@ -21,7 +21,7 @@ use crate::output::{Outcome, Output};
 use directory::Directory;
 use house::House;
 
-pub async fn run(command: &Up, output: &Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(command: &Up, output: &Output) -> anyhow::Result<Outcome> {
     refuse_beside_real_providers(command)?;
     let stop = startup::stop_on_signal()?;
     let listener = TcpListener::bind(command.listen)
@@ -49,7 +49,7 @@ fn refuse_beside_real_providers(command: &Up) -> anyhow::Result<()> {
 }
 
 /// The settings `up` would run with, as far as they can be told without starting: for explaining, not for sending.
-pub fn imagined_settings() -> anyhow::Result<Settings> {
+pub(crate) fn imagined_settings() -> anyhow::Result<Settings> {
     let root = || Root::new(vec![0; otodoke_common::config::ROOT_BYTES_MIN]).map_err(anyhow::Error::msg);
     let kid = Kid::parse(directory::KID).expect("a good kid");
     let place = SandboxPlace {

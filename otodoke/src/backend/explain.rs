@@ -37,7 +37,7 @@ struct Explanation {
     first: String,
 }
 
-pub fn explain(command: &Explain, output: &Output) -> anyhow::Result<Outcome> {
+pub(crate) fn explain(command: &Explain, output: &Output) -> anyhow::Result<Outcome> {
     let settings = match &command.config.config {
         Some(file) => Source::of_process(Some(file)).read()?,
         None => up::imagined_settings()?,
@@ -159,11 +159,43 @@ const fn word(international: otodoke_common::route::International) -> &'static s
 
 fn routes(title: &str, considered: &[Considered]) -> String {
     let line = |(index, each): (usize, &Considered)| {
-        let Considered { route, provider, class, rank, fit } = each;
-        format!("\n  {}. {route:<16} {provider:<10} {:<14} rank {rank}: {}", index + 1, class.word(), fit.sentence())
+        let (route, provider, class) = (each.route.as_str(), each.provider.as_str(), each.class.word());
+        let (place, rank, fit) = (index + 1, each.rank, each.fit.sentence());
+        format!("\n  {place}. {route:<16} {provider:<10} {class:<14} rank {rank}: {fit}")
     };
     if considered.is_empty() {
         return format!("\n{title}: no route.\n");
     }
     format!("\n{title}, in this order:{}\n", considered.iter().enumerate().map(line).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(raw: &str) -> Explanation {
+        let parsed = PhoneNumber::parse(raw, None).expect("a valid number");
+        of(&up::imagined_settings().expect("good settings"), &parsed).expect("explained")
+    }
+
+    #[test]
+    fn domestic_routes_come_first_and_the_number_is_masked() {
+        let explanation = explained("+819012345678");
+        let order: Vec<&str> = explanation.texts.iter().map(|each| each.route.as_str()).collect();
+        assert_eq!(order, ["jp-sakura", "jp-fuji", "jp-atlas"]);
+        assert_eq!(explanation.first, "a text by jp-sakura");
+        assert!(!sentences(&explanation).contains("9012345678"));
+    }
+
+    #[test]
+    fn a_landline_is_called() {
+        assert_eq!(explained("+81312340011").first, "the line takes no texts: a call by jp-kodama");
+    }
+
+    #[test]
+    fn a_country_without_a_plan_is_denied() {
+        let explanation = explained("+33612345678");
+        assert!(explanation.texts.is_empty() && explanation.calls.is_empty());
+        assert!(sentences(&explanation).contains("FR has no plan, so it is denied"));
+    }
 }

@@ -22,7 +22,7 @@ struct Created<'a> {
     api_key: &'a str,
 }
 
-pub async fn keys(command: &Keys, output: &Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn keys(command: &Keys, output: &Output) -> anyhow::Result<Outcome> {
     match &command.verb {
         KeysVerb::Create { tenant, data } => {
             let tenant = tenant_of(tenant)?;

@@ -33,7 +33,7 @@ impl From<ParkedBody> for Entry {
     }
 }
 
-pub async fn parked(command: &Parked, output: &Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn parked(command: &Parked, output: &Output) -> anyhow::Result<Outcome> {
     let (ParkedVerb::List { data } | ParkedVerb::Replay { data, .. } | ParkedVerb::Drop { data, .. }) = &command.verb;
     let embedded = open(&data.data)?;
     let broker = embedded.broker();

@@ -24,7 +24,7 @@ struct Told {
     remedy: String,
 }
 
-pub fn config(command: &Config, output: &Output) -> anyhow::Result<Outcome> {
+pub(crate) fn config(command: &Config, output: &Output) -> anyhow::Result<Outcome> {
     let ConfigVerb::Check { config } = &command.verb;
     let (problems, sentences) = match check(&Source::of_process(config.config.as_deref())) {
         Ok(settings) => (Vec::new(), praise(&settings)),

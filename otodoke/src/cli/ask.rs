@@ -7,13 +7,13 @@ use clap::{Args, ValueEnum};
 /// Which door, and as whom.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Door")]
-pub struct Access {
+pub(crate) struct Access {
     /// Where the door is
     #[arg(long, env = "OTODOKE_URL", default_value = "http://127.0.0.1:8080")]
-    pub url: String,
+    pub(crate) url: String,
     /// The API key; better set as a variable, where other users do not see it
     #[arg(long, env = "OTODOKE_API_KEY", hide_env_values = true)]
-    pub api_key: String,
+    pub(crate) api_key: String,
 }
 
 #[derive(Debug, Args)]
@@ -24,131 +24,131 @@ Examples:
       --payee-name 'YAMADA TARO' --payee-account 1234567
   otodoke send +819012345678 --text 'Your parcel is here.'
   otodoke send --file requests.jsonl          each line is the body of a POST")]
-pub struct Send {
+pub(crate) struct Send {
     /// The number, as +819012345678, or national with --region
     #[arg(required_unless_present = "file", conflicts_with = "file")]
-    pub number: Option<String>,
+    pub(crate) number: Option<String>,
     /// What the code is for
     #[arg(long, value_enum, required_unless_present_any = ["file", "text"], conflicts_with_all = ["file", "text"])]
-    pub purpose: Option<Purpose>,
+    pub(crate) purpose: Option<Purpose>,
     /// Send this text instead of a code
     #[arg(long, conflicts_with = "file")]
-    pub text: Option<String>,
+    pub(crate) text: Option<String>,
     /// Send every line of this file; `-` reads standard input
     #[arg(long)]
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// With --file: requests in flight at a time
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024), requires = "file")]
-    pub concurrency: u16,
+    pub(crate) concurrency: u16,
     /// The country of a national number, such as JP
     #[arg(long)]
-    pub region: Option<String>,
+    pub(crate) region: Option<String>,
     /// The language of the text, ja or en
     #[arg(long)]
-    pub locale: Option<String>,
+    pub(crate) locale: Option<String>,
     /// How long it stays useful, seconds
     #[arg(long, value_name = "SECONDS")]
-    pub ttl: Option<u64>,
+    pub(crate) ttl: Option<u64>,
     /// Digits of the code, 6 to 10
     #[arg(long, value_name = "DIGITS")]
-    pub code_length: Option<u64>,
+    pub(crate) code_length: Option<u64>,
     #[arg(long, help = "The template of the text")]
-    pub template: Option<String>,
+    pub(crate) template: Option<String>,
     /// The web site whose page may fill the code in
     #[arg(long)]
-    pub domain: Option<String>,
+    pub(crate) domain: Option<String>,
     /// When a call may carry it
     #[arg(long, value_enum)]
-    pub voice: Option<Voice>,
+    pub(crate) voice: Option<Voice>,
     /// With `--voice on-unverified`: how long to wait for the code
     #[arg(long, value_name = "SECONDS")]
-    pub voice_after: Option<u64>,
+    pub(crate) voice_after: Option<u64>,
     /// Do not join a verification for the same thing that is still alive
     #[arg(long)]
-    pub separate: bool,
+    pub(crate) separate: bool,
     /// The same key and the same request get the same answer for 24 hours
     #[arg(long, value_name = "KEY")]
-    pub idempotency_key: Option<String>,
+    pub(crate) idempotency_key: Option<String>,
     #[command(flatten)]
-    pub transaction: Transaction,
+    pub(crate) transaction: Transaction,
     #[command(flatten)]
-    pub access: Access,
+    pub(crate) access: Access,
 }
 
 /// What a payment code is bound to: all of it, or nothing.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Payment")]
-pub struct Transaction {
+pub(crate) struct Transaction {
     /// Whole minor units: 12000 is 12,000 yen, or 120.00 dollars
     #[arg(long, requires_all = ["currency", "payee_name", "payee_account"])]
-    pub amount: Option<String>,
+    pub(crate) amount: Option<String>,
     /// ISO 4217, such as JPY
     #[arg(long, requires = "amount")]
-    pub currency: Option<String>,
+    pub(crate) currency: Option<String>,
     #[arg(long, requires = "amount", help = "Who is paid")]
-    pub payee_name: Option<String>,
+    pub(crate) payee_name: Option<String>,
     #[arg(long, requires = "amount", help = "The account that is paid to")]
-    pub payee_account: Option<String>,
+    pub(crate) payee_account: Option<String>,
 }
 
 #[derive(Debug, Args)]
-pub struct Check {
+pub(crate) struct Check {
     /// The id that `send` answered
-    pub id: String,
+    pub(crate) id: String,
     /// The digits the person typed
-    pub code: String,
+    pub(crate) code: String,
     /// The number again; needed for payments, and where the tenant's settings say so
     #[arg(long)]
-    pub to: Option<String>,
+    pub(crate) to: Option<String>,
     #[command(flatten)]
-    pub transaction: Transaction,
+    pub(crate) transaction: Transaction,
     #[command(flatten)]
-    pub access: Access,
+    pub(crate) access: Access,
 }
 
 #[derive(Debug, Args)]
-pub struct Resend {
+pub(crate) struct Resend {
     /// The id that `send` answered
-    pub id: String,
+    pub(crate) id: String,
     /// Ask for a text or for a call
     #[arg(long, value_enum)]
-    pub channel: Option<Channel>,
+    pub(crate) channel: Option<Channel>,
     #[command(flatten)]
-    pub access: Access,
+    pub(crate) access: Access,
 }
 
 #[derive(Debug, Args)]
-pub struct Cancel {
+pub(crate) struct Cancel {
     /// The id that `send` answered
-    pub id: String,
+    pub(crate) id: String,
     #[command(flatten)]
-    pub access: Access,
+    pub(crate) access: Access,
 }
 
 #[derive(Debug, Args)]
-pub struct Trace {
+pub(crate) struct Trace {
     /// The id that `send` answered
-    pub id: String,
+    pub(crate) id: String,
     #[command(flatten)]
-    pub access: Access,
+    pub(crate) access: Access,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     Login,
     Signup,
     Payment,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Voice {
+pub(crate) enum Voice {
     OnFailure,
     OnUnverified,
     Never,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Channel {
+pub(crate) enum Channel {
     Sms,
     Voice,
 }

@@ -9,53 +9,53 @@ const DATA_DEFAULT: &str = "./otodoke-data";
 
 /// The directory of the embedded backends.
 #[derive(Clone, Debug, Args)]
-pub struct Data {
+pub(crate) struct Data {
     /// The directory that holds messages, keys and roots
     #[arg(long, env = "OTODOKE_DATA", value_name = "DIR", default_value = DATA_DEFAULT)]
-    pub data: PathBuf,
+    pub(crate) data: PathBuf,
 }
 
 /// The file with the settings.
 #[derive(Clone, Debug, Args)]
-pub struct ConfigFile {
+pub(crate) struct ConfigFile {
     /// The file with the settings
     #[arg(long, env = "OTODOKE_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// Nothing leaves this machine: the carriers are part of the process and speak the vendors' protocols on loopback ports.
 /// It refuses to start beside a real provider.
 #[derive(Debug, Args)]
-pub struct Up {
+pub(crate) struct Up {
     #[command(flatten)]
-    pub data: Data,
+    pub(crate) data: Data,
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     #[command(flatten)]
-    pub config: ConfigFile,
+    pub(crate) config: ConfigFile,
 }
 
 /// Nothing is sent, and the number is shown masked. Without settings it explains those of `otodoke up`.
 #[derive(Debug, Args)]
-pub struct Explain {
+pub(crate) struct Explain {
     /// The number, as +819012345678, or national with --region
-    pub number: String,
+    pub(crate) number: String,
     /// The country of a national number, such as JP
     #[arg(long)]
-    pub region: Option<String>,
+    pub(crate) region: Option<String>,
     #[command(flatten)]
-    pub config: ConfigFile,
+    pub(crate) config: ConfigFile,
 }
 
 #[derive(Debug, Args)]
-pub struct Keys {
+pub(crate) struct Keys {
     #[command(subcommand)]
-    pub verb: KeysVerb,
+    pub(crate) verb: KeysVerb,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum KeysVerb {
+pub(crate) enum KeysVerb {
     /// Make a key; it is shown once and kept nowhere
     Create {
         /// Whose key it is
@@ -85,13 +85,13 @@ pub enum KeysVerb {
 }
 
 #[derive(Debug, Args)]
-pub struct Parked {
+pub(crate) struct Parked {
     #[command(subcommand)]
-    pub verb: ParkedVerb,
+    pub(crate) verb: ParkedVerb,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum ParkedVerb {
+pub(crate) enum ParkedVerb {
     /// List what is parked, oldest first, and why
     List {
         #[command(flatten)]
@@ -114,13 +114,13 @@ pub enum ParkedVerb {
 }
 
 #[derive(Debug, Args)]
-pub struct Config {
+pub(crate) struct Config {
     #[command(subcommand)]
-    pub verb: ConfigVerb,
+    pub(crate) verb: ConfigVerb,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum ConfigVerb {
+pub(crate) enum ConfigVerb {
     /// Tell everything that is wrong with the settings, before anything starts
     Check {
         #[command(flatten)]
