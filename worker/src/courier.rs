@@ -237,12 +237,13 @@ impl Courier {
         Ok(())
     }
 
-    /// Applies a report to its leg. The next leg, where one follows, is left to whoever takes the wake.
+    /// Applies a report to its leg, if it comes from that leg's provider. The next leg, where one follows, is left to whoever takes the wake.
     pub(crate) async fn hear(&self, id: MessageId, number: LegNumber, report: &Report) -> Result<Heard, StoreError> {
         let Some(message) = self.desk.store.load(id).await? else { return Ok(Heard::Nothing) };
-        if let Some(leg) = message.leg(number) {
-            self.lock_health().heard(&leg.route, (id, number));
-        }
+        let Some(leg) = message.leg(number).filter(|leg| leg.provider == report.provider) else {
+            return Ok(Heard::Nothing);
+        };
+        self.lock_health().heard(&leg.route, (id, number));
         let event = Event::Receipt { leg: number, status: report.status.clone(), proof: report.proof };
         let punctual = |_: &Leg| true;
         let routing = Routing { punctual: &punctual, ..Routing::ELSEWHERE };

@@ -34,7 +34,7 @@ impl Calls {
     /// Where Twilio asks what to say, first and after every digit.
     fn voice_url(&self, request: &SendRequest) -> String {
         let Account { public_url, id, .. } = &self.0;
-        format!("{public_url}/voice/{id}/{}.{}/{}", request.id, request.leg, request.tag.as_str())
+        format!("{public_url}/voice/{id}/{}/{}", request.leg, request.tag.as_str())
     }
 }
 

@@ -18,7 +18,7 @@ fn kodama() -> Arc<dyn Provider> {
 }
 
 fn voice_url() -> String {
-    format!("https://otp.example.com/voice/sakura/{}.{LEG}/{}", message_id(), tag())
+    format!("https://otp.example.com/voice/sakura/{LEG}/{}", tag())
 }
 
 #[tokio::test]
