@@ -1,0 +1,56 @@
+//! Refuses what another site makes a browser send: the page spends the owner's key on whoever may post to it.
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+pub(super) async fn same_site_only(request: Request, next: Next) -> Response {
+    if is_own(request.headers()) {
+        return next.run(request).await;
+    }
+    let detail = "only the sandbox's own page may post here, as application/json";
+    (StatusCode::FORBIDDEN, Json(json!({ "code": "cross_site", "detail": detail }))).into_response()
+}
+
+/// A browser names where a request comes from; JSON alone makes it ask first, which nobody here answers.
+fn is_own(headers: &HeaderMap) -> bool {
+    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let is_json = header("content-type").is_some_and(|content_type| content_type.starts_with("application/json"));
+    let is_same_site = matches!(header("sec-fetch-site"), None | Some("same-origin"));
+    let is_same_origin = match (header("origin"), header("host")) {
+        (None, _) => true,
+        (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from == host),
+        (Some(_), None) => false,
+    };
+    is_json && is_same_site && is_same_origin
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(pairs: &[(&'static str, &'static str)]) -> bool {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.insert(*name, value.parse().unwrap());
+        }
+        is_own(&headers)
+    }
+
+    #[test]
+    fn only_the_page_itself_may_post() {
+        let json = ("content-type", "application/json");
+        let host = ("host", "127.0.0.1:8080");
+        assert!(own(&[json, host]));
+        assert!(own(&[json, host, ("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-origin")]));
+        assert!(!own(&[json, host, ("origin", "http://evil.example")]));
+        assert!(!own(&[json, host, ("origin", "null")]));
+        assert!(!own(&[json, host, ("sec-fetch-site", "cross-site")]));
+        assert!(!own(&[json, host, ("sec-fetch-site", "same-site")]));
+        assert!(!own(&[("content-type", "text/plain"), host]));
+        assert!(!own(&[host]));
+    }
+}
