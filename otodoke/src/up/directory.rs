@@ -66,3 +66,24 @@ fn api_key(path: &Path) -> anyhow::Result<Secret> {
     }
     Secret::read(path).map_err(anyhow::Error::msg)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_keeps_its_roots_and_its_key_to_its_owner() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = tempfile::tempdir().expect("a temporary directory");
+        let path = place.path().join("data");
+        let first = Directory::open(&path).expect("made");
+        let second = Directory::open(&path).expect("read");
+        assert!(first.codes == second.codes && first.seal == second.seal && first.api_key == second.api_key);
+        assert!(first.codes.roots.values().all(|root| *root != first.seal.root), "each root is its own");
+        let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        for name in [API_KEY_FILE, CODES_ROOT_FILE, SEAL_ROOT_FILE] {
+            assert_eq!(mode(&path.join(name)), 0o600, "{name}");
+        }
+    }
+}

@@ -60,7 +60,8 @@ impl House {
         Ok(Self { sandbox, embedded, door, worker: Worker::new(parts, worker_settings(&settings)), welcome })
     }
 
-    /// Serves until `stop`. The door closes first, so that nothing new comes; then the worker finishes; then the carriers.
+    /// Serves until `stop`. The door closes first, so that nothing new comes; then the worker finishes what is in hand,
+    /// for which carriers must still answer; then the carriers; then the file.
     pub(super) async fn run(
         self,
         listener: TcpListener,
@@ -68,16 +69,23 @@ impl House {
         tell: impl FnOnce(&Welcome) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let worker_stop = CancellationToken::new();
-        let working = tokio::spawn(self.worker.run(worker_stop.clone()));
+        let mut working = tokio::spawn(self.worker.run(worker_stop.clone()));
         let router = otodoke_producer::router(self.door).merge(self.sandbox.page());
-        let serving = tokio::spawn(otodoke_producer::server::serve(listener, router, stop));
+        let mut serving = tokio::spawn(otodoke_producer::server::serve(listener, router, stop.clone()));
         tell(&self.welcome)?;
-        let served = serving.await.context("the door ended by a panic")?;
+        let served = tokio::select! {
+            served = &mut serving => served,
+            worked = &mut working => {
+                stop.cancel();
+                worked.context("the worker ended by a panic")?;
+                anyhow::bail!("the worker ended by itself, so nothing would be delivered any more");
+            }
+        };
         worker_stop.cancel();
         working.await.context("the worker ended by a panic")?;
         self.sandbox.stop().await;
         self.embedded.close();
-        served.context("the door could not go on")
+        served.context("the door ended by a panic")?.context("the door could not go on")
     }
 }
 

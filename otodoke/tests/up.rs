@@ -1,0 +1,221 @@
+//! The program as a newcomer meets it: `otodoke up` in an empty directory, then the commands against it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_otodoke");
+/// Far longer than anything here takes.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+struct Up {
+    process: Child,
+    welcome: Value,
+    directory: tempfile::TempDir,
+}
+
+impl Up {
+    fn start() -> Self {
+        Self::start_in(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    fn start_in(directory: tempfile::TempDir) -> Self {
+        let mut process = Command::new(BINARY)
+            .args(["up", "--json", "--listen", "127.0.0.1:0", "--data"])
+            .arg(directory.path().join("data"))
+            .env_remove("OTODOKE_CONFIG")
+            .env("OTODOKE_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut line = String::new();
+        let out = process.stdout.as_mut().expect("a pipe");
+        BufReader::new(out).read_line(&mut line).expect("the first line");
+        Self { process, welcome: serde_json::from_str(&line).expect("one line of JSON"), directory }
+    }
+
+    fn url(&self) -> &str {
+        self.welcome["url"].as_str().expect("a URL")
+    }
+
+    /// Another `otodoke`, as the same person would type it.
+    fn type_in(&self, words: &[&str]) -> Output {
+        Command::new(BINARY)
+            .args(words)
+            .env("OTODOKE_URL", self.url())
+            .env("OTODOKE_API_KEY", self.welcome["api_key"].as_str().expect("a key"))
+            .env("OTODOKE_DATA", self.directory.path().join("data"))
+            .output()
+            .expect("the program runs")
+    }
+
+    fn json(&self, words: &[&str]) -> Value {
+        let output = self.type_in(&[words, &["--json"]].concat());
+        read(&output.stdout)
+    }
+
+    /// The first text on a handset, once it is there.
+    async fn text(&self, number: &str) -> String {
+        let look = async {
+            loop {
+                let handset = self.get(&format!("/sandbox/handsets/{number}")).await;
+                if let Some(text) = handset["messages"][0]["text"].as_str() {
+                    return text.to_owned();
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(WAIT_MAX, look).await.expect("the text arrives")
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let address = self.url().trim_start_matches("http://");
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("read");
+        let body = answer.split_once("\r\n\r\n").expect("a body").1;
+        read(body.as_bytes())
+    }
+
+    /// As Ctrl-C or a supervisor would; returns what is left, and whether it ended well.
+    async fn stop(mut self) -> (tempfile::TempDir, bool) {
+        let told = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().expect("kill runs");
+        assert!(told.success());
+        let ended = async {
+            loop {
+                if let Some(status) = self.process.try_wait().expect("it is our child") {
+                    return status;
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let status = tokio::time::timeout(WAIT_MAX, ended).await.expect("it stops in time");
+        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().expect("a temporary directory"));
+        (directory, status.success())
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn read(json: &[u8]) -> Value {
+    let value = serde_json::from_slice(json);
+    assert!(value.is_ok(), "{} is no JSON", String::from_utf8_lossy(json));
+    value.expect("just looked at")
+}
+
+/// The longest run of digits: codes have six.
+fn code_in(text: &str) -> String {
+    let runs = text.split(|c: char| !c.is_ascii_digit());
+    runs.max_by_key(|run| run.len()).unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn a_code_is_sent_arrives_and_verifies_once() {
+    let up = Up::start();
+    let sent = up.json(&["send", "090-1234-5678", "--region", "JP", "--purpose", "login"]);
+    let id = sent["id"].as_str().expect("an id");
+    assert_eq!(sent["to"], "+81*******678");
+    let code = code_in(&up.text("+819012345678").await);
+    let wrong = if code == "000000" { "111111" } else { "000000" };
+
+    let refused = up.type_in(&["check", id, wrong]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&refused.stdout).trim(), "Wrong code; 4 guesses are left.");
+    assert_eq!(up.type_in(&["check", id, &code]).status.code(), Some(0));
+    assert_eq!(up.type_in(&["check", id, &code]).status.code(), Some(1), "a code verifies once");
+
+    let told = up.type_in(&["trace", id]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("Ended: verified.") && told.contains("jp-sakura"), "{told}");
+    assert!(!told.contains(&code) && !told.contains("12345678"), "{told}");
+    assert!(up.stop().await.1, "it ends well when it is told to");
+}
+
+#[tokio::test]
+async fn a_file_is_sent_line_by_line_and_a_bad_line_is_named() {
+    let up = Up::start();
+    let file = up.directory.path().join("requests.jsonl");
+    let lines = [
+        "{\"to\": \"+819012340101\", \"purpose\": \"login\"}",
+        "",
+        "{\"to\": 5}",
+        "{\"to\": \"+819012340102\", \"text\": \"hello\"}",
+    ];
+    std::fs::write(&file, lines.join("\n")).expect("written");
+    let output = up.type_in(&["send", "--file", file.to_str().expect("Unicode")]);
+    assert_eq!(output.status.code(), Some(1));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(out.contains("3 requests: 2 accepted, 1 failed.") && out.contains("1  unreadable_line"), "{out}");
+    assert!(err.contains("line 3 is no request"), "{err}");
+}
+
+#[tokio::test]
+async fn the_key_and_what_was_sent_survive_a_restart() {
+    let up = Up::start();
+    let (key, id) =
+        (up.welcome["api_key"].clone(), up.json(&["send", "+819012340103", "--purpose", "login"])["id"].clone());
+    let text = up.text("+819012340103").await;
+    let (directory, _) = up.stop().await;
+    let again = Up::start_in(directory);
+    assert_eq!(again.welcome["api_key"], key);
+    assert_eq!(again.text("+819012340103").await, text);
+    let id = id.as_str().expect("an id");
+    assert_eq!(again.type_in(&["check", id, &code_in(&text)]).status.code(), Some(0), "the roots are the same");
+}
+
+#[tokio::test]
+async fn keys_are_made_listed_and_revoked_while_nothing_runs() {
+    let up = Up::start();
+    let busy = up.type_in(&["keys", "list"]);
+    assert_eq!(busy.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&busy.stderr).into_owned();
+    assert!(said.contains(&up.process.id().to_string()), "the refusal names the process that holds it: {said}");
+
+    let (directory, _) = up.stop().await;
+    let data = directory.path().join("data");
+    let keys = |words: &[&str]| {
+        let output = Command::new(BINARY).arg("keys").args(words).arg("--json").arg("--data").arg(&data).output();
+        let output = output.expect("the program runs");
+        read(&output.stdout)
+    };
+    let made = keys(&["create", "--tenant", "acme"]);
+    assert!(made["api_key"].as_str().expect("a key").starts_with("otk_"));
+    assert_eq!(keys(&["list", "--tenant", "acme"])[0]["key_id"], made["key_id"]);
+    keys(&["revoke", "--tenant", "acme", made["key_id"].as_str().expect("an id")]);
+    assert_eq!(keys(&["list", "--tenant", "acme"]), serde_json::json!([]));
+}
+
+#[test]
+fn up_refuses_to_start_beside_a_real_provider() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::write(path("root"), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("written");
+    let settings = format!(
+        "public_url = \"https://otp.example.com\"\n[codes]\nactive = \"k1\"\nroots = {{ k1 = \"{root}\" }}\n\
+         [seal]\nroot_file = \"{root}\"\n[[provider]]\nid = \"real\"\nkind = \"smslink\"\n\
+         base_url = \"https://sms.example.com\"\nsecret = \"s\"\n[[route]]\nid = \"jp\"\nprovider = \"real\"\n\
+         country = \"JP\"\nclass = \"domestic\"\nchannel = \"sms\"\nrank = 1\nsender = \"A\"\nreceipt = \"handset\"\n[plan.JP]\n",
+        root = path("root")
+    );
+    std::fs::write(path("otodoke.toml"), settings).expect("written");
+    let checked = Command::new(BINARY).args(["config", "check", "--config", &path("otodoke.toml")]).output();
+    assert_eq!(checked.expect("the program runs").status.code(), Some(0));
+    let refused =
+        Command::new(BINARY).args(["up", "--data", &path("data"), "--config", &path("otodoke.toml")]).output();
+    let refused = refused.expect("the program runs");
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("the real provider real at https://sms.example.com"), "{said}");
+    assert!(!directory.path().join("data").exists(), "nothing was begun");
+}
