@@ -82,7 +82,7 @@ pub struct Claim {
     pub until: Timestamp,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClaimKind {
     /// The caller's `Idempotency-Key`, held until its time is over.
@@ -97,11 +97,20 @@ pub enum Opened {
     /// A row with this id is there already: a repeat, harmless.
     Repeat(Box<Message>),
     /// Another message holds this claim with the same fingerprint.
-    Held { kind: ClaimKind, by: Box<Message> },
+    Held {
+        kind: ClaimKind,
+        by: Box<Message>,
+    },
     /// Another message holds this claim with another fingerprint.
-    Conflict { kind: ClaimKind, by: MessageId },
+    Conflict {
+        kind: ClaimKind,
+        by: MessageId,
+    },
     /// `opening.spends[index]` would go over its limit; free again at `free_at`.
-    OverLimit { index: usize, free_at: Timestamp },
+    OverLimit {
+        index: usize,
+        free_at: Timestamp,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,10 +126,15 @@ pub struct Save {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Saved {
     /// Carries the new version.
-    Won { version: u64 },
+    Won {
+        version: u64,
+    },
     /// Somebody saved first: load again and decide anew.
     Lost,
-    OverLimit { index: usize, free_at: Timestamp },
+    OverLimit {
+        index: usize,
+        free_at: Timestamp,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

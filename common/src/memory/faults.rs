@@ -1,0 +1,72 @@
+//! What can go wrong in memory: either side away, and commits whose outcome is not known.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use crate::broker::BrokerError;
+use crate::store::StoreError;
+
+#[derive(Debug, Default)]
+pub struct Faults {
+    store_away: AtomicBool,
+    broker_away: AtomicBool,
+    applied_unknown: AtomicU32,
+    lost_unknown: AtomicU32,
+}
+
+/// What happens to one write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Write {
+    Clear,
+    /// Written, but its writer is told that the outcome is not known.
+    AppliedUnknown,
+    /// Not written, and its writer is told that the outcome is not known.
+    LostUnknown,
+}
+
+impl Faults {
+    pub fn set_store_away(&self, away: bool) {
+        self.store_away.store(away, Ordering::SeqCst);
+    }
+
+    pub fn set_broker_away(&self, away: bool) {
+        self.broker_away.store(away, Ordering::SeqCst);
+    }
+
+    /// The next `count` opens and saves are written and reported as unknown.
+    pub fn apply_but_report_unknown(&self, count: u32) {
+        self.applied_unknown.store(count, Ordering::SeqCst);
+    }
+
+    /// The next `count` opens and saves are lost and reported as unknown.
+    pub fn lose_and_report_unknown(&self, count: u32) {
+        self.lost_unknown.store(count, Ordering::SeqCst);
+    }
+
+    pub(super) fn store(&self) -> Result<(), StoreError> {
+        if self.store_away.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable { why: "it was switched off".to_owned() });
+        }
+        Ok(())
+    }
+
+    pub(super) fn broker(&self) -> Result<(), BrokerError> {
+        if self.broker_away.load(Ordering::SeqCst) {
+            return Err(BrokerError::Unavailable { why: "it was switched off".to_owned() });
+        }
+        Ok(())
+    }
+
+    pub(super) fn write(&self) -> Write {
+        if take_one(&self.applied_unknown) {
+            Write::AppliedUnknown
+        } else if take_one(&self.lost_unknown) {
+            Write::LostUnknown
+        } else {
+            Write::Clear
+        }
+    }
+}
+
+fn take_one(count: &AtomicU32) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
