@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::header;
+use otodoke_common::message::MessageId;
 use reqwest::{Method, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,7 +30,7 @@ pub enum ClientError {
     /// The door refused, and said why.
     #[error("{code}: {detail}", code = .body.code, detail = .body.detail)]
     Refused {
-        body: ProblemBody,
+        body: Box<ProblemBody>,
         /// From `Retry-After`.
         retry_after_s: Option<u64>,
     },
@@ -39,18 +40,26 @@ pub enum ClientError {
     /// Something answered that is not the door.
     #[error("{url} answered {status}, which is no answer of Otodoke: check the URL")]
     Unreadable { url: String, status: u16 },
-    #[error("the HTTP client cannot be made")]
+    #[error("the HTTP client cannot be made: install the system's root certificates")]
     Unmade { source: reqwest::Error },
+    /// Nothing was sent.
+    #[error("{id:?} is no message id: take it from the answer to `send`")]
+    NotAnId { id: String },
 }
 
 impl Client {
-    /// `url` as the door says it, such as `http://127.0.0.1:8080`. The process must have installed a TLS provider.
+    /// `url` as the door says it, such as `http://127.0.0.1:8080`.
     pub fn new(url: &str, key: &str) -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder()
+        // A second installation is refused, which is as good: the TLS provider is the same for the whole process.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut http = reqwest::Client::builder()
             .timeout(Duration::from_millis(ANSWER_WAIT_MS_MAX))
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|source| ClientError::Unmade { source })?;
+            .redirect(reqwest::redirect::Policy::none());
+        if url.starts_with("http://") {
+            // No TLS will be spoken: the machine's root certificates need not exist.
+            http = http.tls_certs_only([]);
+        }
+        let http = http.build().map_err(|source| ClientError::Unmade { source })?;
         Ok(Self { http, url: url.trim_end_matches('/').to_owned(), key: key.to_owned() })
     }
 
@@ -70,27 +79,27 @@ impl Client {
         body: &CheckBody,
         idempotency_key: Option<&str>,
     ) -> Result<Checked, ClientError> {
-        self.post(&format!("/v1/verifications/{id}/check"), body, idempotency_key).await
+        self.post(&path("verifications", id, "/check")?, body, idempotency_key).await
     }
 
     pub async fn resend(&self, id: &str, channel: Option<ChannelWord>) -> Result<Resent, ClientError> {
-        self.post(&format!("/v1/verifications/{id}/resend"), &ResendBody { channel }, None).await
+        self.post(&path("verifications", id, "/resend")?, &ResendBody { channel }, None).await
     }
 
     pub async fn cancel(&self, id: &str) -> Result<Cancelled, ClientError> {
-        self.post(&format!("/v1/verifications/{id}/cancel"), &serde_json::json!({}), None).await
+        self.post(&path("verifications", id, "/cancel")?, &serde_json::json!({}), None).await
     }
 
     pub async fn get(&self, id: &str) -> Result<MessageView, ClientError> {
-        self.ask(Method::GET, &format!("/v1/verifications/{id}"), None, None).await
+        self.ask(Method::GET, &path("verifications", id, "")?, None, None).await
     }
 
     pub async fn get_text(&self, id: &str) -> Result<MessageView, ClientError> {
-        self.ask(Method::GET, &format!("/v1/messages/{id}"), None, None).await
+        self.ask(Method::GET, &path("messages", id, "")?, None, None).await
     }
 
     pub async fn trace(&self, id: &str) -> Result<Trace, ClientError> {
-        self.ask(Method::GET, &format!("/v1/trace/{id}"), None, None).await
+        self.ask(Method::GET, &path("trace", id, "")?, None, None).await
     }
 
     async fn post<T: DeserializeOwned>(
@@ -143,6 +152,12 @@ impl Client {
     fn unreachable(&self, source: reqwest::Error) -> ClientError {
         ClientError::Unreachable { url: self.url.clone(), source: source.without_url() }
     }
+}
+
+/// An id that came from elsewhere cannot lead to another address.
+fn path(face: &str, id: &str, verb: &str) -> Result<String, ClientError> {
+    let id = MessageId::parse(id).ok_or_else(|| ClientError::NotAnId { id: id.to_owned() })?;
+    Ok(format!("/v1/{face}/{id}{verb}"))
 }
 
 impl std::fmt::Debug for Client {

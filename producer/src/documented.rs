@@ -29,7 +29,7 @@ refusals! {
         "408": "`body_too_slow`",
         "413": "`body_too_large`",
         "415": "`unsupported_media_type`",
-        "422": "`invalid_json`, `unknown_field`, `duplicate_field`, `missing_field`, `invalid_field`, `field_not_allowed`, `invalid_number`, `region_needed`, `refused_number_type`, `unsupported_country`, `unreachable_line`, `unknown_template`, `template_too_long`, `payment_text_incomplete`, `invalid_text`, `voice_not_allowed`",
+        "422": "`invalid_json`, `unknown_field`, `duplicate_field`, `missing_field`, `invalid_field`, `field_not_allowed`, `invalid_number`, `region_needed`, `refused_number_type`, `unsupported_country`, `unreachable_line`, `unknown_template`, `template_too_long`, `payment_text_incomplete`, `invalid_text`, `invalid_domain`, `voice_not_allowed`",
     }
     KeyReused { "409": "`key_reused`: the same `Idempotency-Key`, another body" }
     TooLate { "409": "`too_late`: it has ended" }

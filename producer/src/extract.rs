@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use otodoke_common::config::TenantSettings;
 use otodoke_common::message::{MessageId, TenantId};
 use serde::de::DeserializeOwned;
@@ -36,7 +36,7 @@ impl FromRequestParts<Arc<Door>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
-        let authorization = parts.headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+        let authorization = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let store = door.desk.store.as_ref();
         let tenant = auth::tenant_of(store, &door.hands.keys, authorization, door.now()).await?;
         Ok(Self { settings: door.settings(&tenant), tenant })

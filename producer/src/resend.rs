@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::leg::Channel;
 use otodoke_common::lifecycle::{Effect, Event, Note, ResendRefusal, next_resend_at, resend_gate};
-use otodoke_common::message::{Message, Voice};
+use otodoke_common::message::Message;
 use otodoke_common::time::Timestamp;
 
 use crate::answer::Resent;
@@ -55,11 +55,12 @@ fn gate(door: &Door, message: &Message) -> Result<(), Problem> {
     })
 }
 
+/// The person's wish counts even where the request said `voice: never`; the plan counts always.
 fn voice(door: &Door, message: &Message) -> Result<Channel, Problem> {
     let planned = door.routes.plans.get(&message.country).is_some_and(|plan| plan.voice);
-    if planned && message.voice != Voice::Never {
+    if planned {
         return Ok(Channel::Voice);
     }
-    let detail = "no call is allowed here: the plan of the country or `voice: never` forbids it; leave `channel` out";
+    let detail = "the plan of this country holds no calls: leave `channel` out, or say `sms`";
     Err(Problem::input("voice_not_allowed", "channel", detail))
 }

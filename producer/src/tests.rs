@@ -1,1 +1,14 @@
-//! Being written.
+//! The door from outside: requests through the router, over the backends in memory and under paused time.
+
+mod accepting;
+mod addresses;
+mod bed;
+mod calls;
+mod checking;
+mod client;
+mod joining;
+mod reading;
+mod refusals;
+mod resending;
+mod stormy;
+mod webhooks;

@@ -1,0 +1,125 @@
+//! A call asks what to say: the code only after the announced digit, and goodbye whenever anything is wrong.
+
+use axum::http::Method;
+use otodoke_common::leg::Channel;
+use otodoke_common::message::MessageId;
+use otodoke_common::speech::{self, Part};
+use serde_json::json;
+
+use super::bed::{Bed, Reply, advance_ms};
+
+/// The call of leg 1, as its provider asks about it.
+struct Called {
+    bed: Bed,
+    id: MessageId,
+    path: String,
+}
+
+impl Called {
+    async fn new() -> Self {
+        let bed = Bed::new().await;
+        let id = bed.login().await;
+        let leg = bed.begin(id, Channel::Voice).await;
+        let tag = bed.door.desk.vault.leg_tag(id, leg);
+        let path = format!("/voice/kodama/{leg}/{}", tag.as_str());
+        Self { bed, id, path }
+    }
+
+    async fn ask(&self, body: &str) -> Reply {
+        ask(&self.bed, &self.path, body).await
+    }
+
+    async fn digit(&self) -> u8 {
+        self.bed.load(self.id).await.legs[0].call.expect("a call").digit
+    }
+
+    /// How the speech of a code begins to differ: its digits one by one.
+    async fn speaks_code(&self, reply: &Reply) -> bool {
+        let message = self.bed.load(self.id).await;
+        let speech = speech::speak_code(message.locale, &self.bed.code(self.id).await, None);
+        let words: Vec<_> = speech
+            .parts
+            .into_iter()
+            .filter_map(|part| match part {
+                Part::Say(words) => Some(words),
+                Part::PauseMs(_) => None,
+            })
+            .collect();
+        reply.text.starts_with(&words.join(" "))
+    }
+}
+
+async fn ask(bed: &Bed, path: &str, body: &str) -> Reply {
+    let proof = format!("https://otp.example.com{path}");
+    bed.raw(Method::POST, path, &[("x-proof", &proof)], body.as_bytes().to_vec()).await
+}
+
+#[track_caller]
+fn hangs_up(reply: &Reply) {
+    assert_eq!(reply.status.as_u16(), 200, "{}", reply.text);
+    assert!(reply.text.ends_with("| hang up"), "{}", reply.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_code_is_spoken_once_to_whoever_presses_the_announced_digit() {
+    let called = Called::new().await;
+    let announced = called.ask("answered").await;
+    assert!(announced.text.ends_with(&format!("| https://otp.example.com{}", called.path)), "{}", announced.text);
+    assert!(!called.speaks_code(&announced).await);
+    let digit = called.digit().await;
+    let spoken = called.ask(&digit.to_string()).await;
+    assert!(called.speaks_code(&spoken).await, "{}", spoken.text);
+    hangs_up(&spoken);
+    let again = called.ask(&digit.to_string()).await;
+    assert!(!called.speaks_code(&again).await, "{}", again.text);
+    hangs_up(&again);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_digit_or_silence_never_hears_the_code() {
+    let called = Called::new().await;
+    called.ask("answered").await;
+    let wrong = (called.digit().await + 1) % 10;
+    let second = called.ask(&wrong.to_string()).await;
+    assert!(!called.speaks_code(&second).await);
+    let last = called.ask("silence").await;
+    assert!(!called.speaks_code(&last).await);
+    hangs_up(&last);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_digit_before_the_announcement_hears_goodbye() {
+    let called = Called::new().await;
+    hangs_up(&called.ask(&called.digit().await.to_string()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_or_late_message_says_goodbye() {
+    let cancelled = Called::new().await;
+    cancelled.bed.post(&format!("/v1/verifications/{}/cancel", cancelled.id), &json!({})).await;
+    hangs_up(&cancelled.ask("answered").await);
+    let late = Called::new().await;
+    late.ask("answered").await;
+    let digit = late.digit().await;
+    advance_ms(300_000).await;
+    let reply = late.ask(&digit.to_string()).await;
+    assert!(!late.speaks_code(&reply).await);
+    hangs_up(&reply);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_tag_of_that_very_leg_is_heard() {
+    let called = Called::new().await;
+    let vault = &called.bed.door.desk.vault;
+    let of_another_leg = vault.leg_tag(called.id, 2);
+    for path in [
+        format!("/voice/kodama/1/{}", of_another_leg.as_str()),
+        "/voice/kodama/1/forged".to_owned(),
+        called.path.replace("/1/", "/2/"),
+    ] {
+        let reply = ask(&called.bed, &path, "answered").await;
+        assert_eq!(reply.problem(), (403, "webhook_refused".to_owned(), None), "{path}");
+    }
+    let unsigned = called.bed.raw(Method::POST, &called.path, &[], b"answered".to_vec()).await;
+    assert_eq!(unsigned.problem(), (403, "webhook_refused".to_owned(), None));
+}

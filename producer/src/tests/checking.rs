@@ -1,0 +1,245 @@
+//! The check: words for every standing, guesses paid before they are compared, payments bound to amount and payee.
+
+use std::collections::BTreeMap;
+
+use otodoke_common::config::TenantSettings;
+use otodoke_common::leg::Channel;
+use otodoke_common::message::MessageId;
+use serde_json::{Value, json};
+
+use super::bed::{Bed, NUMBER, OTHER_NUMBER, Reply, advance_ms, payment, tenant, transaction};
+
+#[track_caller]
+fn said(reply: &Reply, status: &str, verified: bool, guesses_left: u8) {
+    assert_eq!(reply.status.as_u16(), 200, "{}", reply.text);
+    assert_eq!(reply.json(), json!({"status": status, "verified": verified, "guesses_left": guesses_left}));
+}
+
+async fn sent_payment(bed: &Bed) -> MessageId {
+    let id = bed.post("/v1/verifications", &payment("12000")).await.accepted();
+    bed.begin(id, Channel::Sms).await;
+    id
+}
+
+async fn check_with(bed: &Bed, id: MessageId, body: &Value) -> Reply {
+    bed.post(&format!("/v1/verifications/{id}/check"), body).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_right_code_verifies_once() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let code = bed.code(id).await;
+    said(&bed.check(id, &code).await, "verified", true, 4);
+    said(&bed.check(id, &code).await, "already_verified", false, 4);
+    assert_eq!(bed.load(id).await.status(), "verified");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_key_repeats_verified_for_a_minute() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let (path, body) = (format!("/v1/verifications/{id}/check"), json!({"code": bed.code(id).await}));
+    let (mine, other) = ([("idempotency-key", "check-1")], [("idempotency-key", "check-2")]);
+    said(&bed.post_with(&path, &body, &mine).await, "verified", true, 4);
+    advance_ms(59_999).await;
+    said(&bed.post_with(&path, &body, &mine).await, "verified", true, 4);
+    said(&bed.post_with(&path, &body, &other).await, "already_verified", false, 4);
+    said(&bed.post_with(&path, &body, &[]).await, "already_verified", false, 4);
+    advance_ms(1).await;
+    said(&bed.post_with(&path, &body, &mine).await, "already_verified", false, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_code_costs_a_guess_and_the_fifth_ends_it() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let (code, wrong) = (bed.code(id).await, bed.wrong_code(id).await);
+    for left in (0..5).rev() {
+        said(&bed.check(id, &wrong).await, "wrong_code", false, left);
+    }
+    said(&bed.check(id, &code).await, "too_many_guesses", false, 0);
+    assert_eq!(bed.load(id).await.status(), "failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_thousand_parallel_wrong_checks_five_are_compared() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let (code, wrong) = (bed.code(id).await, bed.wrong_code(id).await);
+    let mut checks = tokio::task::JoinSet::new();
+    for _ in 0..1_000 {
+        let (router, key, wrong) = (bed.router.clone(), bed.key.clone(), wrong.clone());
+        checks.spawn(async move {
+            let request = axum::http::Request::post(format!("/v1/verifications/{id}/check"))
+                .header("authorization", key)
+                .header("content-type", "application/json")
+                .body(axum::body::Body::from(json!({"code": wrong}).to_string()))
+                .expect("a request");
+            let response = tower::ServiceExt::oneshot(router, request).await.expect("the router always answers");
+            let bytes = axum::body::to_bytes(response.into_body(), 4_096).await.expect("a body");
+            let body: Value = serde_json::from_slice(&bytes).expect("JSON");
+            body["status"].as_str().expect("a check's own answer, not a refusal").to_owned()
+        });
+    }
+    let mut said: BTreeMap<String, usize> = BTreeMap::new();
+    while let Some(status) = checks.join_next().await {
+        *said.entry(status.expect("no check panics")).or_default() += 1;
+    }
+    let compared = said.get("wrong_code").copied().unwrap_or(0);
+    assert!((1..=5).contains(&compared), "{said:?}");
+    assert_eq!(compared + said["too_many_guesses"], 1_000, "{said:?}");
+    self::said(&bed.check(id, &code).await, "too_many_guesses", false, 0);
+    let journal = bed.door.desk.store.journal(id).await.expect("the store");
+    let guessed = journal.iter().filter(|line| matches!(line.note, otodoke_common::lifecycle::Note::Guessed { .. }));
+    assert!(guessed.count() <= 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_wrong_guesses_a_day_close_a_number_and_the_right_code_opens_it_again() {
+    let bed = Bed::new().await;
+    let separate = json!({"to": NUMBER, "purpose": "login", "separate": true});
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let id = bed.post("/v1/verifications", &separate).await.accepted();
+        bed.begin(id, Channel::Sms).await;
+        ids.push(id);
+    }
+    for id in &ids[..2] {
+        let wrong = bed.wrong_code(*id).await;
+        for _ in 0..4 {
+            said_wrong(&bed.check(*id, &wrong).await);
+        }
+    }
+    let wrong = bed.wrong_code(ids[2]).await;
+    said_wrong(&bed.check(ids[2], &wrong).await);
+    let code = bed.code(ids[0]).await;
+    said(&bed.check(ids[0], &code).await, "verified", true, 0);
+    for _ in 0..3 {
+        said_wrong(&bed.check(ids[2], &wrong).await);
+    }
+    let code = bed.code(ids[2]).await;
+    said(&bed.check(ids[2], &code).await, "verified", true, 0);
+}
+
+fn said_wrong(reply: &Reply) {
+    assert_eq!(reply.word("status"), "wrong_code", "{}", reply.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_over_its_guesses_is_refused_without_a_comparison() {
+    let bed = Bed::new().await;
+    let separate = json!({"to": NUMBER, "purpose": "login", "separate": true});
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let id = bed.post("/v1/verifications", &separate).await.accepted();
+        bed.begin(id, Channel::Sms).await;
+        ids.push(id);
+    }
+    for id in &ids[..2] {
+        let wrong = bed.wrong_code(*id).await;
+        for _ in 0..5 {
+            said_wrong(&bed.check(*id, &wrong).await);
+        }
+    }
+    let code = bed.code(ids[2]).await;
+    said(&bed.check(ids[2], &code).await, "too_many_guesses", false, 5);
+    advance_ms(200_000).await;
+    assert_eq!(bed.load(ids[2]).await.guesses_left, 5, "what cannot be paid costs nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_first_leg_nothing_is_compared() {
+    let bed = Bed::new().await;
+    let id = bed.login().await;
+    let code = bed.code(id).await;
+    said(&bed.check(id, &code).await, "not_sent_yet", false, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_end_the_end_is_said() {
+    let bed = Bed::new().await;
+    let cancelled = bed.sent_login().await;
+    bed.post(&format!("/v1/verifications/{cancelled}/cancel"), &json!({})).await;
+    let code = bed.code(cancelled).await;
+    said(&bed.check(cancelled, &code).await, "cancelled", false, 5);
+    let expired = bed.sent_login().await;
+    let code = bed.code(expired).await;
+    advance_ms(300_000).await;
+    said(&bed.check(expired, &code).await, "expired", false, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guess_of_the_wrong_form_costs_nothing() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    for code in ["", "12345", "12345678901", "12345a", "１２３４５６", "123 456"] {
+        let reply = bed.check(id, code).await;
+        assert_eq!(reply.problem(), (422, "invalid_field".to_owned(), Some("code".to_owned())), "{code}");
+    }
+    let reply = check_with(&bed, id, &json!({"code": 123_456})).await;
+    assert_eq!(reply.problem(), (422, "invalid_field".to_owned(), Some("code".to_owned())));
+    assert_eq!(bed.load(id).await.guesses_left, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payment_is_checked_against_what_the_caller_says_it_is() {
+    let bed = Bed::new().await;
+    let id = sent_payment(&bed).await;
+    let code = bed.code(id).await;
+    for (body, field) in [
+        (json!({"code": code, "transaction": transaction("12000")}), "to"),
+        (json!({"code": code, "to": NUMBER}), "transaction"),
+    ] {
+        let reply = check_with(&bed, id, &body).await;
+        assert_eq!(reply.problem(), (422, "missing_field".to_owned(), Some(field.to_owned())));
+    }
+    let body = json!({"code": code, "to": "090-1234-5678", "transaction": transaction("12000")});
+    said(&check_with(&bed, id, &body).await, "verified", true, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_number_is_a_wrong_code() {
+    let bed = Bed::new().await;
+    let id = sent_payment(&bed).await;
+    let code = bed.code(id).await;
+    let body = json!({"code": code, "to": OTHER_NUMBER, "transaction": transaction("12000")});
+    said(&check_with(&bed, id, &body).await, "wrong_code", false, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_transaction_ends_the_message_even_with_the_right_code() {
+    for changed in [
+        transaction("12001"),
+        json!({"amount": "12000", "currency": "USD", "payee": {"name": "YAMADA TARO", "account": "1234567"}}),
+        json!({"amount": "12000", "currency": "JPY", "payee": {"name": "YAMADA JIRO", "account": "1234567"}}),
+        json!({"amount": "12000", "currency": "JPY", "payee": {"name": "YAMADA TARO", "account": "1234568"}}),
+    ] {
+        let bed = Bed::new().await;
+        let id = sent_payment(&bed).await;
+        let code = bed.code(id).await;
+        let body = json!({"code": code, "to": NUMBER, "transaction": changed});
+        said(&check_with(&bed, id, &body).await, "transaction_changed", false, 4);
+        let body = json!({"code": code, "to": NUMBER, "transaction": transaction("12000")});
+        said(&check_with(&bed, id, &body).await, "transaction_changed", false, 4);
+        assert_eq!(bed.load(id).await.status(), "failed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_may_require_the_number_of_every_check() {
+    let settings = TenantSettings { require_to: true, ..TenantSettings::default() };
+    let bed = Bed::with(|door| door.tenants = tenant(settings)).await;
+    let id = bed.sent_login().await;
+    let code = bed.code(id).await;
+    assert_eq!(bed.check(id, &code).await.problem(), (422, "missing_field".to_owned(), Some("to".to_owned())));
+    said(&check_with(&bed, id, &json!({"code": code, "to": NUMBER})).await, "verified", true, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_belongs_to_payments_only() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let reply = check_with(&bed, id, &json!({"code": "123456", "transaction": transaction("1")})).await;
+    assert_eq!(reply.problem(), (422, "field_not_allowed".to_owned(), Some("transaction".to_owned())));
+}

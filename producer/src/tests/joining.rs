@@ -1,0 +1,81 @@
+//! A second request for the same living thing joins the first: one message, one code.
+
+use otodoke_common::broker::Queue;
+use otodoke_common::message::Lane;
+use serde_json::json;
+
+use super::bed::{Bed, NUMBER, OTHER_NUMBER, advance_ms, payment};
+
+#[tokio::test(start_paused = true)]
+async fn an_equal_living_verification_is_joined() {
+    let bed = Bed::new().await;
+    let first = bed.login().await;
+    let again = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await;
+    assert_eq!(again.accepted(), first);
+    assert_eq!(again.json()["joined"], json!(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_is_a_resend_within_its_limits() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let early = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await;
+    assert_eq!(early.accepted(), id);
+    assert_eq!(bed.load(id).await.resends, 0, "its cool-down is not over");
+    bed.taken(Queue::Lane(Lane::Normal)).await;
+    advance_ms(20_000).await;
+    let code = bed.code(id).await;
+    let later = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await;
+    assert_eq!(later.json()["joined"], json!(true));
+    assert_eq!(bed.load(id).await.resends, 1);
+    assert_eq!(Bed::woken(&bed.taken(Queue::Lane(Lane::Normal)).await), id);
+    assert_eq!(bed.code(id).await, code);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_equal_things_are_joined() {
+    let bed = Bed::new().await;
+    let first = bed.login().await;
+    for body in [
+        json!({"to": OTHER_NUMBER, "purpose": "login"}),
+        json!({"to": NUMBER, "purpose": "signup"}),
+        json!({"to": NUMBER, "purpose": "login", "separate": true}),
+    ] {
+        let reply = bed.post("/v1/verifications", &body).await;
+        assert_ne!(reply.accepted(), first, "{body}");
+        assert_eq!(reply.json()["joined"], json!(false), "{body}");
+    }
+    let paid = bed.post("/v1/verifications", &payment("12000")).await.accepted();
+    let more = bed.post("/v1/verifications", &payment("12001")).await.accepted();
+    assert_ne!(paid, more);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_tenants_verification_is_never_joined() {
+    let bed = Bed::new().await;
+    let first = bed.login().await;
+    let stranger = [("authorization", bed.stranger_key.as_str())];
+    let body = json!({"to": NUMBER, "purpose": "login"});
+    let theirs = bed.post_with("/v1/verifications", &body, &stranger).await;
+    assert_ne!(theirs.accepted(), first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_ended_is_not_joined() {
+    let bed = Bed::new().await;
+    let first = bed.login().await;
+    bed.post(&format!("/v1/verifications/{first}/cancel"), &json!({})).await;
+    let second = bed.login().await;
+    assert_ne!(first, second);
+    advance_ms(300_000).await;
+    let third = bed.login().await;
+    assert_ne!(second, third, "its deadline is over, though nobody has swept it yet");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_equal_texts_are_two_messages() {
+    let bed = Bed::new().await;
+    let body = json!({"to": NUMBER, "text": "Your parcel is here."});
+    let first = bed.post("/v1/messages", &body).await.accepted();
+    assert_ne!(first, bed.post("/v1/messages", &body).await.accepted());
+}
