@@ -34,7 +34,7 @@ impl Hand<'_> {
         loop {
             let until = self.now.plus_ms(retry_ms);
             let standing = |route: &Route| self.standing(route, &full, until);
-            let score = |route: &_| self.lock_health().score(route);
+            let score = |route: &_| self.lock_health().score(route, self.now);
             let scene = Scene {
                 now: self.now,
                 table: self.table,
