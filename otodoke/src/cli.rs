@@ -72,6 +72,8 @@ mod tests {
             "+819012345678",
             "+819012345678 --file x",
             "--file x --concurrency 0",
+            "--file x --region JP",
+            "+819012345678 --text a --separate",
             "+819012345678 --text a --purpose login",
         ];
         for wrong in wrong {

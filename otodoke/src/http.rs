@@ -13,11 +13,13 @@ use crate::cli::{Access, Cancel, Channel, Check, Resend, Send, Trace};
 use crate::output::{Outcome, Output};
 
 pub(crate) async fn send(command: Box<Send>, output: &Output) -> anyhow::Result<Outcome> {
+    let payment = command.transaction.amount.is_none() || command.purpose.is_some();
+    anyhow::ensure!(payment, "--amount and --payee-... go with --purpose payment, not with --text or --file");
     let client = client(&command.access)?;
-    if let Some(path) = &command.file {
-        return file::send(&client, path, command.concurrency.into(), output).await;
-    }
     let key = command.idempotency_key.as_deref();
+    if let Some(path) = &command.file {
+        return file::send(&client, path, key, command.concurrency.into(), output).await;
+    }
     let accepted = bodies::of(&command)?.send(&client, key).await?;
     output.answer(&accepted, || sent(&accepted))?;
     Ok(Outcome::Done)

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+/// What a plain text, and a line of a file, has no use for.
+const CODE_ONLY: [&str; 2] = ["file", "text"];
+
 /// Which door, and as whom.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Door")]
@@ -29,7 +32,7 @@ pub(crate) struct Send {
     #[arg(required_unless_present = "file", conflicts_with = "file")]
     pub(crate) number: Option<String>,
     /// What the code is for
-    #[arg(long, value_enum, required_unless_present_any = ["file", "text"], conflicts_with_all = ["file", "text"])]
+    #[arg(long, value_enum, required_unless_present_any = ["file", "text"], conflicts_with_all = CODE_ONLY)]
     pub(crate) purpose: Option<Purpose>,
     /// Send this text instead of a code
     #[arg(long, conflicts_with = "file")]
@@ -41,32 +44,32 @@ pub(crate) struct Send {
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024), requires = "file")]
     pub(crate) concurrency: u16,
     /// The country of a national number, such as JP
-    #[arg(long)]
+    #[arg(long, conflicts_with = "file")]
     pub(crate) region: Option<String>,
     /// The language of the text, ja or en
-    #[arg(long)]
+    #[arg(long, conflicts_with = "file")]
     pub(crate) locale: Option<String>,
     /// How long it stays useful, seconds
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", conflicts_with = "file")]
     pub(crate) ttl: Option<u64>,
     /// Digits of the code, 6 to 10
-    #[arg(long, value_name = "DIGITS")]
+    #[arg(long, value_name = "DIGITS", conflicts_with_all = CODE_ONLY)]
     pub(crate) code_length: Option<u64>,
-    #[arg(long, help = "The template of the text")]
+    #[arg(long, help = "The template of the text", conflicts_with_all = CODE_ONLY)]
     pub(crate) template: Option<String>,
     /// The web site whose page may fill the code in
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = CODE_ONLY)]
     pub(crate) domain: Option<String>,
     /// When a call may carry it
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, conflicts_with = "file")]
     pub(crate) voice: Option<Voice>,
     /// With `--voice on-unverified`: how long to wait for the code
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = CODE_ONLY)]
     pub(crate) voice_after: Option<u64>,
     /// Do not join a verification for the same thing that is still alive
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = CODE_ONLY)]
     pub(crate) separate: bool,
-    /// The same key and the same request get the same answer for 24 hours
+    /// The same key and the same request get the same answer for 24 hours; with --file each line's number is added
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
     #[command(flatten)]

@@ -40,7 +40,13 @@ struct Summary {
     failures: BTreeMap<String, usize>,
 }
 
-pub(super) async fn send(client: &Client, path: &Path, in_flight: usize, output: &Output) -> anyhow::Result<Outcome> {
+pub(super) async fn send(
+    client: &Client,
+    path: &Path,
+    key: Option<&str>,
+    in_flight: usize,
+    output: &Output,
+) -> anyhow::Result<Outcome> {
     let mut lines = Lines::open(path)?;
     let bar = bar(output, lines.bytes);
     let mut summary = Summary::default();
@@ -52,7 +58,8 @@ pub(super) async fn send(client: &Client, path: &Path, in_flight: usize, output:
             tell(sending.join_next().await, &mut summary, &bar, output)?;
         }
         summary.lines += 1;
-        sending.spawn(send_line(client.clone(), lines.number, line));
+        let key = key.map(|key| format!("{key}-{}", lines.number));
+        sending.spawn(send_line(client.clone(), lines.number, key, line));
     }
     while let Some(result) = sending.join_next().await {
         tell(Some(result), &mut summary, &bar, output)?;
@@ -62,14 +69,15 @@ pub(super) async fn send(client: &Client, path: &Path, in_flight: usize, output:
     Ok(Outcome::of(summary.failed == 0))
 }
 
-async fn send_line(client: Arc<Client>, number: usize, line: String) -> LineResult {
+/// With a key a line may be repeated: the whole file can be sent again, and nobody gets a second code.
+async fn send_line(client: Arc<Client>, number: usize, key: Option<String>, line: String) -> LineResult {
     let failed =
         |code: &str, error: String| LineResult { line: number, id: None, error: Some(error), code: code.into() };
     let body = match Body::read(&line) {
         Ok(body) => body,
         Err(error) => return failed("unreadable_line", format!("is no request: {error}")),
     };
-    match body.send(&client, None).await {
+    match body.send(&client, key.as_deref()).await {
         Ok(accepted) => LineResult { line: number, id: Some(accepted.id), error: None, code: String::new() },
         Err(ClientError::Refused { body, .. }) => failed(&body.code, format!("{}: {}", body.code, body.detail)),
         Err(
