@@ -147,7 +147,8 @@ fn note_accepted(door: &Door, opening: &Opening) {
     }
 }
 
-/// Wakes the lane. With the broker away the row is made due now and the sweep carries it. Safe to repeat.
+/// Wakes the lane. With the broker away the row is made due now and the sweep carries it; so it is when the lane filled
+/// up after admission looked at it. Safe to repeat.
 async fn carry(door: &Door, message: &Message) -> Result<(), Problem> {
     let wake = LaneMessage::Wake { id: message.id }.encode();
     if effects::publish(door, Queue::Lane(message.lane), wake).await.is_ok() {

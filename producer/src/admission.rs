@@ -65,13 +65,8 @@ pub(crate) fn admit(broker: &dyn Broker, windows: &LaneWindows, candidate: Candi
     decide(broker.backlog(Queue::Lane(candidate.lane)), windows.of(candidate.lane), candidate)
 }
 
-/// What was accepted just now waits this long, as far as it can be said.
-pub(crate) fn expected_wait_ms(backlog: Backlog) -> u64 {
-    wait_ms(backlog.waiting, backlog)
-}
-
 fn decide(backlog: Backlog, window: u64, candidate: Candidate) -> Result<u64, Problem> {
-    let wait = expected_wait_ms(backlog);
+    let wait = wait_ms(backlog.waiting, backlog);
     if backlog.waiting >= window {
         let detail = format!("lane `{}` holds as many messages as it may: try again later", candidate.lane.word());
         return Err(Problem::busy(detail, retry_after_s(wait_ms(backlog.waiting - window + 1, backlog))));

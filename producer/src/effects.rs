@@ -13,6 +13,8 @@ use otodoke_common::wire::LaneMessage;
 
 use crate::door::Door;
 
+/// Longest wait for the broker's confirmation; past that the body may or may not be in the queue.
+pub(crate) const CONFIRM_MS_MAX: u64 = 5_000;
 /// Longest wait for a provider that shall end a call.
 const HANG_UP_MS_MAX: u64 = 10_000;
 
@@ -44,7 +46,10 @@ async fn wake(door: &Door, message: &Message) {
 /// Publishes one body, measured and counted.
 pub(crate) async fn publish(door: &Door, queue: Queue, body: Vec<u8>) -> Result<(), BrokerError> {
     let started = tokio::time::Instant::now();
-    let published = door.broker.publish(queue, body).await;
+    let wait = Duration::from_millis(CONFIRM_MS_MAX);
+    let published = tokio::time::timeout(wait, door.broker.publish(queue, body))
+        .await
+        .unwrap_or_else(|_| Err(BrokerError::Unconfirmed { why: format!("no answer within {CONFIRM_MS_MAX} ms") }));
     match &published {
         Ok(()) => door.desk.metrics.publish_confirm(queue, started.elapsed().as_secs_f64()),
         Err(error) => door.desk.metrics.broker_error(error),

@@ -5,6 +5,7 @@
 //! `common::lifecycle`, which the worker runs as well.
 
 // The way in.
+mod connection;
 pub mod router;
 pub mod server;
 

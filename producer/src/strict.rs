@@ -57,7 +57,7 @@ impl std::fmt::Display for FieldError {
         match &self.fault {
             Fault::Unknown { known } if known.is_empty() => write!(f, "{name} is not a field here: no field is"),
             Fault::Unknown { known } => write!(f, "{name} is not a field here: known are {known}"),
-            Fault::Missing => write!(f, "{name} is needed"),
+            Fault::Missing => write!(f, "{name} is needed: add it to the body"),
             Fault::Twice => write!(f, "{name} is given twice: give it once"),
             Fault::Invalid { expected } => write!(f, "{name} must be {expected}"),
         }

@@ -31,6 +31,7 @@ use otodoke_common::text::Templates;
 use otodoke_common::time::Timestamp;
 use otodoke_common::wire::LaneMessage;
 use serde_json::{Value, json};
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -47,6 +48,7 @@ pub(super) struct Bed {
     pub(super) router: Router,
     pub(super) key: String,
     pub(super) stranger_key: String,
+    hung_up: Mutex<mpsc::UnboundedReceiver<String>>,
 }
 
 pub(super) struct Reply {
@@ -96,12 +98,19 @@ impl Bed {
     pub(super) async fn with(change: impl FnOnce(&mut Door)) -> Self {
         let clock = Clock::simulated(Timestamp::from_unix_ms(1_795_348_800_000));
         let memory = Memory::new(clock.clone());
-        let mut door = door(&memory, clock);
+        let (calls, hung_up) = mpsc::unbounded_channel();
+        let mut door = door(&memory, clock, Scripted { id: ProviderId::parse("kodama").expect("an id"), calls });
         change(&mut door);
         let door = Arc::new(door);
         let key = mint(&door, "acme").await;
         let stranger_key = mint(&door, "other").await;
-        Self { router: router(door.clone()), door, memory, key, stranger_key }
+        let hung_up = Mutex::new(hung_up);
+        Self { router: router(door.clone()), door, memory, key, stranger_key, hung_up }
+    }
+
+    /// The reference of the next call that the door ends.
+    pub(super) async fn hung_up(&self) -> String {
+        self.hung_up.lock().await.recv().await.expect("the provider lives as long as the door")
     }
 
     pub(super) async fn post(&self, path: &str, body: &Value) -> Reply {
@@ -161,8 +170,8 @@ impl Bed {
 
     pub(super) async fn apply(&self, id: MessageId, event: &Event, routing: &Routing<'_>) -> Step {
         match self.door.desk.apply(id, event, routing, &[]).await.expect("the store") {
-            Applied::Done(step) => step,
-            other => panic!("{event:?} gave {other:?}"),
+            Applied::Done(step) => *step,
+            other @ (Applied::Missing | Applied::OverLimit { .. }) => panic!("{event:?} gave {other:?}"),
         }
     }
 
@@ -224,10 +233,10 @@ async fn mint(door: &Door, tenant: &str) -> String {
     format!("Bearer {}", minted.key)
 }
 
-fn door(memory: &Memory, clock: Clock) -> Door {
+fn door(memory: &Memory, clock: Clock, provider: Scripted) -> Door {
     let kid = Kid::parse("k1").expect("a kid");
     let vault = Arc::new(Vault::new(&ROOT).expect("a root"));
-    let provider: Arc<dyn Provider> = Arc::new(Scripted(ProviderId::parse("kodama").expect("an id")));
+    let provider: Arc<dyn Provider> = Arc::new(provider);
     Door {
         desk: Desk {
             store: memory.store(),
@@ -289,12 +298,16 @@ fn route(country: &str, channel: Channel) -> Route {
 }
 
 /// A provider that does what the body of a webhook says.
-pub(super) struct Scripted(ProviderId);
+struct Scripted {
+    id: ProviderId,
+    /// References of the calls that were ended.
+    calls: mpsc::UnboundedSender<String>,
+}
 
 #[async_trait]
 impl Provider for Scripted {
     fn id(&self) -> &ProviderId {
-        &self.0
+        &self.id
     }
 
     fn channel(&self) -> Channel {
@@ -319,7 +332,7 @@ impl Provider for Scripted {
         }
         let text = std::str::from_utf8(request.body).expect("tests send text");
         let report = |reference: &str| Report {
-            provider: self.0.clone(),
+            provider: self.id.clone(),
             about: About::Reference(reference.to_owned()),
             status: ReportStatus::Delivered,
             proof: Proof::Signature,
@@ -338,7 +351,9 @@ impl Provider for Scripted {
 
 #[async_trait]
 impl Voice for Scripted {
-    async fn hang_up(&self, _: &str) {}
+    async fn hang_up(&self, reference: &str) {
+        self.calls.send(reference.to_owned()).expect("the bed listens");
+    }
 
     fn read_call(&self, request: &WebhookRequest<'_>) -> Option<CallMoment> {
         let proven = request.header("x-proof") == Some(request.url);

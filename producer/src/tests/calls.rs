@@ -123,3 +123,15 @@ async fn only_the_tag_of_that_very_leg_is_heard() {
     let unsigned = called.bed.raw(Method::POST, &called.path, &[], b"answered".to_vec()).await;
     assert_eq!(unsigned.problem(), (403, "webhook_refused".to_owned(), None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_on_its_way_is_hung_up_when_its_message_ends() {
+    for end in ["cancel", "check"] {
+        let called = Called::new().await;
+        match end {
+            "cancel" => called.bed.post(&format!("/v1/verifications/{}/cancel", called.id), &json!({})).await,
+            _ => called.bed.check(called.id, &called.bed.code(called.id).await).await,
+        };
+        assert_eq!(called.bed.hung_up().await, "reference-1", "{end}");
+    }
+}

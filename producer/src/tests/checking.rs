@@ -62,7 +62,7 @@ async fn a_wrong_code_costs_a_guess_and_the_fifth_ends_it() {
     assert_eq!(bed.load(id).await.status(), "failed");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_a_thousand_parallel_wrong_checks_five_are_compared() {
     let bed = Bed::new().await;
     let id = bed.sent_login().await;

@@ -1,1 +1,211 @@
-//! Being written.
+//! Bad days: the store away, the broker away or silent, commits of unknown outcome. Nothing accepted is lost.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::http::{Method, StatusCode};
+use otodoke_common::broker::{Backlog, Broker, BrokerError, Delivery, Parked, Queue, Unpark};
+use otodoke_common::leg::Channel;
+use otodoke_common::message::Lane;
+use otodoke_common::wire::LaneMessage;
+use serde_json::json;
+
+use super::bed::{Bed, NUMBER, advance_ms, payment};
+use crate::auth::{KEY_FRESH_MS, KEY_STALE_MS_MAX, key_setting};
+
+const NORMAL: Queue = Queue::Lane(Lane::Normal);
+
+/// Sends one request so that the door has seen the key lately.
+async fn bed_that_knows_its_key() -> Bed {
+    let bed = Bed::new().await;
+    bed.get("/v1/verifications/01980000-0000-7000-8000-000000000000").await;
+    bed
+}
+
+fn unavailable() -> (u16, String, Option<String>) {
+    (503, "unavailable".to_owned(), None)
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_store_away_the_broker_carries_the_whole_opening() {
+    let bed = bed_that_knows_its_key().await;
+    bed.memory.faults().set_store_away(true);
+    let id = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await.accepted();
+    bed.memory.faults().set_store_away(false);
+    let body = bed.taken(NORMAL).await;
+    let LaneMessage::Send(opening) = LaneMessage::decode(&body).expect("a lane message") else { panic!("a wake") };
+    assert_eq!((opening.message.id, opening.claims.len(), opening.spends.len()), (id, 1, 2));
+    assert!(!String::from_utf8(body).expect("JSON").contains("9012345678"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_store_away_a_payment_is_refused() {
+    let bed = bed_that_knows_its_key().await;
+    bed.memory.faults().set_store_away(true);
+    let reply = bed.post("/v1/verifications", &payment("12000")).await;
+    assert_eq!(reply.problem(), unavailable());
+    assert!(reply.header("retry-after").is_some());
+    assert_eq!(bed.waiting(Queue::Lane(Lane::Critical)), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_broker_away_the_row_is_due_now() {
+    let bed = Bed::new().await;
+    bed.memory.faults().set_broker_away(true);
+    let id = bed.login().await;
+    assert_eq!(bed.load(id).await.due, Some(bed.door.now()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_both_away_nothing_is_accepted() {
+    let bed = bed_that_knows_its_key().await;
+    bed.memory.faults().set_store_away(true);
+    bed.memory.faults().set_broker_away(true);
+    let reply = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await;
+    assert_eq!(reply.problem(), unavailable());
+}
+
+/// A broker that takes a body and never says so.
+struct Silent;
+
+#[async_trait]
+impl Broker for Silent {
+    async fn publish(&self, _: Queue, _: Vec<u8>) -> Result<(), BrokerError> {
+        std::future::pending().await
+    }
+
+    async fn take(&self, _: Queue) -> Result<Delivery, BrokerError> {
+        std::future::pending().await
+    }
+
+    fn backlog(&self, _: Queue) -> Backlog {
+        Backlog { waiting: 0, drained_per_s: None }
+    }
+
+    async fn parked(&self, _: usize) -> Result<Vec<Parked>, BrokerError> {
+        Ok(Vec::new())
+    }
+
+    async fn unpark(&self, _: i64, _: Unpark) -> Result<bool, BrokerError> {
+        Ok(false)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_never_confirms_leaves_the_row_due() {
+    let bed = Bed::with(|door| door.broker = Arc::new(Silent)).await;
+    let id = bed.login().await;
+    assert_eq!(bed.load(id).await.due, Some(bed.door.now()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_of_unknown_outcome_that_happened_is_one_message() {
+    let bed = Bed::new().await;
+    bed.memory.faults().apply_but_report_unknown(1);
+    let id = bed.post("/v1/verifications", &payment("12000")).await.accepted();
+    assert_eq!(Bed::woken(&bed.taken(Queue::Lane(Lane::Critical)).await), id);
+    assert_eq!(bed.load(id).await.id, id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_of_unknown_outcome_that_did_not_happen_is_as_a_store_away() {
+    let bed = Bed::new().await;
+    bed.memory.faults().lose_and_report_unknown(1);
+    assert_eq!(bed.post("/v1/verifications", &payment("12000")).await.problem(), unavailable());
+    bed.memory.faults().lose_and_report_unknown(1);
+    bed.login().await;
+    assert!(matches!(LaneMessage::decode(&bed.taken(NORMAL).await), Ok(LaneMessage::Send(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_cannot_be_paid_says_nothing_about_the_code() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let (right, wrong) = (bed.code(id).await, bed.wrong_code(id).await);
+    let mut seen = std::collections::BTreeSet::new();
+    bed.memory.faults().set_store_away(true);
+    for code in [&right, &wrong] {
+        let reply = bed.check(id, code).await;
+        assert_eq!(reply.problem(), unavailable());
+        seen.insert(reply.text);
+    }
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    bed.memory.faults().set_store_away(false);
+    assert_eq!(bed.check(id, &right).await.word("status"), "verified");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guess_whose_commit_has_an_unknown_outcome_is_paid_once() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let wrong = bed.wrong_code(id).await;
+    bed.memory.faults().apply_but_report_unknown(1);
+    assert_eq!(bed.check(id, &wrong).await.json()["guesses_left"], json!(4));
+    bed.memory.faults().lose_and_report_unknown(1);
+    assert_eq!(bed.check(id, &wrong).await.json()["guesses_left"], json!(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resend_whose_wake_is_lost_is_due_now() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    advance_ms(20_000).await;
+    bed.memory.faults().set_broker_away(true);
+    let reply = bed.post(&format!("/v1/verifications/{id}/resend"), &json!({})).await;
+    assert_eq!(reply.json()["leg"], json!(true), "{}", reply.text);
+    assert_eq!(bed.load(id).await.due, Some(bed.door.now()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_that_cannot_be_kept_is_not_acknowledged() {
+    let bed = Bed::new().await;
+    bed.memory.faults().set_broker_away(true);
+    let proof = [("x-proof", "https://otp.example.com/receipts/kodama")];
+    let reply = bed.raw(Method::POST, "/receipts/kodama", &proof, b"one".to_vec()).await;
+    assert_eq!(reply.problem(), unavailable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_asks_while_the_store_is_away_says_goodbye() {
+    let bed = Bed::new().await;
+    let id = bed.login().await;
+    let leg = bed.begin(id, Channel::Voice).await;
+    let path = format!("/voice/kodama/{leg}/{}", bed.door.desk.vault.leg_tag(id, leg).as_str());
+    bed.memory.faults().set_store_away(true);
+    let proof = format!("https://otp.example.com{path}");
+    let reply = bed.raw(Method::POST, &path, &[("x-proof", &proof)], b"answered".to_vec()).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(reply.text.ends_with("| hang up"), "{}", reply.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_key_stops_working_within_its_freshness() {
+    let bed = bed_that_knows_its_key().await;
+    let setting = key_setting(bed.key.strip_prefix("Bearer ").expect("a bearer key"));
+    bed.door.desk.store.setting_put(&setting, None).await.expect("the store");
+    advance_ms(KEY_FRESH_MS).await;
+    let reply = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await;
+    assert_eq!(reply.problem().0, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_store_away_only_keys_seen_lately_work() {
+    let bed = bed_that_knows_its_key().await;
+    bed.memory.faults().set_store_away(true);
+    let stranger = [("authorization", bed.stranger_key.as_str())];
+    let body = json!({"to": NUMBER, "purpose": "login"});
+    assert_eq!(bed.post_with("/v1/verifications", &body, &stranger).await.problem(), unavailable());
+    advance_ms(KEY_STALE_MS_MAX - 1).await;
+    bed.post("/v1/verifications", &body).await.accepted();
+    advance_ms(1).await;
+    assert_eq!(bed.post("/v1/verifications", &body).await.problem(), unavailable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_without_its_store_is_not_ready_and_says_why() {
+    let bed = Bed::new().await;
+    bed.memory.faults().set_store_away(true);
+    let reply = bed.get("/readyz").await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(reply.text.contains("the store cannot be used now"), "{}", reply.text);
+}
