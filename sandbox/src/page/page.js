@@ -2,7 +2,8 @@
 "use strict";
 
 const POLL_MS = 1000;
-const CODE = /\d{6,10}/g;
+// Six to ten digits, unless they are said to be an account.
+const CODE = /(?<!\d|口座(?:番号)?\s*|account\s*)\d{6,10}(?!\d)/gi;
 const OVER = ["verified", "failed", "expired", "cancelled"];
 const byId = (id) => document.getElementById(id);
 const titles = new Map();
@@ -51,11 +52,15 @@ function spaced(number) {
 }
 
 function clock(at) {
-  return new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 }
 
 function words(raw) {
   return String(raw ?? "").replaceAll("_", " ");
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /* The form */
@@ -132,7 +137,7 @@ async function drawJourney() {
   byId("status").className = `pill ${PILL[body.status] ?? ""}`;
   const until = body.useful_until ? `, useful until ${clock(body.useful_until)}` : "";
   const joined = asked.joined ? " Joined the code already on its way." : "";
-  byId("about").textContent = `${words(body.purpose)} code for ${spaced(asked.to)}${until}.${joined}`;
+  byId("about").textContent = `${capital(words(body.purpose))} code for ${spaced(asked.to)}${until}.${joined}`;
   byId("legs").replaceChildren(...(body.legs ?? []).map(leg));
   byId("guidance").hidden = !body.failure;
   byId("guidance").textContent = body.failure?.guidance ?? words(body.failure?.reason);

@@ -13,7 +13,7 @@ use crate::text::TextEntry;
 const HANDSETS_MAX: usize = 12;
 
 pub(super) fn numbers() -> Value {
-    ROWS.iter().map(|row| json!({ "number": row.number(), "title": row.title, "will": row.will })).collect()
+    ROWS.iter().map(|row| json!({ "number": row.number, "title": row.title, "will": row.will })).collect()
 }
 
 pub(super) fn latest(book: &Book) -> Value {
