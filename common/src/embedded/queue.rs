@@ -1,0 +1,234 @@
+//! The broker's seam over the same file: bodies are rows, their head is in memory (`window`), every publish is a commit.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::failure::Failure;
+use super::reader::Readers;
+use super::window::{READY_MAX, Window};
+use super::writer::Writer;
+use crate::broker::{Backlog, Broker, BrokerError, Delivery, Parked, Queue, Settle, Settlement, Unpark};
+use crate::clock::Clock;
+use crate::time::Timestamp;
+
+pub(super) struct EmbeddedBroker {
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
+    lines: BTreeMap<Queue, Arc<Line>>,
+    queue_max: u64,
+}
+
+/// One queue: its window, and who waits for it.
+pub(super) struct Line {
+    queue: Queue,
+    writer: Arc<Writer>,
+    clock: Clock,
+    window: Mutex<Window>,
+    arrived: Notify,
+    next_seq: Arc<AtomicU64>,
+    /// Publishes that are not committed yet count towards the limit.
+    coming: AtomicU64,
+    reading: tokio::sync::Mutex<()>,
+}
+
+/// What each queue holds when the file is opened.
+pub(super) fn load(db: &Connection) -> rusqlite::Result<Vec<(Queue, u64, u64)>> {
+    let mut select = db.prepare("SELECT count(*), coalesce(max(seq), 0) FROM queue WHERE queue = ?1")?;
+    Queue::ALL
+        .into_iter()
+        .map(|queue| select.query_row([queue.word()], |row| Ok((queue, row.get(0)?, row.get(1)?))))
+        .collect()
+}
+
+impl EmbeddedBroker {
+    pub(super) fn new(
+        writer: Arc<Writer>,
+        readers: Arc<Readers>,
+        queues: Vec<(Queue, u64, u64)>,
+        queue_max: u64,
+    ) -> Self {
+        // One counter for all: a place is never given twice, whichever queue it is in.
+        let last = queues.iter().map(|(_, _, last)| *last).max().unwrap_or_default();
+        let next_seq = Arc::new(AtomicU64::new(last + 1));
+        let lines = queues.into_iter().map(|(queue, waiting, committed)| {
+            let line = Line {
+                queue,
+                writer: Arc::clone(&writer),
+                clock: Clock::system(),
+                window: Mutex::new(Window::new(waiting, committed)),
+                arrived: Notify::new(),
+                next_seq: Arc::clone(&next_seq),
+                coming: AtomicU64::new(0),
+                reading: tokio::sync::Mutex::new(()),
+            };
+            (queue, Arc::new(line))
+        });
+        Self { lines: lines.collect(), writer, readers, queue_max }
+    }
+
+    fn line(&self, queue: Queue) -> &Arc<Line> {
+        self.lines.get(&queue).expect("there is a line for every queue")
+    }
+
+    /// Reads the next bodies into memory, one reader at a time.
+    async fn refill(&self, line: &Arc<Line>) -> Result<(), BrokerError> {
+        let _one = line.reading.lock().await;
+        let Some(after) = line.lock().wants_more() else { return Ok(()) };
+        let queue = line.queue;
+        let found = self.readers.read(move |db| next_bodies(db, queue, after)).await?;
+        line.lock().read(after, found, READY_MAX / 2);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Broker for EmbeddedBroker {
+    async fn publish(&self, queue: Queue, body: Vec<u8>) -> Result<(), BrokerError> {
+        let line = Arc::clone(self.line(queue));
+        let coming = line.coming.fetch_add(1, Ordering::SeqCst);
+        if line.lock().waiting() + coming >= self.queue_max {
+            line.coming.fetch_sub(1, Ordering::SeqCst);
+            return Err(BrokerError::Full { queue, limit: self.queue_max });
+        }
+        let next_seq = Arc::clone(&line.next_seq);
+        let kept = body.clone();
+        let arrived = Arc::clone(&line);
+        let insert = move |db: &Connection| {
+            let seq = next_seq.fetch_add(1, Ordering::SeqCst);
+            db.prepare_cached("INSERT INTO queue (queue, seq, body) VALUES (?1, ?2, ?3)")?.execute(params![
+                queue.word(),
+                seq,
+                body
+            ])?;
+            Ok(seq)
+        };
+        let written = self
+            .writer
+            .write_then(insert, move |seq| {
+                arrived.lock().committed(*seq, kept);
+                arrived.arrived.notify_one();
+            })
+            .await;
+        line.coming.fetch_sub(1, Ordering::SeqCst);
+        Ok(written.map(drop)?)
+    }
+
+    async fn take(&self, queue: Queue) -> Result<Delivery, BrokerError> {
+        let line = self.line(queue);
+        loop {
+            let arrived = line.arrived.notified();
+            let more = line.lock().wants_more().is_some();
+            if more {
+                self.refill(line).await?;
+            }
+            let taken = line.lock().take();
+            if let Some(entry) = taken {
+                // One notification may stand for several bodies: whoever waits next looks too.
+                line.arrived.notify_one();
+                let backend: Arc<dyn Settle> = line.clone();
+                return Ok(Delivery::new(entry.body, entry.taken_before, backend, entry.seq));
+            }
+            arrived.await;
+        }
+    }
+
+    fn backlog(&self, queue: Queue) -> Backlog {
+        let mut window = self.line(queue).lock();
+        Backlog { waiting: window.waiting(), drained_per_s: window.drained_per_s(Instant::now()) }
+    }
+
+    async fn parked(&self, limit: usize) -> Result<Vec<Parked>, BrokerError> {
+        Ok(self.readers.read(move |db| parked(db, limit)).await?)
+    }
+
+    async fn unpark(&self, parked_id: i64, how: Unpark) -> Result<bool, BrokerError> {
+        let found = self.readers.read(move |db| one_parked(db, parked_id)).await?;
+        let Some((queue, body)) = found else { return Ok(false) };
+        match how {
+            Unpark::Drop => {}
+            // Killed between the two commits it is replayed once more, which its id makes harmless.
+            Unpark::Replay => self.publish(queue, body).await?,
+        }
+        let delete = move |db: &Connection| {
+            Ok(db.prepare_cached("DELETE FROM parked WHERE parked_id = ?1")?.execute([parked_id])? > 0)
+        };
+        Ok(self.writer.write(delete).await?)
+    }
+}
+
+#[async_trait]
+impl Settle for Line {
+    /// Not waited for when it is done: lost in a crash, the body only comes again.
+    async fn settle(&self, ticket: u64, how: Settlement) -> Result<(), BrokerError> {
+        let entry = self.lock().settled(ticket, Instant::now()).expect("a ticket is settled once");
+        let (queue, at) = (self.queue, self.clock.now());
+        match how {
+            Settlement::Done => self.writer.hand_in(move |db| delete_body(db, queue, ticket)).await?,
+            Settlement::Park { reason } => {
+                let park = move |db: &Connection| {
+                    delete_body(db, queue, ticket)?;
+                    db.prepare_cached("INSERT INTO parked (queue, at, reason, body) VALUES (?1, ?2, ?3, ?4)")?
+                        .execute(params![queue.word(), at.unix_ms(), reason, entry.body])?;
+                    Ok(())
+                };
+                self.writer.write(park).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn give_back(&self, ticket: u64) {
+        if self.lock().give_back(ticket) {
+            self.arrived.notify_one();
+        }
+    }
+}
+
+impl Line {
+    fn lock(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().expect("no code panics while it holds the window")
+    }
+}
+
+fn next_bodies(db: &Connection, queue: Queue, after: u64) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
+    let mut select =
+        db.prepare_cached("SELECT seq, body FROM queue WHERE queue = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
+    let found = select.query_map(params![queue.word(), after, READY_MAX / 2], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+fn delete_body(db: &Connection, queue: Queue, seq: u64) -> Result<(), Failure> {
+    db.prepare_cached("DELETE FROM queue WHERE queue = ?1 AND seq = ?2")?.execute(params![queue.word(), seq])?;
+    Ok(())
+}
+
+fn parked(db: &Connection, limit: usize) -> Result<Vec<Parked>, Failure> {
+    let mut select =
+        db.prepare_cached("SELECT parked_id, queue, at, reason, body FROM parked ORDER BY parked_id LIMIT ?1")?;
+    let mut rows = select.query([limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let at = Timestamp::from_unix_ms(row.get(2)?);
+        let queue = named(&row.get::<_, String>(1)?)?;
+        found.push(Parked { parked_id: row.get(0)?, queue, at, reason: row.get(3)?, body: row.get(4)? });
+    }
+    Ok(found)
+}
+
+fn one_parked(db: &Connection, parked_id: i64) -> Result<Option<(Queue, Vec<u8>)>, Failure> {
+    let mut select = db.prepare_cached("SELECT queue, body FROM parked WHERE parked_id = ?1")?;
+    let mut rows = select.query([parked_id])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some((named(&row.get::<_, String>(0)?)?, row.get(1)?)))
+}
+
+fn named(word: &str) -> Result<Queue, Failure> {
+    let found = Queue::ALL.into_iter().find(|queue| queue.word() == word);
+    found.ok_or_else(|| Failure::Refused { why: format!("there is no queue {word:?}") })
+}

@@ -1,0 +1,89 @@
+//! The tables, and how a connection is set up: WAL, every commit flushed to the disk before it is answered.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{EmbeddedError, unreadable};
+
+/// Counts up with every change of the tables; written into the file.
+const SCHEMA_VERSION: i64 = 1;
+const PAGE_BYTES: u64 = 4_096;
+/// Pages kept in memory per connection, KiB.
+const CACHE_KIB: i64 = 16_384;
+const STATEMENTS_CACHED: usize = 64;
+
+/// `due` holds when a row is looked at next, apart from the rows: a lease moves an entry without rewriting a message.
+const TABLES: &str = "
+    CREATE TABLE message (
+        id BLOB NOT NULL UNIQUE, version INTEGER NOT NULL, due INTEGER, ended_at INTEGER, living BLOB, body BLOB NOT NULL
+    );
+    CREATE INDEX message_ended ON message (ended_at) WHERE ended_at IS NOT NULL;
+    CREATE TABLE due (at INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY (at, id)) WITHOUT ROWID;
+    CREATE TABLE claim (
+        kind TEXT NOT NULL, tag BLOB NOT NULL, fingerprint BLOB NOT NULL, id BLOB NOT NULL, until INTEGER NOT NULL,
+        PRIMARY KEY (kind, tag)
+    ) WITHOUT ROWID;
+    CREATE INDEX claim_until ON claim (until);
+    CREATE TABLE reference (
+        provider TEXT NOT NULL, reference TEXT NOT NULL, id BLOB NOT NULL, leg INTEGER NOT NULL,
+        PRIMARY KEY (provider, reference)
+    ) WITHOUT ROWID;
+    CREATE TABLE bucket (tag BLOB PRIMARY KEY, body TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX bucket_until ON bucket (until);
+    CREATE TABLE journal (
+        id BLOB NOT NULL, place INTEGER NOT NULL, at INTEGER NOT NULL, note TEXT NOT NULL, PRIMARY KEY (id, place)
+    ) WITHOUT ROWID;
+    CREATE TABLE inbox (
+        seq INTEGER PRIMARY KEY, provider TEXT NOT NULL, reference TEXT NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL,
+        UNIQUE (provider, reference, body)
+    );
+    CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE queue (
+        queue TEXT NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (queue, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE parked (
+        parked_id INTEGER PRIMARY KEY, queue TEXT NOT NULL, at INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL
+    );
+";
+
+pub(super) fn open_for_writing(path: &Path, size_max_mib: Option<u64>) -> Result<Connection, EmbeddedError> {
+    let failed = |error: rusqlite::Error| unreadable(path, &error);
+    let db = Connection::open(path).map_err(failed)?;
+    set_up(&db).map_err(failed)?;
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    match found {
+        0 => make(&db).map_err(failed)?,
+        SCHEMA_VERSION => {}
+        found => {
+            let path = path.to_owned();
+            return Err(EmbeddedError::NewerSchema { path, found, known: SCHEMA_VERSION });
+        }
+    }
+    if let Some(mib) = size_max_mib {
+        let pages = i64::try_from(mib * 1024 * 1024 / PAGE_BYTES).unwrap_or(i64::MAX);
+        db.pragma_update(None, "max_page_count", pages).map_err(failed)?;
+    }
+    Ok(db)
+}
+
+pub(super) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    db.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    Ok(db)
+}
+
+fn set_up(db: &Connection) -> rusqlite::Result<()> {
+    db.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    db.pragma_update(None, "page_size", i64::try_from(PAGE_BYTES).expect("a page is small"))?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    // FULL: the log is flushed to the disk at every commit. NORMAL would lose the last ones to a power failure.
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "cache_size", -CACHE_KIB)
+}
+
+/// In one transaction: a process killed in the middle leaves no tables at all.
+fn make(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
+}

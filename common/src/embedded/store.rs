@@ -1,0 +1,122 @@
+//! The store's seam over the writer and the readers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+
+use super::reader::Readers;
+use super::rows;
+use super::writer::Writer;
+use crate::leg::{LegNumber, ProviderId};
+use crate::message::{Message, MessageId};
+use crate::outcome::Report;
+use crate::store::{Counts, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
+use crate::time::Timestamp;
+
+pub(super) struct EmbeddedStore {
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
+    inbox_max: u64,
+    /// Reports in the inbox: while there are none, nobody needs to look.
+    inbox: Arc<AtomicU64>,
+}
+
+impl EmbeddedStore {
+    pub(super) fn new(writer: Arc<Writer>, readers: Arc<Readers>, inbox: u64, inbox_max: u64) -> Self {
+        Self { writer, readers, inbox_max, inbox: Arc::new(AtomicU64::new(inbox)) }
+    }
+
+    fn inbox_shrinks(&self, by: usize) {
+        let by = by as u64;
+        // Only ever counted down by what was counted up.
+        let _ = self.inbox.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| Some(count.saturating_sub(by)));
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn open(&self, opening: Opening) -> Result<Opened, StoreError> {
+        Ok(self.writer.write(move |db| rows::open(db, &opening)).await?)
+    }
+
+    async fn load(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        Ok(self.readers.read(move |db| rows::load(db, id)).await?)
+    }
+
+    async fn save(&self, save: Save) -> Result<Saved, StoreError> {
+        Ok(self.writer.write(move |db| rows::save(db, &save)).await?)
+    }
+
+    async fn by_reference(
+        &self,
+        provider: &ProviderId,
+        reference: &str,
+    ) -> Result<Option<(MessageId, LegNumber)>, StoreError> {
+        let (provider, reference) = (provider.clone(), reference.to_owned());
+        Ok(self.readers.read(move |db| rows::by_reference(db, &provider, &reference)).await?)
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError> {
+        Ok(self.writer.write(move |db| rows::lease(db, now, limit, lease_ms)).await?)
+    }
+
+    /// The count goes up before the report is findable, so that who saves a reference later never misses it.
+    async fn inbox_put(&self, report: &Report) -> Result<(), StoreError> {
+        if self.inbox.fetch_add(1, Ordering::SeqCst) >= self.inbox_max {
+            self.inbox_shrinks(1);
+            return Err(StoreError::Full { what: "the inbox", limit: self.inbox_max });
+        }
+        let (report, reference) = (report.clone(), rows::waits_for(report));
+        let put = self.writer.write(move |db| rows::inbox_put(db, &report, &reference)).await;
+        if !matches!(put, Ok(true)) {
+            self.inbox_shrinks(1);
+        }
+        Ok(put.map(drop)?)
+    }
+
+    async fn inbox_take(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
+        if self.inbox.load(Ordering::SeqCst) == 0 {
+            return Ok(Vec::new());
+        }
+        let (provider, reference) = (provider.clone(), reference.to_owned());
+        let taken = self.writer.write(move |db| rows::inbox_take(db, &provider, &reference)).await?;
+        self.inbox_shrinks(taken.len());
+        Ok(taken)
+    }
+
+    async fn prune(
+        &self,
+        now: Timestamp,
+        ended_before: Timestamp,
+        inbox_before: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let pruned = self.writer.write(move |db| rows::prune(db, now, ended_before, inbox_before, limit)).await?;
+        self.inbox_shrinks(pruned.inbox);
+        Ok(pruned.rows)
+    }
+
+    async fn journal(&self, id: MessageId) -> Result<Vec<JournalEntry>, StoreError> {
+        Ok(self.readers.read(move |db| rows::journal(db, id)).await?)
+    }
+
+    async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
+        Ok(self.readers.read(move |db| rows::counts(db, now)).await?)
+    }
+
+    async fn setting_put(&self, name: &str, value: Option<&str>) -> Result<(), StoreError> {
+        let (name, value) = (name.to_owned(), value.map(str::to_owned));
+        Ok(self.writer.write(move |db| rows::setting_put(db, &name, value.as_deref())).await?)
+    }
+
+    async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let name = name.to_owned();
+        Ok(self.readers.read(move |db| rows::setting(db, &name)).await?)
+    }
+
+    async fn settings(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let prefix = prefix.to_owned();
+        Ok(self.readers.read(move |db| rows::settings(db, &prefix)).await?)
+    }
+}

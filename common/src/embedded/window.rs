@@ -1,0 +1,123 @@
+//! The head of one queue in memory: what is handed out next, what is in hand, and whether more waits on the disk.
+//!
+//! Bounded: a million queued bodies stay in the file. Pure bookkeeping; the file is `queue`.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tokio::time::{Duration, Instant};
+
+/// Bodies kept ready in memory.
+pub(super) const READY_MAX: usize = 1_024;
+/// With fewer ready than this, more are read from the file.
+const READY_LOW: usize = 256;
+/// How far back settled bodies count for the drain rate.
+const DRAIN_WINDOW_S: u64 = 5;
+
+pub(super) struct Window {
+    ready: VecDeque<Entry>,
+    in_hand: BTreeMap<u64, Entry>,
+    /// Highest place that is, or was, in memory.
+    read_to: u64,
+    /// Highest committed place.
+    committed: u64,
+    waiting: u64,
+    settled: VecDeque<(Instant, u64)>,
+}
+
+pub(super) struct Entry {
+    pub(super) seq: u64,
+    pub(super) body: Vec<u8>,
+    pub(super) taken_before: u32,
+}
+
+impl Window {
+    /// Of a queue that holds `waiting` bodies, the last at `committed`; none is in memory yet.
+    pub(super) fn new(waiting: u64, committed: u64) -> Self {
+        Self {
+            ready: VecDeque::new(),
+            in_hand: BTreeMap::new(),
+            read_to: 0,
+            committed,
+            waiting,
+            settled: VecDeque::new(),
+        }
+    }
+
+    /// A body was committed, in the order of places.
+    pub(super) fn committed(&mut self, seq: u64, body: Vec<u8>) {
+        let nothing_on_disk = self.read_to >= self.committed;
+        if nothing_on_disk && self.ready.len() < READY_MAX {
+            self.ready.push_back(Entry { seq, body, taken_before: 0 });
+            self.read_to = seq;
+        }
+        self.committed = seq;
+        self.waiting += 1;
+    }
+
+    pub(super) fn take(&mut self) -> Option<Entry> {
+        let entry = self.ready.pop_front()?;
+        self.waiting = self.waiting.saturating_sub(1);
+        let copy = Entry { body: entry.body.clone(), ..entry };
+        self.in_hand.insert(entry.seq, entry);
+        Some(copy)
+    }
+
+    /// From which place on to read, when it is time to.
+    pub(super) fn wants_more(&self) -> Option<u64> {
+        (self.ready.len() < READY_LOW && self.read_to < self.committed).then_some(self.read_to)
+    }
+
+    /// Bodies read from the file, from `after` on; `asked` is how many there could have been.
+    pub(super) fn read(&mut self, after: u64, found: Vec<(u64, Vec<u8>)>, asked: usize) {
+        if after != self.read_to {
+            return;
+        }
+        let ended = found.len() < asked;
+        for (seq, body) in found {
+            self.read_to = seq;
+            self.ready.push_back(Entry { seq, body, taken_before: 0 });
+        }
+        // A place whose commit failed is nobody's: with nothing found behind it, there is nothing to wait for.
+        if ended && self.ready.is_empty() {
+            self.read_to = self.read_to.max(after);
+        }
+    }
+
+    pub(super) fn settled(&mut self, seq: u64, now: Instant) -> Option<Entry> {
+        let entry = self.in_hand.remove(&seq)?;
+        match self.settled.back_mut() {
+            Some((at, count)) if now.duration_since(*at) < Duration::from_millis(100) => *count += 1,
+            Some(_) | None => self.settled.push_back((now, 1)),
+        }
+        self.forget(now);
+        Some(entry)
+    }
+
+    /// Back to the head of the queue.
+    pub(super) fn give_back(&mut self, seq: u64) -> bool {
+        let Some(entry) = self.in_hand.remove(&seq) else { return false };
+        self.ready.push_front(Entry { taken_before: entry.taken_before + 1, ..entry });
+        self.waiting += 1;
+        true
+    }
+
+    pub(super) const fn waiting(&self) -> u64 {
+        self.waiting
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
+    pub(super) fn drained_per_s(&mut self, now: Instant) -> Option<f64> {
+        self.forget(now);
+        let oldest = self.settled.front()?.0;
+        let seconds = now.duration_since(oldest).as_secs_f64().max(0.5);
+        let count: u64 = self.settled.iter().map(|(_, count)| count).sum();
+        Some(count as f64 / seconds)
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while self.settled.front().is_some_and(|(at, _)| now.duration_since(*at) > Duration::from_secs(DRAIN_WINDOW_S))
+        {
+            self.settled.pop_front();
+        }
+    }
+}
