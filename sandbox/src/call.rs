@@ -113,14 +113,24 @@ impl CallEntry {
         self.progress.lock().expect("no code panics while it holds a call's progress")
     }
 
-    /// Adds a line to the transcript, up to its limit.
-    pub(crate) fn hear(&self, line: &str) {
+    /// Adds what was heard to the transcript, up to its limit. Digits said one by one stand in one line, as people note them.
+    pub(crate) fn hear(&self, words: &str) {
         let mut progress = self.progress();
-        if progress.transcript.len() + line.len() < TRANSCRIPT_BYTES_MAX {
-            if !progress.transcript.is_empty() {
-                progress.transcript.push('\n');
-            }
-            progress.transcript.push_str(line);
+        let transcript = &mut progress.transcript;
+        if transcript.len() + words.len() >= TRANSCRIPT_BYTES_MAX {
+            return;
         }
+        let last = transcript.lines().next_back().unwrap_or_default();
+        let follows_digits = last.ends_with(is_digit) && last.chars().all(|letter| is_digit(letter) || letter == ' ');
+        if follows_digits && words.len() == 1 && words.starts_with(is_digit) {
+            transcript.push(' ');
+        } else if !transcript.is_empty() {
+            transcript.push('\n');
+        }
+        transcript.push_str(words);
     }
+}
+
+const fn is_digit(letter: char) -> bool {
+    letter.is_ascii_digit()
 }

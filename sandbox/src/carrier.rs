@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -81,7 +82,10 @@ async fn open(
     let bind = |source| SandboxError::Bind { carrier, source };
     let lines = Lines::bind().await.map_err(bind)?;
     let url = format!("http://{}", lines.address().map_err(bind)?);
-    let service = router.layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX)).into_make_service_with_connect_info::<Line>();
+    let service = router
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
+        .layer(from_fn(to_the_end))
+        .into_make_service_with_connect_info::<Line>();
     let shutdown = shutdown.clone();
     let server = tokio::spawn(async move {
         let serving = axum::serve(lines, service).with_graceful_shutdown(shutdown.cancelled_owned());
@@ -90,6 +94,12 @@ async fn open(
         }
     });
     Ok((url, server))
+}
+
+/// A caller that hangs up does not undo what a carrier began: the text is written down and its receipts follow.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    let handling = tokio::spawn(next.run(request));
+    handling.await.unwrap_or_else(|_panicked| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 /// What a receipt says.

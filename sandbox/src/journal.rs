@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ use crate::text::Text;
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const WAITING_LINES_MAX: usize = 4_096;
 const GROUP_BYTES_MAX: usize = 1024 * 1024;
+/// Inboxes hold codes, as inboxes do.
+const OWNER_ONLY: u32 = 0o600;
 const CURRENT: &str = "handsets.jsonl";
 const OLDER: &str = "handsets.older.jsonl";
 
@@ -133,7 +136,7 @@ struct Writer {
 impl Writer {
     fn open(dir: &Path) -> io::Result<Self> {
         let path = dir.join(CURRENT);
-        let file = OpenOptions::new().create(true).append(true).read(true).open(&path)?;
+        let file = OpenOptions::new().create(true).append(true).read(true).mode(OWNER_ONLY).open(&path)?;
         let bytes = std::fs::read(&path)?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1) as u64;
         if whole < bytes.len() as u64 {

@@ -22,12 +22,16 @@ mod signature;
 mod text;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::exchange::Exchange;
 pub use crate::settings::{CarrierUrls, SandboxError, SandboxSettings, Secrets, TwilioAccount, Waits};
+
+/// A carrier that still has callers in hand after this is closed over them.
+const STOP_WAIT_MS_MAX: u64 = 3_000;
 
 /// The running sandbox: four carriers on four listeners, one book of handsets.
 pub struct Sandbox {
@@ -72,9 +76,10 @@ impl Sandbox {
     /// Stops taking, answers what is in hand, and closes the book. Receipts still owed are sent after the next start.
     pub async fn stop(self) {
         self.shutdown.cancel();
-        for server in self.servers {
-            if server.await.is_err() {
-                tracing::error!("a sandbox carrier ended by a panic");
+        for mut server in self.servers {
+            // A caller that sent half a request and waits would hold its carrier open for ever.
+            if tokio::time::timeout(Duration::from_millis(STOP_WAIT_MS_MAX), &mut server).await.is_err() {
+                server.abort();
             }
         }
         self.exchange.courier.finish().await;

@@ -260,7 +260,7 @@ const CALL_TONES = { ringing: "wait ringing", queued: "wait", "in-progress": "go
 function call(facts) {
   const item = make("div", "item call");
   const head = make("div", "head");
-  const answered = facts.answered_by === "voicemail" ? "☎ Voicemail" : facts.answered_by ? "☎ Call, answered" : "☎ Call";
+  const answered = facts.answered_by === "voicemail" ? "☎ Voicemail" : facts.answered_by ? "☎ Answered" : "☎ Call";
   head.append(make("span", "", answered), make("span", `pill ${CALL_TONES[facts.status] ?? ""}`, CALL_WORDS[facts.status] ?? facts.status));
   item.append(head);
   if (facts.transcript) {

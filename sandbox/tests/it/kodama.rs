@@ -107,6 +107,16 @@ async fn a_document_that_cannot_be_had_ends_the_call() {
 }
 
 #[tokio::test]
+async fn digits_said_one_by_one_are_noted_in_one_line() {
+    let stand = Stand::open().await;
+    let digits = |code: &str| code.chars().map(|digit| format!("<Say>{digit}</Say><Pause/>")).collect::<String>();
+    let spoken = format!("<Response><Say>Code</Say>{0}<Say>Once more</Say>{0}</Response>", digits("042137"));
+    stand.kodama("+819012340001", &[("Twiml", &spoken)]).await;
+    let transcript = stand.ended_call("+819012340001").await["transcript"].clone();
+    assert_eq!(transcript, "Code\n0 4 2 1 3 7\nOnce more\n0 4 2 1 3 7");
+}
+
+#[tokio::test]
 async fn a_document_may_come_with_the_call() {
     let stand = Stand::open().await;
     let document = ANNOUNCE.replace("/voice/pressed", &format!("{}/voice/pressed", stand.door.url));

@@ -1,9 +1,12 @@
 //! What a phone showed is there after a restart, and what was owed is sent.
 
 use std::fs;
+use std::time::Duration;
 
 use otodoke_sandbox::Sandbox;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::stand::{Stand, settings};
@@ -104,4 +107,16 @@ async fn a_hundred_texts_at_once_are_all_kept() {
     for n in 0..100 {
         assert_eq!(stand.inbox(&format!("+81901235{n:04}")).await, ["fuji: hello"]);
     }
+}
+
+#[tokio::test]
+async fn a_caller_that_waits_with_half_a_request_does_not_hold_a_stop() {
+    let stand = Stand::open().await;
+    let address = stand.sandbox.urls().atlas.trim_start_matches("http://").to_owned();
+    let mut line = TcpStream::connect(address).await.unwrap();
+    line.write_all(b"POST /2010-04-01/Accounts/AC/Messages.json HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nTo")
+        .await
+        .unwrap();
+    let stop = stand.sandbox.stop();
+    tokio::time::timeout(Duration::from_secs(20), stop).await.expect("a stop ends");
 }

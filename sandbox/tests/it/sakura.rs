@@ -2,6 +2,8 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::stand::Stand;
 
@@ -115,6 +117,21 @@ async fn a_lost_text_arrives_by_the_other_carrier() {
     assert!(stand.inbox(number).await.is_empty());
     stand.fuji(number, "m1", "code 123456\n@example.com #123456").await.unwrap();
     assert_eq!(stand.inbox(number).await, ["fuji: code 123456\n@example.com #123456"]);
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_does_not_undo_what_the_carrier_began() {
+    let stand = Stand::open().await;
+    let body = json!({ "contacts": [{ "phone_number": "09012340001" }], "text_message": "code 123456" }).to_string();
+    let head = "POST /api/v1/delivery HTTP/1.1\r\nhost: sakura\r\ntoken: sakura token\r\naccept: application/json\r\n\
+                content-type: application/json\r\n";
+    let address = stand.sandbox.urls().sakura.trim_start_matches("http://").to_owned();
+    let mut line = TcpStream::connect(address).await.unwrap();
+    line.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
+    line.shutdown().await.unwrap();
+    drop(line);
+    stand.door.wait("/receipts/sakura", 1).await;
+    assert_eq!(stand.inbox(WORKS).await, ["sakura: code 123456"]);
 }
 
 #[tokio::test]
