@@ -81,7 +81,10 @@ async fn send_line(client: Arc<Client>, number: usize, key: Option<String>, line
         Ok(accepted) => LineResult { line: number, id: Some(accepted.id), error: None, code: String::new() },
         Err(ClientError::Refused { body, .. }) => failed(&body.code, format!("{}: {}", body.code, body.detail)),
         Err(
-            error @ (ClientError::Unreachable { .. } | ClientError::Unreadable { .. } | ClientError::Unmade { .. }),
+            error @ (ClientError::Unreachable { .. }
+            | ClientError::Unreadable { .. }
+            | ClientError::Unmade { .. }
+            | ClientError::NotAnId { .. }),
         ) => failed("no_answer", error.to_string()),
     }
 }
