@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::leg::{Leg, LegNumber, ProviderId, RouteId};
 use crate::message::MessageId;
 use crate::outcome::{Answer, Class, Scope};
+use crate::route::Standing;
 use crate::time::Timestamp;
 
 /// Failures of its own in a row before a provider rests.
@@ -18,9 +19,14 @@ const THROTTLE_REST_MS: u64 = 250;
 const THROTTLE_REST_MS_MAX: u64 = 30_000;
 /// A probe that was never answered frees its place after this.
 const PROBE_MS_MAX: u64 = 30_000;
-/// Answers and legs remembered per route.
+/// Who waits for a provider that is being probed looks again after this.
+const PROBE_LOOK_MS: u64 = 500;
+/// Answers remembered per route, and for how long.
 const OUTCOMES_MAX: usize = 20;
-const LEGS_REMEMBERED_MAX: usize = 256;
+const OUTCOMES_KEPT_MS: u64 = 300_000;
+/// Legs remembered per route: at most so many of each second, so that a busy route still has two minutes of them.
+const LEGS_REMEMBERED_MAX: usize = 1_024;
+const LEGS_PER_SECOND_MAX: usize = 8;
 /// Answers needed before a score says anything.
 const OUTCOMES_MIN: usize = 5;
 
@@ -28,6 +34,8 @@ pub struct Health {
     /// Since when this process has been hearing receipts.
     watching_since: Timestamp,
     circuits: BTreeMap<ProviderId, Circuit>,
+    /// Until when a provider asked us to wait.
+    throttled: BTreeMap<ProviderId, Timestamp>,
     routes: BTreeMap<RouteId, RouteHealth>,
 }
 
@@ -35,7 +43,6 @@ pub struct Health {
 enum Circuit {
     Closed {
         failures: u32,
-        throttled_until: Option<Timestamp>,
     },
     Open {
         until: Timestamp,
@@ -50,8 +57,8 @@ enum Circuit {
 
 #[derive(Default)]
 struct RouteHealth {
-    /// `true` where the provider failed.
-    answers: VecDeque<bool>,
+    /// When it answered, and `true` where the provider failed.
+    answers: VecDeque<(Timestamp, bool)>,
     legs: VecDeque<Watched>,
 }
 
@@ -84,20 +91,28 @@ impl Circuitry {
 
 impl Health {
     pub const fn new(watching_since: Timestamp) -> Self {
-        Self { watching_since, circuits: BTreeMap::new(), routes: BTreeMap::new() }
+        Self { watching_since, circuits: BTreeMap::new(), throttled: BTreeMap::new(), routes: BTreeMap::new() }
+    }
+
+    /// What a provider can do as far as its own answers tell; whether a permit is free, the shell knows.
+    pub fn standing(&self, provider: &ProviderId, now: Timestamp) -> Standing {
+        let throttled = self.throttled.get(provider).filter(|until| **until > now);
+        match (self.circuit(provider, now), throttled) {
+            (Circuitry::Open { until }, _) => Standing::Resting { until },
+            // It works, and says when it takes more: waited for like a permit, never a reason to go abroad.
+            (Circuitry::Closed | Circuitry::HalfOpen, Some(until)) => Standing::Full { until: *until },
+            (Circuitry::Closed | Circuitry::HalfOpen, None) => Standing::Ready,
+        }
     }
 
     pub fn circuit(&self, provider: &ProviderId, now: Timestamp) -> Circuitry {
         match self.circuits.get(provider) {
-            None => Circuitry::Closed,
-            Some(Circuit::Closed { throttled_until, .. }) => match throttled_until {
-                Some(until) if *until > now => Circuitry::Open { until: *until },
-                Some(_) | None => Circuitry::Closed,
-            },
+            None | Some(Circuit::Closed { .. }) => Circuitry::Closed,
             Some(Circuit::Open { until, .. }) if *until > now => Circuitry::Open { until: *until },
             Some(Circuit::Open { .. }) => Circuitry::HalfOpen,
+            // Its answer may come any moment: who waits looks again soon, not only when the probe has failed.
             Some(Circuit::Probing { since, .. }) if now.since_ms(*since) < PROBE_MS_MAX => {
-                Circuitry::Open { until: since.plus_ms(PROBE_MS_MAX) }
+                Circuitry::Open { until: now.plus_ms(PROBE_LOOK_MS).min(since.plus_ms(PROBE_MS_MAX)) }
             }
             Some(Circuit::Probing { .. }) => Circuitry::HalfOpen,
         }
@@ -116,19 +131,26 @@ impl Health {
     pub fn answered(&mut self, route: &RouteId, provider: &ProviderId, answer: &Answer, now: Timestamp) {
         let verdict = judge(answer);
         if verdict != Verdict::Nothing {
-            remember(
-                &mut self.routes.entry(route.clone()).or_default().answers,
-                verdict == Verdict::Failed,
-                OUTCOMES_MAX,
-            );
+            let answers = &mut self.routes.entry(route.clone()).or_default().answers;
+            remember(answers, (now, verdict == Verdict::Failed), OUTCOMES_MAX);
+        }
+        // Answers to requests that were out already neither shorten nor end what it asked for.
+        if let Verdict::Throttled { for_ms } = verdict {
+            let until = self.throttled.entry(provider.clone()).or_insert(now);
+            *until = now.plus_ms(for_ms).max(*until);
         }
         let circuit = self.circuits.get(provider).copied().unwrap_or(CLOSED);
         self.circuits.insert(provider.clone(), turned(circuit, verdict, now));
     }
 
+    /// A sample is enough to tell whether receipts come, and reaches back far enough however busy the route is.
     pub fn submitted(&mut self, route: &RouteId, leg: (MessageId, LegNumber), at: Timestamp) {
         let legs = &mut self.routes.entry(route.clone()).or_default().legs;
-        remember(legs, Watched { leg, submitted_at: at, heard: false }, LEGS_REMEMBERED_MAX);
+        let crowded =
+            legs.iter().nth_back(LEGS_PER_SECOND_MAX - 1).is_some_and(|w| at.since_ms(w.submitted_at) < 1_000);
+        if !crowded && !legs.iter().any(|watched| watched.leg == leg) {
+            remember(legs, Watched { leg, submitted_at: at, heard: false }, LEGS_REMEMBERED_MAX);
+        }
     }
 
     /// Something with a status was heard about a leg.
@@ -140,10 +162,13 @@ impl Health {
     }
 
     /// 0 while a route works, 1 when most of its last answers were failures of its provider.
-    pub fn score(&self, route: &RouteId) -> u8 {
+    ///
+    /// Old answers are forgotten: a route that came last for its failures is tried again.
+    pub fn score(&self, route: &RouteId, now: Timestamp) -> u8 {
         let Some(health) = self.routes.get(route) else { return 0 };
-        let failed = health.answers.iter().filter(|failed| **failed).count();
-        u8::from(health.answers.len() >= OUTCOMES_MIN && failed * 2 > health.answers.len())
+        let recent = || health.answers.iter().filter(|(at, _)| now.since_ms(*at) < OUTCOMES_KEPT_MS);
+        let failed = recent().filter(|(_, failed)| *failed).count();
+        u8::from(recent().count() >= OUTCOMES_MIN && failed * 2 > recent().count())
     }
 
     /// Whether receipts of this leg's route come in time otherwise, so that this one missing means something.
@@ -156,7 +181,8 @@ impl Health {
         let from_before = leg.started_at < self.watching_since;
         let key = (id, leg.number);
         let legs = &mut self.routes.entry(leg.route.clone()).or_default().legs;
-        if !legs.iter().any(|watched| watched.leg == key) {
+        // Legs of a life before this one were not seen going out: those that are silent now are each other's peers.
+        if from_before && !legs.iter().any(|watched| watched.leg == key) {
             remember(legs, Watched { leg: key, submitted_at: leg.started_at, heard: false }, LEGS_REMEMBERED_MAX);
         }
         let needed_ms = if from_before { patience_ms.saturating_mul(2) } else { patience_ms };
@@ -179,7 +205,7 @@ impl Health {
     }
 }
 
-const CLOSED: Circuit = Circuit::Closed { failures: 0, throttled_until: None };
+const CLOSED: Circuit = Circuit::Closed { failures: 0 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -208,13 +234,10 @@ fn judge(answer: &Answer) -> Verdict {
 fn turned(circuit: Circuit, verdict: Verdict, now: Timestamp) -> Circuit {
     match (verdict, circuit) {
         (Verdict::Worked, _) => CLOSED,
-        (Verdict::Nothing, Circuit::Probing { .. }) => CLOSED,
-        (Verdict::Nothing, Circuit::Closed { .. } | Circuit::Open { .. }) => circuit,
-        (Verdict::Throttled { for_ms }, _) => {
-            Circuit::Closed { failures: 0, throttled_until: Some(now.plus_ms(for_ms)) }
-        }
-        (Verdict::Failed, Circuit::Closed { failures, .. }) if failures + 1 < FAILURES_BEFORE_REST => {
-            Circuit::Closed { failures: failures + 1, throttled_until: None }
+        (Verdict::Nothing | Verdict::Throttled { .. }, Circuit::Probing { .. }) => CLOSED,
+        (Verdict::Nothing | Verdict::Throttled { .. }, Circuit::Closed { .. } | Circuit::Open { .. }) => circuit,
+        (Verdict::Failed, Circuit::Closed { failures }) if failures + 1 < FAILURES_BEFORE_REST => {
+            Circuit::Closed { failures: failures + 1 }
         }
         (Verdict::Failed, Circuit::Closed { .. }) => Circuit::Open { until: now.plus_ms(REST_FIRST_MS), rests: 0 },
         // Answers of calls that were out when it opened do not prolong the rest.
@@ -232,3 +255,6 @@ fn remember<T>(memory: &mut VecDeque<T>, value: T, most: usize) {
     }
     memory.push_back(value);
 }
+
+#[cfg(test)]
+mod tests;

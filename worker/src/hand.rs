@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use otodoke_common::health::{Circuitry, Health};
+use otodoke_common::health::Health;
 use otodoke_common::leg::{Channel, ProviderId};
 use otodoke_common::lifecycle::Choice;
 use otodoke_common::message::{Lane, Message, Want};
@@ -61,10 +61,7 @@ impl Hand<'_> {
         if full.contains(&route.provider) {
             return Standing::Full { until };
         }
-        match self.lock_health().circuit(&route.provider, self.now) {
-            Circuitry::Open { until } => Standing::Resting { until },
-            Circuitry::Closed | Circuitry::HalfOpen => Standing::Ready,
-        }
+        self.lock_health().standing(&route.provider, self.now)
     }
 
     pub(crate) fn take_permit(&self) -> Option<Permit> {

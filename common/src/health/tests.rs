@@ -1,0 +1,265 @@
+//! Rest and probes, throttling, the score, and promise 11: what a missing receipt means.
+
+use super::*;
+use crate::leg::{Abilities, Channel, LegOutcome, RouteClass};
+use crate::outcome::Refusal;
+
+const PATIENCE_MS: u64 = 30_000;
+
+fn at(ms: u64) -> Timestamp {
+    Timestamp::from_unix_ms(1_700_000_000_000).plus_ms(ms)
+}
+
+fn provider() -> ProviderId {
+    ProviderId::parse("sakura").expect("a provider id")
+}
+
+fn route() -> RouteId {
+    RouteId::parse("jp-sakura").expect("a route id")
+}
+
+fn id(n: u32) -> MessageId {
+    let mut random = [0; 10];
+    random[..4].copy_from_slice(&n.to_be_bytes());
+    MessageId::new(at(0), random)
+}
+
+fn leg(started_at: Timestamp) -> Leg {
+    Leg {
+        number: 1,
+        channel: Channel::Sms,
+        provider: provider(),
+        route: route(),
+        class: RouteClass::Domestic,
+        sender: "Otodoke".to_owned(),
+        started_at,
+        ended_at: None,
+        outcome: Some(LegOutcome::Submitted),
+        reason: None,
+        taken: true,
+        reference: None,
+        usual_by: started_at.plus_ms(5_000),
+        overdue_after_ms: Some(PATIENCE_MS),
+        overdue_at: Some(started_at.plus_ms(PATIENCE_MS)),
+        ask_at: None,
+        asks: 0,
+        sends: 1,
+        abilities: Abilities::default(),
+        call: None,
+    }
+}
+
+fn submitted() -> Answer {
+    Answer::Submitted { reference: None }
+}
+
+fn lost() -> Answer {
+    Answer::Unknown { why: "timeout".to_owned() }
+}
+
+fn refused(class: Class, scope: Scope, retry_after_ms: Option<u64>) -> Answer {
+    Answer::Refused(Refusal { class, scope, code: "x".to_owned(), retry_after_ms })
+}
+
+/// A health that was told `answers`, one each millisecond from 0 on.
+fn told(answers: &[Answer]) -> Health {
+    let mut health = Health::new(at(0));
+    for (ms, answer) in (0..).zip(answers) {
+        health.answered(&route(), &provider(), answer, at(ms));
+    }
+    health
+}
+
+fn resting_until(health: &Health, now: Timestamp) -> Option<Timestamp> {
+    match health.circuit(&provider(), now) {
+        Circuitry::Open { until } => Some(until),
+        Circuitry::Closed | Circuitry::HalfOpen => None,
+    }
+}
+
+#[test]
+fn a_provider_rests_after_three_failures_in_a_row_and_not_before() {
+    assert_eq!(told(&[lost(), lost()]).standing(&provider(), at(2)), Standing::Ready);
+    assert_eq!(told(&[lost(), lost(), submitted(), lost(), lost()]).standing(&provider(), at(5)), Standing::Ready);
+    let until = at(2).plus_ms(REST_FIRST_MS);
+    let resting = told(&[lost(), Answer::NotSent { why: "dns".to_owned() }, lost()]);
+    assert_eq!(resting.standing(&provider(), at(3)), Standing::Resting { until });
+    assert_eq!(resting.circuit(&provider(), until), Circuitry::HalfOpen);
+}
+
+#[test]
+fn what_is_refused_for_the_numbers_or_the_texts_sake_rests_nobody() {
+    for scope in [Scope::Message, Scope::Number, Scope::Sender, Scope::Tenant] {
+        for class in Class::ALL {
+            let health = told(&vec![refused(class, scope, None); 10]);
+            assert_eq!(health.standing(&provider(), at(10)), Standing::Ready, "{class:?} {scope:?}");
+            assert_eq!(health.score(&route(), at(10)), 0, "{class:?} {scope:?}");
+        }
+    }
+    let config = vec![refused(Class::Config, Scope::Provider, None); 3];
+    assert!(resting_until(&told(&config), at(3)).is_some());
+}
+
+#[test]
+fn a_half_open_provider_gets_one_probe_and_rests_twice_as_long_when_it_fails() {
+    let mut health = told(&[lost(), lost(), lost()]);
+    let mut now = at(2);
+    for rest_ms in [5_000, 10_000, 20_000, 40_000, 80_000, 80_000] {
+        let until = now.plus_ms(rest_ms);
+        assert_eq!(resting_until(&health, now), Some(until));
+        assert_eq!(health.circuit(&provider(), until), Circuitry::HalfOpen);
+        health.began(&provider(), until);
+        assert!(resting_until(&health, until).is_some(), "a second leg must not go while the probe is out");
+        now = until.plus_ms(10);
+        health.answered(&route(), &provider(), &lost(), now);
+    }
+}
+
+#[test]
+fn a_probe_that_works_closes_and_one_that_is_never_answered_frees_its_place() {
+    let rested = at(2).plus_ms(REST_FIRST_MS);
+    for answer in [submitted(), refused(Class::InvalidNumber, Scope::Number, None)] {
+        let mut health = told(&[lost(), lost(), lost()]);
+        health.began(&provider(), rested);
+        health.answered(&route(), &provider(), &answer, rested.plus_ms(100));
+        assert_eq!(health.circuit(&provider(), rested.plus_ms(100)), Circuitry::Closed, "{answer:?}");
+    }
+    let mut health = told(&[lost(), lost(), lost()]);
+    health.began(&provider(), rested);
+    assert_eq!(health.circuit(&provider(), rested.plus_ms(PROBE_MS_MAX)), Circuitry::HalfOpen);
+}
+
+#[test]
+fn who_waits_for_a_probe_looks_again_long_before_the_probe_is_given_up() {
+    let rested = at(2).plus_ms(REST_FIRST_MS);
+    let mut health = told(&[lost(), lost(), lost()]);
+    health.began(&provider(), rested);
+    assert_eq!(resting_until(&health, rested), Some(rested.plus_ms(PROBE_LOOK_MS)));
+    let late = rested.plus_ms(PROBE_MS_MAX - 1);
+    assert_eq!(resting_until(&health, late), Some(rested.plus_ms(PROBE_MS_MAX)));
+}
+
+#[test]
+fn answers_of_calls_that_were_out_do_not_prolong_a_rest() {
+    let mut health = told(&[lost(), lost(), lost()]);
+    let until = resting_until(&health, at(3));
+    for ms in 3..20 {
+        health.answered(&route(), &provider(), &lost(), at(ms));
+    }
+    assert_eq!(resting_until(&health, at(20)), until);
+}
+
+#[test]
+fn a_throttled_provider_is_full_for_as_long_as_it_asked_and_not_out_of_service() {
+    let throttled = |retry_after_ms| told(&[refused(Class::Throttled, Scope::Provider, retry_after_ms)]);
+    for (asked, honoured_ms) in [(Some(7_000), 7_000), (None, THROTTLE_REST_MS), (Some(999_999), THROTTLE_REST_MS_MAX)]
+    {
+        let (health, until) = (throttled(asked), at(honoured_ms));
+        assert_eq!(health.standing(&provider(), until.minus_ms(1)), Standing::Full { until }, "{asked:?}");
+        assert_eq!(health.standing(&provider(), until), Standing::Ready, "{asked:?}");
+        assert_eq!(health.circuit(&provider(), at(1)), Circuitry::Closed, "{asked:?}");
+    }
+}
+
+#[test]
+fn answers_of_calls_that_were_out_do_not_shorten_what_a_throttled_provider_asked_for() {
+    let long = refused(Class::Throttled, Scope::Provider, Some(7_000));
+    let short = refused(Class::Throttled, Scope::Provider, None);
+    for other in [submitted(), lost(), short] {
+        let health = told(&[long.clone(), other.clone()]);
+        assert_eq!(health.standing(&provider(), at(6_999)), Standing::Full { until: at(7_000) }, "{other:?}");
+    }
+}
+
+#[test]
+fn a_route_scores_badly_when_most_of_its_recent_answers_were_failures() {
+    let score = |answers: &[Answer]| told(answers).score(&route(), at(100));
+    assert_eq!(score(&vec![lost(); 4]), 0, "too few answers say nothing");
+    assert_eq!(score(&vec![lost(); 5]), 1);
+    assert_eq!(score(&[vec![lost(); 3], vec![submitted(); 3]].concat()), 0, "half is not most");
+    assert_eq!(score(&[vec![lost(); 20], vec![submitted(); 10]].concat()), 0, "the last twenty count");
+    assert_eq!(Health::new(at(0)).score(&route(), at(0)), 0);
+}
+
+#[test]
+fn a_bad_score_is_forgotten_so_that_the_route_is_tried_again() {
+    let health = told(&vec![lost(); 10]);
+    assert_eq!(health.score(&route(), at(OUTCOMES_KEPT_MS - 1)), 1);
+    assert_eq!(health.score(&route(), at(OUTCOMES_KEPT_MS + 9)), 0);
+}
+
+/// Legs of one route submitted at given times; `heard` says of which something was heard.
+fn watched(submitted_ms: impl Iterator<Item = u64>, heard: impl Fn(u32) -> bool) -> Health {
+    let mut health = Health::new(at(0));
+    for (n, ms) in (0..).zip(submitted_ms) {
+        health.submitted(&route(), (id(n), 1), at(ms));
+        if heard(n) {
+            health.heard(&route(), (id(n), 1));
+        }
+    }
+    health
+}
+
+#[test]
+fn a_single_leg_alone_is_punctual() {
+    let mut health = watched([1_000].into_iter(), |_| false);
+    assert!(health.punctual(id(0), &leg(at(1_000)), at(1_000).plus_ms(PATIENCE_MS)));
+}
+
+#[test]
+fn one_silent_leg_among_many_heard_ones_is_punctual() {
+    let mut health = watched((0..100).map(|n| 1_000 + n * 10), |n| n != 3);
+    assert!(health.punctual(id(3), &leg(at(1_030)), at(1_030).plus_ms(PATIENCE_MS)));
+}
+
+#[test]
+fn of_a_burst_without_receipts_no_leg_is_punctual() {
+    for spacing_ms in [0, 1, 100, 1_000] {
+        let started = |n: u64| 1_000 + n * spacing_ms;
+        let mut health = watched((0..100).map(started), |_| false);
+        let now = at(started(99)).plus_ms(PATIENCE_MS);
+        let punctual = (0..100).filter(|n| health.punctual(id(*n), &leg(at(started(u64::from(*n)))), now)).count();
+        assert_eq!(punctual, 0, "one leg each {spacing_ms} ms");
+    }
+}
+
+#[test]
+fn a_busy_route_knows_as_well_as_a_quiet_one_whether_its_receipts_come() {
+    // 500 legs a second for 40 s: when one is overdue, thousands were submitted after it.
+    for (heard_percent, punctual) in [(99, true), (0, false)] {
+        let mut health = watched((0..20_000).map(|n| n * 2), |n| n % 100 < heard_percent);
+        for n in [101, 199, 299, 399, 499] {
+            let started = at(u64::from(n) * 2);
+            let now = started.plus_ms(PATIENCE_MS);
+            assert_eq!(health.punctual(id(n), &leg(started), now), punctual, "{heard_percent} % heard, leg {n}");
+        }
+    }
+}
+
+#[test]
+fn legs_of_a_life_before_this_one_get_twice_the_patience() {
+    let before = leg(at(0));
+    let restarted = at(10_000);
+    let mut health = Health::new(restarted);
+    assert!(!health.punctual(id(0), &before, restarted.plus_ms(PATIENCE_MS)));
+    assert!(!health.punctual(id(0), &before, restarted.plus_ms(2 * PATIENCE_MS - 1)));
+    assert!(health.punctual(id(0), &before, restarted.plus_ms(2 * PATIENCE_MS)));
+}
+
+#[test]
+fn many_silent_legs_of_a_life_before_this_one_hold_each_other_back() {
+    let restarted = at(10_000);
+    let mut health = Health::new(restarted);
+    let grace = restarted.plus_ms(2 * PATIENCE_MS);
+    for now in [restarted.plus_ms(PATIENCE_MS), grace] {
+        let punctual = (0..50).filter(|n| health.punctual(id(*n), &leg(at(u64::from(*n))), now)).count();
+        assert_eq!(punctual, 0, "{}", now.rfc3339());
+    }
+}
+
+#[test]
+fn memory_stays_bounded() {
+    let health = watched((0..5_000).map(|n| n * 200), |_| false);
+    assert!(health.routes[&route()].legs.len() <= LEGS_REMEMBERED_MAX);
+    assert!(told(&vec![submitted(); 100]).routes[&route()].answers.len() <= OUTCOMES_MAX);
+}
