@@ -39,6 +39,8 @@ fn after_text(class: Class, told: Told, leg: &Leg, message: &Message) -> Reactio
         Class::NotSent | Class::Throttled | Class::Content | Class::Config | Class::ExpiredAtProvider => {
             Reaction::Leg(text(Trigger::Failed))
         }
+        // Promise 4 allows one more text after a lost answer.
+        Class::Unknown if said_before(message, leg, class) => Reaction::Leg(call(Trigger::Unknown)),
         Class::Unknown => Reaction::Leg(text(Trigger::Unknown)),
         Class::InvalidNumber => match told {
             Told::AtOnce => Reaction::Fail,
@@ -114,6 +116,45 @@ pub fn texts_closed(message: &Message) -> bool {
         || message.legs.iter().any(|leg| leg.channel == Channel::Sms && closed(leg))
 }
 
+/// Whether the person opted out of this sender: then no route that uses it is right any more.
+pub fn sender_closed(message: &Message, channel: Channel, sender: &str) -> bool {
+    let closed = |leg: &Leg| leg.channel == channel && leg.reason == Some(Class::OptedOut) && leg.sender == sender;
+    message.legs.iter().any(closed)
+}
+
+/// Whether a route that failed so would fail again, even for a person who asks for one more.
+pub const fn route_closed(class: Class) -> bool {
+    match class {
+        Class::InvalidNumber
+        | Class::NotSmsCapable
+        | Class::Unreceivable
+        | Class::RecipientBlocked
+        | Class::FilteredRoute
+        | Class::OptedOut
+        | Class::OwnerChanged
+        | Class::FraudBlocked
+        | Class::Content => true,
+        Class::NotSent
+        | Class::Throttled
+        | Class::Unknown
+        | Class::Absent
+        | Class::Config
+        | Class::ExpiredAtProvider
+        | Class::Overdue
+        | Class::Unanswered => false,
+    }
+}
+
+/// Whether any further leg would be wrong: the number may be somebody else's by now, or a fraud.
+pub fn stopped(message: &Message) -> bool {
+    message.legs.iter().any(|leg| matches!(leg.reason, Some(Class::OwnerChanged | Class::FraudBlocked)))
+}
+
+/// Whether the last that was heard is that the phone is off: a call at once would be in vain.
+pub fn phone_was_off(message: &Message) -> bool {
+    message.legs.last().is_some_and(|leg| leg.channel == Channel::Sms && leg.reason == Some(Class::Absent))
+}
+
 /// The reason that tells the person most, among those of all legs; the earliest where several tell alike.
 pub fn decisive(message: &Message) -> Option<Class> {
     let telling = message.legs.iter().filter_map(|leg| leg.reason).map(|class| (weight(class), class));
@@ -150,3 +191,6 @@ const fn domestic(want: Want) -> Want {
 fn said_before(message: &Message, leg: &Leg, class: Class) -> bool {
     message.legs.iter().any(|other| other.number != leg.number && other.reason == Some(class))
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,9 @@ pub struct Leg {
     /// `None` while the call to the provider is in hand.
     pub outcome: Option<LegOutcome>,
     pub reason: Option<Class>,
+    /// The provider took it, or may have. A later refusal does not unsay that; only "we do not know it" does.
+    #[serde(default)]
+    pub taken: bool,
     /// What the provider calls it; kept even when it arrives late.
     pub reference: Option<String>,
     /// A text by this route usually is on the handset by then; before it, a resend starts no new leg.
@@ -187,16 +190,15 @@ impl Leg {
     /// Whether this leg may have put a text into the person's hands, or rung their phone.
     pub fn may_be_out(&self) -> bool {
         match self.outcome {
-            Some(LegOutcome::NotSent) => false,
-            Some(LegOutcome::Refused) => self.overdue_at.is_some(),
-            None
-            | Some(
+            None | Some(LegOutcome::Cancelled) => true,
+            Some(
                 LegOutcome::Submitted
                 | LegOutcome::Delivered
+                | LegOutcome::Refused
+                | LegOutcome::NotSent
                 | LegOutcome::Unknown
-                | LegOutcome::Overdue
-                | LegOutcome::Cancelled,
-            ) => true,
+                | LegOutcome::Overdue,
+            ) => self.taken,
         }
     }
 }

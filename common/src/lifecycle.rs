@@ -32,6 +32,10 @@ pub fn step(message: &Message, event: &Event, view: &View<'_>) -> Step {
     if turn.past_deadline() {
         turn.expire();
     }
+    // The sweep may have taken a message that somebody moved on since: what was due then is not due now.
+    if *event == Event::Due && !turn.is_due() {
+        return turn.finish();
+    }
     match turn.state() {
         State::Queued => queued(&mut turn, event),
         State::Sending { leg } => sending::step(&mut turn, leg, event),
@@ -318,3 +322,6 @@ pub enum Note {
     },
     Erased,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

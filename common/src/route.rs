@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fallback;
 use crate::leg::{Abilities, Channel, Leg, LegOutcome, ProviderId, RouteClass, RouteId};
 use crate::lifecycle::Choice;
 use crate::message::{Message, Want};
@@ -189,13 +190,13 @@ fn considered(route: &Route, fit: Fit) -> Considered {
 /// A route without validity comes last in its class when less than this many usual times are left.
 const LITTLE_TIME_FACTOR: u64 = 3;
 
-/// Ascending: the first to be taken comes first. A route tried before comes last in its class.
-fn order(route: &Route, message: &Message, scene: &Scene<'_>) -> (RouteClass, bool, bool, u8, u32, u32, RouteId) {
+/// Ascending: the first to be taken comes first. The more often a route was tried, the later it comes in its class.
+fn order(route: &Route, message: &Message, scene: &Scene<'_>) -> (RouteClass, usize, bool, u8, u32, u32, RouteId) {
     let left_ms = message.useful_until.since_ms(scene.now);
     let may_come_late = !route.abilities.validity && left_ms < route.usual_ms.saturating_mul(LITTLE_TIME_FACTOR);
     (
         route.class,
-        tried(route, message),
+        times_tried(route, message),
         may_come_late,
         (scene.score)(&route.id),
         route.rank,
@@ -206,13 +207,16 @@ fn order(route: &Route, message: &Message, scene: &Scene<'_>) -> (RouteClass, bo
 
 fn fit(route: &Route, message: &Message, want: &Want, scene: &Scene<'_>) -> Fit {
     let used_sender = message.legs.iter().any(|leg| leg.channel == route.channel && leg.sender == route.sender);
-    if want.only.is_some_and(|class| class != route.class) || (want.new_sender && used_sender) {
+    let unwanted = fallback::sender_closed(message, route.channel, &route.sender) || (want.new_sender && used_sender);
+    if unwanted || want.only.is_some_and(|class| class != route.class) {
         return Fit::NotWanted;
     }
     if scene.now.plus_ms(route.usual_ms) > message.useful_until {
         return Fit::TooLate;
     }
-    if !want.again && tried(route, message) {
+    let for_good =
+        || message.legs.iter().any(|leg| leg.route == route.id && leg.reason.is_some_and(fallback::route_closed));
+    if (!want.again && times_tried(route, message) > 0) || for_good() {
         return Fit::Tried;
     }
     if let Some(fit) = cooling(route, message, scene) {
@@ -225,8 +229,8 @@ fn fit(route: &Route, message: &Message, want: &Want, scene: &Scene<'_>) -> Fit 
     }
 }
 
-fn tried(route: &Route, message: &Message) -> bool {
-    message.legs.iter().any(|leg| leg.route == route.id && !passing(leg))
+fn times_tried(route: &Route, message: &Message) -> usize {
+    message.legs.iter().filter(|leg| leg.route == route.id && !passing(leg)).count()
 }
 
 /// A route that throttled this message, or could not be reached for it, is left alone for a moment.
@@ -302,3 +306,6 @@ fn waits(
         .map(|(at, _)| at)
         .min()
 }
+
+#[cfg(test)]
+mod tests;

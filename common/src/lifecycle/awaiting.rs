@@ -4,7 +4,7 @@ use super::turn::Turn;
 use super::{Effect, Event, Note, legs, sending, whenever_live};
 use crate::fallback::Told;
 use crate::leg::{CallStage, Leg, LegNumber, LegOutcome};
-use crate::message::{Awaited, State};
+use crate::message::{Awaited, State, Trigger, Want};
 use crate::outcome::{Class, Proof, ReportStatus};
 use crate::time::Timestamp;
 
@@ -12,8 +12,6 @@ use crate::time::Timestamp;
 const ASKS_KEPT_FOR_SWEEP: u8 = 2;
 /// After a question at the overdue time, its answer gets this long.
 const ASK_SETTLE_MS: u64 = 1_000;
-/// Legs with a lost answer after which no further text follows: promise 4 allows one more.
-const UNKNOWN_TEXTS_MAX: usize = 2;
 
 pub(super) fn enter(turn: &mut Turn<'_>, leg: LegNumber, what: Awaited) {
     let due = turn.leg(leg).map_or(turn.message.useful_until, |leg| match what {
@@ -32,7 +30,8 @@ pub(super) fn submitted(turn: &mut Turn<'_>, number: LegNumber) {
         leg.reason = None;
         leg.ended_at = None;
         leg.overdue_at = leg.overdue_after_ms.map(|ms| now.plus_ms(ms));
-        leg.ask_at = leg.abilities.asks.then(|| now.plus_ms(ask_after_ms));
+        let ask_at = now.plus_ms(ask_after_ms);
+        leg.ask_at = leg.abilities.asks.then(|| leg.overdue_at.map_or(ask_at, |overdue| overdue.min(ask_at)));
     }
     if turn.any_delivered() {
         return turn.deliver();
@@ -81,11 +80,8 @@ pub(super) fn receipt(turn: &mut Turn<'_>, leg: LegNumber, event: &Event) {
 pub(super) fn early(turn: &mut Turn<'_>, leg: LegNumber, status: &ReportStatus, proof: Proof) {
     match status {
         ReportStatus::Delivered | ReportStatus::Failed(_) if proof != Proof::Nothing => told(turn, leg, status, proof),
-        ReportStatus::Delivered
-        | ReportStatus::Failed(_)
-        | ReportStatus::Underway { .. }
-        | ReportStatus::Absent
-        | ReportStatus::Hint => {}
+        ReportStatus::Underway { reference } => sending::said_to_have_taken(turn, leg, reference.as_deref(), proof),
+        ReportStatus::Delivered | ReportStatus::Failed(_) | ReportStatus::Absent | ReportStatus::Hint => {}
     }
 }
 
@@ -94,23 +90,36 @@ pub(super) fn of_another_leg(turn: &mut Turn<'_>, number: LegNumber, status: &Re
     let Some(leg) = turn.leg(number) else { return turn.late(format!("report about unknown leg {number}")) };
     let open = matches!(leg.outcome, Some(LegOutcome::Submitted | LegOutcome::Unknown | LegOutcome::Overdue));
     match status {
-        ReportStatus::Delivered if open && proof != Proof::Nothing => {
+        ReportStatus::Delivered if leg.outcome != Some(LegOutcome::Delivered) && proof != Proof::Nothing => {
             note(turn, number, status, proof);
             turn.close_leg(number, LegOutcome::Delivered, None);
-            if !matches!(turn.message.state, State::Sending { .. }) {
-                turn.deliver();
-            }
+            delivered_beside(turn);
         }
         ReportStatus::Failed(refusal) if open && proof != Proof::Nothing && !spoken(leg) => {
             let class = refusal.class;
             note(turn, number, status, proof);
-            turn.close_leg(number, LegOutcome::Refused, Some(class));
+            turn.refuse_later(number, class);
         }
-        ReportStatus::Underway { reference } => sending::keep_reference(turn, number, reference.as_deref()),
+        ReportStatus::Underway { reference } => {
+            sending::said_to_have_taken(turn, number, reference.as_deref(), proof);
+        }
         ReportStatus::Hint => hint(turn, number),
         ReportStatus::Delivered | ReportStatus::Failed(_) | ReportStatus::Absent => {
             turn.late(format!("{} for leg {number}", word(status)));
         }
+    }
+}
+
+/// Delivered, but not by the leg in hand: its answer comes first. A call for an unverified code is still wanted.
+pub(super) fn delivered_beside(turn: &mut Turn<'_>) {
+    match turn.message.state {
+        State::Sending { .. } | State::Retrying { want: Want { trigger: Trigger::Unverified, .. } } => {}
+        State::Queued
+        | State::Awaiting { .. }
+        | State::Retrying { .. }
+        | State::Delivered
+        | State::GaveUp { .. }
+        | State::Ended { .. } => turn.deliver(),
     }
 }
 
@@ -126,7 +135,7 @@ fn told(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: Pr
         }
         ReportStatus::Failed(refusal) => {
             note(turn, number, status, proof);
-            turn.close_leg(number, LegOutcome::Refused, Some(refusal.class));
+            turn.refuse_later(number, refusal.class);
             legs::react(turn, number, refusal.class, Told::Later);
         }
         ReportStatus::Underway { reference } => underway(turn, number, status, proof, reference.as_deref()),
@@ -138,7 +147,7 @@ fn told(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: Pr
 fn underway(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: Proof, reference: Option<&str>) {
     let known = turn.leg(number).and_then(|leg| leg.reference.as_deref());
     let news = reference.filter(|reference| known != Some(reference)).is_some();
-    sending::keep_reference(turn, number, reference);
+    sending::took(turn, number, reference);
     match turn.message.state {
         State::Awaiting { what: Awaited::Answer, .. } => {
             note(turn, number, status, proof);
@@ -225,12 +234,7 @@ fn answer_is_due(turn: &mut Turn<'_>, number: LegNumber) {
         let due = turn.now().plus_ms(turn.view.policy.unknown_grace_ms);
         return turn.enter(State::Awaiting { leg: number, what: Awaited::Answer }, due);
     }
-    let unknown = turn.message.legs.iter().filter(|leg| leg.reason == Some(Class::Unknown)).count();
-    if unknown < UNKNOWN_TEXTS_MAX {
-        legs::react(turn, number, Class::Unknown, Told::Later);
-    } else {
-        legs::call_instead(turn, Class::Unknown);
-    }
+    legs::react(turn, number, Class::Unknown, Told::Later);
 }
 
 fn receipt_due(turn: &Turn<'_>, leg: &Leg) -> Timestamp {

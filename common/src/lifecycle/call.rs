@@ -1,9 +1,8 @@
 //! A call in progress: announce a digit, and speak only to the person who presses it, while it is still useful.
 
 use super::turn::Turn;
-use super::{Effect, Note, Utterance};
+use super::{Effect, Note, Utterance, awaiting};
 use crate::leg::{Call, CallStage, LegNumber, LegOutcome};
-use crate::message::State;
 
 /// How often the announcement is given before we say goodbye.
 const ANNOUNCEMENTS_MAX: u8 = 2;
@@ -44,9 +43,7 @@ fn speak(turn: &mut Turn<'_>, leg: LegNumber, call: Call) {
     turn.note(Note::Spoken { leg });
     turn.effect(Effect::Say(Utterance::Content));
     turn.close_leg(leg, LegOutcome::Delivered, None);
-    if !matches!(turn.message.state, State::Sending { .. }) {
-        turn.deliver();
-    }
+    awaiting::delivered_beside(turn);
 }
 
 fn call_of(turn: &Turn<'_>, leg: LegNumber) -> Option<Call> {

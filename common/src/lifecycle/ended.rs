@@ -8,8 +8,10 @@ pub(super) fn step(turn: &mut Turn<'_>, event: &Event) {
     match event {
         Event::Due => erase(turn),
         Event::Answered { leg, answer } => sending::late_answer(turn, *leg, answer),
-        Event::Receipt { leg, status, .. } => match status {
-            ReportStatus::Underway { reference } => sending::keep_reference(turn, *leg, reference.as_deref()),
+        Event::Receipt { leg, status, proof } => match status {
+            ReportStatus::Underway { reference } => {
+                sending::said_to_have_taken(turn, *leg, reference.as_deref(), *proof);
+            }
             ReportStatus::Hint => {}
             ReportStatus::Delivered | ReportStatus::Failed(_) | ReportStatus::Absent => {
                 turn.late(format!("{} for leg {leg}", awaiting::word(status)));
@@ -27,9 +29,7 @@ pub(super) fn step(turn: &mut Turn<'_>, event: &Event) {
 }
 
 fn erase(turn: &mut Turn<'_>) {
-    if turn.message.due.is_some_and(|due| due <= turn.now()) {
-        turn.message.sealed = None;
-        turn.message.due = None;
-        turn.note(Note::Erased);
-    }
+    turn.message.sealed = None;
+    turn.message.due = None;
+    turn.note(Note::Erased);
 }

@@ -1,10 +1,10 @@
 //! The next leg: begin it, wait for a route, leave it to somebody who makes calls, or fall back to voice.
 
 use super::turn::Turn;
-use super::{Choice, Effect, Note};
+use super::{Choice, Effect, Note, awaiting};
 use crate::fallback::{self, Reaction, Told};
-use crate::leg::{Call, CallStage, Channel, Leg, LegNumber};
-use crate::message::{End, State, Trigger, Voice, Want};
+use crate::leg::{Call, CallStage, Channel, Leg, LegNumber, LegOutcome};
+use crate::message::{Awaited, End, State, Trigger, Voice, Want};
 use crate::outcome::{Class, Reason};
 use crate::policy::{CALLS_MAX, LEGS_MAX, TEXTS_MAX};
 use crate::route::Route;
@@ -17,6 +17,7 @@ pub(super) fn start(turn: &mut Turn<'_>, want: Want) {
     match (turn.view.choose)(&turn.message, &want) {
         Choice::Go(route) => begin(turn, want, &route),
         Choice::Wait { until } => {
+            let until = until.max(turn.now().plus_ms(1));
             turn.waits_until = Some(until);
             turn.note(Note::Waiting { until });
             let jitter = u64::from(turn.view.roll) % (turn.view.policy.retry_first_ms / 4).max(1);
@@ -73,6 +74,7 @@ fn begin(turn: &mut Turn<'_>, want: Want, route: &Route) {
         ended_at: None,
         outcome: None,
         reason: None,
+        taken: false,
         reference: None,
         usual_by: now.plus_ms(route.usual_ms),
         overdue_after_ms: route.overdue_after_ms(turn.view.policy),
@@ -109,7 +111,7 @@ fn may_start(turn: &Turn<'_>, want: Want) -> bool {
         Channel::Sms => used < TEXTS_MAX && !fallback::texts_closed(&turn.message),
         Channel::Voice => used < CALLS_MAX && voice_wanted(turn, want),
     };
-    room && turn.message.legs.len() < LEGS_MAX
+    room && turn.message.legs.len() < LEGS_MAX && !fallback::stopped(&turn.message)
 }
 
 fn voice_wanted(turn: &Turn<'_>, want: Want) -> bool {
@@ -121,26 +123,23 @@ fn voice_wanted(turn: &Turn<'_>, want: Want) -> bool {
 
 /// No route, or no room: a text falls back to a call, a call to nothing.
 fn exhausted(turn: &mut Turn<'_>, want: Want) {
-    let reason = fallback::decisive(&turn.message).map_or(Reason::NoRoute, Reason::Leg);
-    match want.channel {
-        Channel::Sms if want.trigger == Trigger::Asked => settle(turn, reason),
-        Channel::Sms => start(turn, fallback::call(want.trigger)),
-        Channel::Voice => settle(turn, reason),
+    match (want.channel, want.trigger) {
+        (_, Trigger::Asked) => resume(turn),
+        (Channel::Sms, Trigger::Failed) if fallback::phone_was_off(&turn.message) => late_call(turn, Class::Absent),
+        (Channel::Sms, Trigger::First | Trigger::Failed) => start(turn, fallback::call(Trigger::Failed)),
+        (Channel::Sms, Trigger::Overdue | Trigger::Unknown | Trigger::Unverified) => {
+            start(turn, fallback::call(want.trigger));
+        }
+        (Channel::Voice, _) => settle(turn, Reason::NoRoute),
     }
-}
-
-/// No further text is right: a call, where one may be.
-pub(super) fn call_instead(turn: &mut Turn<'_>, class: Class) {
-    let trigger = if class == Class::Unknown { Trigger::Unknown } else { Trigger::Failed };
-    start(turn, fallback::call(trigger));
 }
 
 fn late_call(turn: &mut Turn<'_>, class: Class) {
     let want = fallback::call(Trigger::Failed);
-    if !may_start(turn, want) {
+    let at = turn.now().plus_ms(turn.view.policy.late_voice_after_ms);
+    if !may_start(turn, want) || at >= turn.message.useful_until {
         return settle(turn, Reason::Leg(class));
     }
-    let at = turn.now().plus_ms(turn.view.policy.late_voice_after_ms);
     turn.enter(State::Retrying { want }, at);
 }
 
@@ -148,6 +147,14 @@ fn late_call(turn: &mut Turn<'_>, class: Class) {
 fn settle(turn: &mut Turn<'_>, reason: Reason) {
     let decisive = fallback::decisive(&turn.message).map_or(reason, Reason::Leg);
     turn.settle_down(decisive);
+}
+
+/// A leg that was asked for cannot be: an answer that was awaited before is awaited again, with all that follows it.
+fn resume(turn: &mut Turn<'_>) {
+    match turn.message.legs.last() {
+        Some(leg) if leg.outcome == Some(LegOutcome::Unknown) => awaiting::enter(turn, leg.number, Awaited::Answer),
+        Some(_) | None => settle(turn, Reason::NoRoute),
+    }
 }
 
 impl Turn<'_> {

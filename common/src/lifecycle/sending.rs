@@ -5,7 +5,7 @@ use super::{Event, Note, awaiting, legs, whenever_live};
 use crate::fallback::Told;
 use crate::leg::{LegNumber, LegOutcome};
 use crate::message::Awaited;
-use crate::outcome::{Answer, Class};
+use crate::outcome::{Answer, Class, Proof, Scope};
 
 pub(super) fn step(turn: &mut Turn<'_>, leg: LegNumber, event: &Event) {
     match event {
@@ -30,8 +30,11 @@ pub(super) fn answered(turn: &mut Turn<'_>, leg: LegNumber, answer: &Answer) {
     match answer {
         Answer::Submitted { reference } => {
             note(turn, leg, "submitted", None, None);
-            keep_reference(turn, leg, reference.as_deref());
+            took(turn, leg, reference.as_deref());
             awaiting::submitted(turn, leg);
+        }
+        Answer::Refused(_) | Answer::NotSent { .. } if says_nothing(turn, leg, answer) => {
+            unknown(turn, leg, "the repeat was not taken");
         }
         Answer::Refused(refusal) => {
             note(turn, leg, "refused", Some(refusal.class), Some(refusal.code.clone()));
@@ -47,6 +50,17 @@ pub(super) fn answered(turn: &mut Turn<'_>, leg: LegNumber, answer: &Answer) {
     }
 }
 
+/// A repeat that went nowhere says nothing about the request before it: that one may be out still.
+fn says_nothing(turn: &Turn<'_>, leg: LegNumber, answer: &Answer) -> bool {
+    let repeat = turn.leg(leg).is_some_and(|leg| leg.sends > 1);
+    repeat
+        && match answer {
+            Answer::NotSent { .. } => true,
+            Answer::Refused(refusal) => refusal.scope == Scope::Provider || refusal.class == Class::Throttled,
+            Answer::Submitted { .. } | Answer::Unknown { .. } => false,
+        }
+}
+
 fn unknown(turn: &mut Turn<'_>, leg: LegNumber, why: &str) {
     note(turn, leg, "unknown", Some(Class::Unknown), Some(why.to_owned()));
     turn.close_leg(leg, LegOutcome::Unknown, Some(Class::Unknown));
@@ -60,7 +74,7 @@ fn unknown(turn: &mut Turn<'_>, leg: LegNumber, why: &str) {
 pub(super) fn late_answer(turn: &mut Turn<'_>, leg: LegNumber, answer: &Answer) {
     match answer {
         Answer::Submitted { reference } => {
-            keep_reference(turn, leg, reference.as_deref());
+            took(turn, leg, reference.as_deref());
             turn.late(format!("answer to leg {leg}: submitted"));
         }
         Answer::Refused(refusal) => turn.late(format!("answer to leg {leg}: refused, {}", refusal.class.word())),
@@ -69,9 +83,23 @@ pub(super) fn late_answer(turn: &mut Turn<'_>, leg: LegNumber, answer: &Answer) 
     }
 }
 
-pub(super) fn keep_reference(turn: &mut Turn<'_>, leg: LegNumber, reference: Option<&str>) {
-    if let (Some(reference), Some(leg)) = (reference, turn.leg_mut(leg)) {
-        leg.reference = Some(reference.to_owned());
+/// The provider took this leg, and calls it so. Told twice, it is no news.
+pub(super) fn took(turn: &mut Turn<'_>, number: LegNumber, reference: Option<&str>) {
+    let Some(leg) = turn.leg(number) else { return };
+    if leg.taken && (reference.is_none() || leg.reference.as_deref() == reference) {
+        return;
+    }
+    if let Some(leg) = turn.leg_mut(number) {
+        leg.taken = true;
+        leg.reference = reference.map(str::to_owned).or_else(|| leg.reference.take());
+    }
+}
+
+/// The same by a report: never from somebody who may have made it up, because the reference is what we ask about.
+pub(super) fn said_to_have_taken(turn: &mut Turn<'_>, leg: LegNumber, reference: Option<&str>, proof: Proof) {
+    match proof {
+        Proof::Signature | Proof::Tag | Proof::Asked => took(turn, leg, reference),
+        Proof::Nothing => {}
     }
 }
 

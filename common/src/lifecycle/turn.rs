@@ -57,18 +57,26 @@ impl<'a> Turn<'a> {
     /// Enters a live state that needs no look before `due`, or before the call for an unverified code.
     pub(super) fn enter(&mut self, state: State, due: Timestamp) {
         self.save = true;
-        let unverified = self.unverified_call_at().unwrap_or(self.message.useful_until);
+        let unverified = match state {
+            State::Awaiting { what: Awaited::Receipt, .. } | State::Delivered => self.unverified_call_at(),
+            // Here something is still to be settled first, at its own time.
+            State::Queued
+            | State::Sending { .. }
+            | State::Awaiting { what: Awaited::Answer, .. }
+            | State::Retrying { .. }
+            | State::GaveUp { .. }
+            | State::Ended { .. } => None,
+        };
+        let latest = unverified.unwrap_or(self.message.useful_until).min(self.message.useful_until);
         self.message.state = state;
-        self.message.due = Some(due.min(unverified).min(self.message.useful_until));
+        self.message.due = Some(due.min(latest));
     }
 
     /// The due time was the business of nobody: it moves on to the next one that is.
     pub(super) fn rest(&mut self) {
         let next = self.unverified_call_at().filter(|at| *at > self.now()).unwrap_or(self.message.useful_until);
-        if self.is_due() {
-            self.save = true;
-            self.message.due = Some(next);
-        }
+        self.save = true;
+        self.message.due = Some(next);
     }
 
     pub(super) fn is_due(&self) -> bool {
@@ -91,7 +99,20 @@ impl<'a> Turn<'a> {
             leg.outcome = Some(outcome);
             leg.reason = reason;
             leg.ended_at = Some(now);
+            leg.taken = match outcome {
+                LegOutcome::Submitted | LegOutcome::Delivered | LegOutcome::Unknown | LegOutcome::Overdue => true,
+                LegOutcome::Refused | LegOutcome::Cancelled => leg.taken,
+                LegOutcome::NotSent => false,
+            };
         }
+    }
+
+    /// A refusal that was reported, not answered: the provider had taken it before.
+    pub(super) fn refuse_later(&mut self, number: LegNumber, class: Class) {
+        if let Some(leg) = self.leg_mut(number) {
+            leg.taken = true;
+        }
+        self.close_leg(number, LegOutcome::Refused, Some(class));
     }
 
     pub(super) fn past_deadline(&self) -> bool {

@@ -38,6 +38,7 @@ fn leg(number: u8, route_id: &str, channel: Channel) -> Leg {
         ended_at: None,
         outcome: Some(LegOutcome::Submitted),
         reason: None,
+        taken: true,
         reference: None,
         usual_by: at(0),
         overdue_after_ms: None,

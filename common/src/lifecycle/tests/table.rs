@@ -1,0 +1,192 @@
+//! The table of DESIGN section 6, row by row: what happened, its class, and what follows.
+
+use super::given::{at, notice};
+use super::story::Now::{
+    Delivered, Due, Failed, Lost, NotKnown, NotSent, PressedNothing, Refused, RightCode, Submitted, Taken, Waited,
+};
+use super::story::{Now, Story, story};
+use crate::leg::RouteClass;
+use crate::outcome::Class;
+use crate::route::International;
+
+const FIRST: (Now, &str) = (Taken, "sending by sakura");
+const ACCEPTED: (Now, &str) = (Submitted, "awaiting sakura");
+
+/// Both domestic providers rest, so that the first leg goes abroad.
+fn abroad() -> Story {
+    story().resting("sakura", at(5_000)).resting("fuji", at(6_000)).goes(&[(Taken, "sending by atlas")])
+}
+
+#[test]
+fn not_sent_takes_the_next_route_now_and_comes_back_when_all_were_tried() {
+    story().goes(&[FIRST, (NotSent, "sending by fuji"), (Submitted, "awaiting fuji")]);
+    story().plan(International::Never).goes(&[
+        FIRST,
+        (NotSent, "sending by fuji"),
+        (NotSent, "waiting for sms"),
+        (Due, "sending by sakura"),
+    ]);
+}
+
+#[test]
+fn throttled_is_not_tried_so_it_waits_for_a_domestic_route_and_goes_abroad_only_by_plan() {
+    let throttled = [FIRST, (Refused(Class::Throttled), "sending by fuji")];
+    story().goes(&throttled).goes(&[(Refused(Class::Throttled), "waiting for sms"), (Due, "sending by sakura")]);
+    story().plan(International::Spill).goes(&throttled).goes(&[(Refused(Class::Throttled), "sending by atlas")]);
+}
+
+#[test]
+fn unknown_waits_out_a_grace_where_it_can_neither_repeat_nor_ask() {
+    let told =
+        story().goes(&[FIRST, (Lost, "unsure of sakura"), (Due, "sending by fuji"), (Submitted, "awaiting fuji")]);
+    assert_eq!((told.since_start_ms(), told.duplicates()), (5_300, 1));
+}
+
+#[test]
+fn unknown_is_repeated_where_the_provider_dedupes_and_then_one_more_text_follows() {
+    let told = story().resting("sakura", at(60_000)).goes(&[
+        (Taken, "sending by fuji"),
+        (Lost, "unsure of fuji"),
+        (Due, "sending by fuji"),
+        (Lost, "unsure of fuji"),
+        (Due, "sending by fuji"),
+        (Lost, "unsure of fuji"),
+        (Due, "sending by atlas"),
+        (Lost, "unsure of atlas"),
+        (Due, "sending by kodama"),
+    ]);
+    assert_eq!(told.legs(), "fuji atlas kodama");
+    assert_eq!((told.message.legs[0].sends, told.duplicates()), (3, 1));
+}
+
+#[test]
+fn unknown_is_asked_about_where_it_can_be_asked() {
+    let mut asking = story();
+    asking.table.routes[0].abilities.asks_by_our_id = true;
+    let asking = asking.goes(&[FIRST, (Lost, "unsure of sakura"), (Due, "unsure of sakura")]);
+    assert_eq!(asking.asked(), 1);
+    let settled = asking.goes(&[(NotKnown, "sending by fuji")]);
+    assert_eq!(settled.duplicates(), 0, "what the provider does not know was not sent");
+}
+
+#[test]
+fn a_crash_between_save_and_answer_is_unknown() {
+    story().goes(&[FIRST, (Due, "unsure of sakura"), (Due, "sending by fuji")]);
+}
+
+#[test]
+fn invalid_at_once_fails_and_by_a_receipt_a_second_domestic_route_must_agree() {
+    story().goes(&[FIRST, (Refused(Class::InvalidNumber), "ended: failed, invalid_number")]);
+    story().goes(&[
+        FIRST,
+        ACCEPTED,
+        (Failed(Class::InvalidNumber), "sending by fuji"),
+        (Submitted, "awaiting fuji"),
+        (Failed(Class::InvalidNumber), "ended: failed, invalid_number"),
+    ]);
+    let denied = abroad().goes(&[(Submitted, "awaiting atlas"), (Failed(Class::InvalidNumber), "waiting for sms")]);
+    denied.goes(&[(Due, "sending by sakura"), (Submitted, "awaiting sakura"), (Delivered, "delivered")]);
+}
+
+#[test]
+fn a_line_or_a_sim_without_texts_is_called_and_gets_no_more_text() {
+    for class in [Class::NotSmsCapable, Class::Unreceivable, Class::RecipientBlocked] {
+        let by_call = [(Submitted, "awaiting kodama")];
+        story().goes(&[FIRST, (Refused(class), "sending by kodama")]).goes(&by_call);
+        let told = story().goes(&[FIRST, ACCEPTED, (Failed(class), "sending by kodama")]).goes(&by_call);
+        let gave_up = format!("gave up: {}", class.word());
+        let told = told.goes(&[(Failed(Class::Unanswered), &gave_up), (Waited(60_000), &gave_up)]);
+        let told = told.goes(&[(Now::Resend(None), &gave_up), (RightCode, "ended: verified")]);
+        assert_eq!(told.legs(), "sakura kodama");
+    }
+}
+
+#[test]
+fn refused_abroad_wants_a_domestic_route_and_never_the_same_one() {
+    for class in [Class::RecipientBlocked, Class::FilteredRoute] {
+        for how in [Refused(class), Failed(class)] {
+            let told = abroad().goes(&[(how, "waiting for sms"), (Due, "sending by sakura")]);
+            assert_eq!(told.message.legs[1].class, RouteClass::Domestic);
+            told.goes(&[(Refused(Class::FilteredRoute), "waiting for sms"), (Due, "sending by fuji")]);
+        }
+    }
+}
+
+#[test]
+fn opted_out_wants_another_sender_else_a_call() {
+    story().goes(&[FIRST, (Refused(Class::OptedOut), "sending by fuji")]);
+    let mut one_sender = story();
+    for route in &mut one_sender.table.routes {
+        route.sender = "Otodoke".to_owned();
+    }
+    one_sender.goes(&[FIRST, (Refused(Class::OptedOut), "sending by kodama")]);
+}
+
+#[test]
+fn an_absent_phone_gets_one_other_domestic_text_then_a_late_call() {
+    let told = story().goes(&[
+        FIRST,
+        ACCEPTED,
+        (Failed(Class::Absent), "sending by fuji"),
+        (Submitted, "awaiting fuji"),
+        (Failed(Class::Absent), "waiting for voice"),
+    ]);
+    let off_at = told.since_start_ms();
+    let told = told.goes(&[(Due, "sending by kodama")]);
+    assert_eq!(told.since_start_ms() - off_at, told.policy.late_voice_after_ms);
+}
+
+#[test]
+fn a_new_owner_or_a_fraud_ends_at_once() {
+    for class in [Class::OwnerChanged, Class::FraudBlocked] {
+        let end = format!("ended: failed, {}", class.word());
+        story().goes(&[FIRST, (Refused(class), &end)]);
+        story().goes(&[FIRST, ACCEPTED, (Failed(class), &end)]);
+        let by_call = story().goes(&[FIRST, (Refused(Class::Unreceivable), "sending by kodama")]);
+        by_call.goes(&[(Refused(class), &end)]);
+    }
+}
+
+#[test]
+fn what_only_this_route_cannot_do_goes_by_another() {
+    for class in [Class::Content, Class::Config, Class::ExpiredAtProvider] {
+        story().goes(&[FIRST, (Refused(class), "sending by fuji"), (Refused(class), "sending by atlas")]);
+        story().goes(&[FIRST, ACCEPTED, (Failed(class), "sending by fuji")]);
+    }
+}
+
+#[test]
+fn an_overdue_receipt_leads_to_one_more_domestic_text_then_to_a_call() {
+    let told = story().goes(&[
+        FIRST,
+        ACCEPTED,
+        (Due, "awaiting sakura"),
+        (Due, "awaiting sakura"),
+        (Due, "sending by fuji"),
+        (Submitted, "awaiting fuji"),
+        (Due, "sending by kodama"),
+    ]);
+    assert_eq!((told.legs().as_str(), told.duplicates()), ("sakura fuji kodama", 1));
+}
+
+#[test]
+fn an_overdue_receipt_of_a_route_that_is_late_as_a_whole_starts_nothing() {
+    let mut late = story().goes(&[FIRST, ACCEPTED]);
+    late.punctual = false;
+    while late.message.is_live() {
+        late.happens(&Due);
+    }
+    assert_eq!((late.legs().as_str(), late.stands().as_str()), ("sakura", "ended: expired, submitted"));
+}
+
+#[test]
+fn a_text_to_be_read_ends_with_its_receipt_and_fails_when_nothing_is_left() {
+    Story::of(notice()).goes(&[FIRST, ACCEPTED, (Delivered, "ended: delivered")]);
+    Story::of(notice()).goes(&[
+        FIRST,
+        (Refused(Class::Unreceivable), "sending by kodama"),
+        (Submitted, "awaiting kodama"),
+        (PressedNothing, "awaiting kodama"),
+        (Failed(Class::Unanswered), "ended: failed, unreceivable"),
+    ]);
+}
