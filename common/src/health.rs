@@ -27,6 +27,8 @@ const OUTCOMES_KEPT_MS: u64 = 300_000;
 /// Legs remembered per route: at most so many of each second, so that a busy route still has two minutes of them.
 const LEGS_REMEMBERED_MAX: usize = 1_024;
 const LEGS_PER_SECOND_MAX: usize = 8;
+/// Once receipts come again, those that were held up are waited for this long.
+const RECOVERY_MS: u64 = 60_000;
 /// Answers needed before a score says anything.
 const OUTCOMES_MIN: usize = 5;
 
@@ -60,6 +62,8 @@ struct RouteHealth {
     /// When it answered, and `true` where the provider failed.
     answers: VecDeque<(Timestamp, bool)>,
     legs: VecDeque<Watched>,
+    /// When the receipts of most legs were last found missing.
+    late_at: Option<Timestamp>,
 }
 
 struct Watched {
@@ -173,14 +177,14 @@ impl Health {
 
     /// Whether receipts of this leg's route come in time otherwise, so that this one missing means something.
     ///
-    /// The others that were out while this one was: most of them were heard of. A leg that nobody else can be compared
-    /// with counts as punctual, but only once this process has listened long enough itself.
+    /// Most of the others that went out since were heard of; where there are none, of those just before. A leg that
+    /// nobody else can be compared with counts as punctual, but only once this process has listened long enough itself.
     pub fn punctual(&mut self, id: MessageId, leg: &Leg, now: Timestamp) -> bool {
         let patience_ms = leg.overdue_after_ms.unwrap_or_default();
         let listened_ms = now.since_ms(self.watching_since.max(leg.started_at));
         let from_before = leg.started_at < self.watching_since;
         let key = (id, leg.number);
-        let legs = &mut self.routes.entry(leg.route.clone()).or_default().legs;
+        let RouteHealth { legs, late_at, .. } = self.routes.entry(leg.route.clone()).or_default();
         // Legs of a life before this one were not seen going out: those that are silent now are each other's peers.
         if from_before && !legs.iter().any(|watched| watched.leg == key) {
             remember(legs, Watched { leg: key, submitted_at: leg.started_at, heard: false }, LEGS_REMEMBERED_MAX);
@@ -189,19 +193,50 @@ impl Health {
         if listened_ms < needed_ms {
             return false;
         }
-        let earliest = leg.started_at.minus_ms(patience_ms);
-        let latest = now.minus_ms(patience_ms / 2);
-        let peers = legs
-            .iter()
-            .filter(|watched| watched.leg != key && watched.submitted_at >= earliest && watched.submitted_at <= latest);
-        let (heard, silent) =
-            peers.fold(
-                (0_usize, 0_usize),
-                |(heard, silent), watched| {
-                    if watched.heard { (heard + 1, silent) } else { (heard, silent + 1) }
-                },
-            );
-        heard >= silent
+        // Those that went out after it tell how receipts come now; those before it only where there are no others, for
+        // what they tell may be over.
+        let mut before = Heard::default();
+        let mut since = Heard::default();
+        let (earliest, latest) = (leg.started_at.minus_ms(patience_ms), now.minus_ms(patience_ms / 2));
+        for watched in legs.iter().filter(|watched| watched.leg != key && watched.submitted_at >= earliest) {
+            if watched.submitted_at < leg.started_at {
+                before.count(watched);
+            } else if watched.submitted_at <= latest {
+                since.count(watched);
+            }
+        }
+        let punctual = if since.is_empty() { before.mostly() } else { since.mostly() };
+        if !punctual {
+            *late_at = Some(now);
+        }
+        // Receipts that were held up come one by one: for a while, a leg that was out then may still hear of its own.
+        let held_up = late_at.is_some_and(|at| leg.started_at <= at && now < at.plus_ms(RECOVERY_MS));
+        punctual && !held_up
+    }
+}
+
+/// Of how many legs something was heard, and of how many nothing.
+#[derive(Default)]
+struct Heard {
+    heard: usize,
+    silent: usize,
+}
+
+impl Heard {
+    const fn count(&mut self, watched: &Watched) {
+        if watched.heard {
+            self.heard += 1;
+        } else {
+            self.silent += 1;
+        }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.heard + self.silent == 0
+    }
+
+    const fn mostly(&self) -> bool {
+        self.heard >= self.silent
     }
 }
 

@@ -213,6 +213,32 @@ fn one_silent_leg_among_many_heard_ones_is_punctual() {
 }
 
 #[test]
+fn legs_heard_of_before_receipts_stopped_say_nothing_about_those_after() {
+    let stopped = 20;
+    let mut health = watched((0..40).map(|n| 1_000 + n * 200), |n| n < stopped);
+    for n in stopped..stopped + 5 {
+        let started = at(1_000 + u64::from(n) * 200);
+        assert!(!health.punctual(id(n), &leg(started), started.plus_ms(PATIENCE_MS)), "leg {n}");
+    }
+}
+
+#[test]
+fn receipts_that_were_held_up_are_waited_for_a_while_once_they_come_again() {
+    let mut health = watched((0..20).map(|n| 1_000 + n * 100), |_| false);
+    let first = leg(at(1_000));
+    let late = at(1_000).plus_ms(PATIENCE_MS);
+    assert!(!health.punctual(id(0), &first, late));
+    for n in 1..20 {
+        health.heard(&route(), (id(n), 1));
+    }
+    assert!(!health.punctual(id(0), &first, late.plus_ms(RECOVERY_MS - 1)), "its own may still come");
+    assert!(health.punctual(id(0), &first, late.plus_ms(RECOVERY_MS)));
+    let started = late.plus_ms(1);
+    health.submitted(&route(), (id(50), 1), started);
+    assert!(health.punctual(id(50), &leg(started), started.plus_ms(PATIENCE_MS)), "a leg after it is judged as ever");
+}
+
+#[test]
 fn of_a_burst_without_receipts_no_leg_is_punctual() {
     for spacing_ms in [0, 1, 100, 1_000] {
         let started = |n: u64| 1_000 + n * spacing_ms;
