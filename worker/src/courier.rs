@@ -147,17 +147,22 @@ impl Courier {
 
     async fn call(&self, message: &Message, number: LegNumber, permit: Option<Permit>) -> Event {
         let Some(leg) = message.leg(number) else { return unknown(number, "the leg is not in its message") };
-        let now = self.desk.clock.now();
-        let request = match self.words().request(message, leg, now) {
-            Ok(request) => request,
-            Err(Unsendable::Revoked) => return Event::Revoked,
-            Err(Unsendable::Refused(answer)) => return Event::Answered { leg: number, answer },
-        };
         let permit = match permit {
             Some(permit) => Some(permit),
             None => acquire(&self.permits, &leg.provider, message.lane, PATIENCE_MS_MAX).await,
         };
         let Some(permit) = permit else { return unknown(number, "no permit was free for the repeat") };
+        // Committing and waiting for a permit took their time: what was in time when it was decided may not be any more.
+        let now = self.desk.clock.now();
+        if now.plus_ms(leg.usual_by.since_ms(leg.started_at)) > message.useful_until {
+            let answer = Answer::NotSent { why: "no time was left when its turn came".to_owned() };
+            return Event::Answered { leg: number, answer };
+        }
+        let request = match self.words().request(message, leg, now) {
+            Ok(request) => request,
+            Err(Unsendable::Revoked) => return Event::Revoked,
+            Err(Unsendable::Refused(answer)) => return Event::Answered { leg: number, answer },
+        };
         let answer = self.send(message, leg, &request).await;
         drop(permit);
         Event::Answered { leg: number, answer }

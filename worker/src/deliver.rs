@@ -45,11 +45,10 @@ pub(crate) async fn run(
         };
         failures = 0;
         let alone = delivery.taken_before >= TAKEN_ALONE_AFTER;
-        let task = handle(Arc::clone(&courier), delivery, permit);
+        // A task of its own even when alone: if it panics, or outlasts a stop, the lane does not.
+        let task = tasks.spawn(handle(Arc::clone(&courier), delivery, permit));
         if alone {
-            task.await;
-        } else {
-            tasks.spawn(task);
+            stop.run_until_cancelled(task).await;
         }
     }
 }

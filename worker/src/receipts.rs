@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use otodoke_common::broker::{Delivery, Queue};
+use otodoke_common::broker::{BrokerError, Delivery, Queue};
 use otodoke_common::leg::LegNumber;
 use otodoke_common::message::MessageId;
 use otodoke_common::metrics::ReceiptMatch;
 use otodoke_common::outcome::{About, Report};
 use otodoke_common::store::StoreError;
 use otodoke_common::wire::decode_reports;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,8 +23,7 @@ pub(crate) async fn run(courier: Arc<Courier>, tasks: TaskTracker, stop: Cancell
     let in_hand = Arc::new(Semaphore::new(IN_HAND_MAX));
     let mut failures = 0;
     while !stop.is_cancelled() {
-        let permit = Arc::clone(&in_hand).acquire_owned().await.expect("the semaphore of receipts is never closed");
-        let Some(taken) = stop.run_until_cancelled(courier.broker.take(Queue::Receipts)).await else { return };
+        let Some((taken, permit)) = stop.run_until_cancelled(take(&courier, &in_hand)).await else { return };
         match taken {
             Ok(delivery) => {
                 failures = 0;
@@ -42,6 +41,11 @@ pub(crate) async fn run(courier: Arc<Courier>, tasks: TaskTracker, stop: Cancell
             }
         }
     }
+}
+
+async fn take(courier: &Courier, in_hand: &Arc<Semaphore>) -> (Result<Delivery, BrokerError>, OwnedSemaphorePermit) {
+    let permit = Arc::clone(in_hand).acquire_owned().await.expect("the semaphore of receipts is never closed");
+    (courier.broker.take(Queue::Receipts).await, permit)
 }
 
 async fn handle(courier: &Courier, delivery: Delivery) {

@@ -1,0 +1,237 @@
+//! The worker itself: what it cannot read, what breaks in its hands, how it stops, dies and starts again.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use otodoke_common::broker::Queue;
+use otodoke_common::leg::{LegNumber, ProviderId};
+use otodoke_common::message::{Lane, Message, MessageId};
+use otodoke_common::outcome::{About, Proof, Report, ReportStatus};
+use otodoke_common::store::{Counts, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
+use otodoke_common::time::Timestamp;
+use otodoke_common::wire::LaneMessage;
+use otodoke_tests::carrier::{Reply, Script};
+use otodoke_tests::world::{Options, World, id as parsed, legs};
+
+use crate::{PHONE, leg, phone};
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_parked_with_its_reason_and_the_lane_goes_on() {
+    let world = World::new().await;
+    let broker = world.memory.broker();
+    let wake = LaneMessage::Wake { id: parsed("01939f3e-0000-7000-8000-000000000000") }.encode();
+    let newer = String::from_utf8(wake).expect("JSON").replacen("\"v\":1", "\"v\":2", 1).into_bytes();
+    for body in [b"garbage".to_vec(), Vec::new(), newer] {
+        broker.publish(Queue::Lane(Lane::Normal), body).await.expect("memory takes it");
+    }
+    let id = world.ask_for_code(PHONE).await;
+    world.until_status(&id, "delivered").await;
+    let parked = broker.parked(10).await.expect("memory shows them");
+    assert_eq!(parked.len(), 3);
+    assert!(parked.iter().all(|parked| !parked.reason.is_empty()));
+    assert!(parked[2].reason.contains("version 2"), "{}", parked[2].reason);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_for_nobody_and_wakes_too_many_are_harmless() {
+    let world = World::new().await;
+    let broker = world.memory.broker();
+    let wake = |id| LaneMessage::Wake { id }.encode();
+    let nobody = parsed("01939f3e-0000-7000-8000-000000000000");
+    broker.publish(Queue::Lane(Lane::Normal), wake(nobody)).await.expect("memory takes it");
+    let id = world.ask_for_code(PHONE).await;
+    for _ in 0..50 {
+        broker.publish(Queue::Lane(Lane::Normal), wake(parsed(&id))).await.expect("memory takes it");
+    }
+    world.until_status(&id, "delivered").await;
+    for _ in 0..50 {
+        broker.publish(Queue::Lane(Lane::Bulk), wake(parsed(&id))).await.expect("memory takes it");
+    }
+    world.wait_ms(5_000).await;
+    assert_eq!(world.phone(PHONE).texts.len(), 1);
+    assert_eq!(broker.parked(10).await.expect("memory shows them").len(), 0);
+    assert_eq!(broker.backlog(Queue::Lane(Lane::Normal)).waiting, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_graceful_stop_loses_nothing() {
+    let mut world = World::new().await;
+    world.carrier("sakura").always(Script { answer_after_ms: 2_000, ..Script::works() });
+    let mut ids = Vec::new();
+    for person in 0..200 {
+        ids.push(world.ask_for_code(&phone(person)).await);
+    }
+    world.wait_ms(1_000).await;
+    let stopping = world.clock.now();
+    world.stop_worker().await;
+    assert!(world.clock.now().since_ms(stopping) <= 16_000);
+    let sent = world.carrier("sakura").seen().len();
+    assert!(sent < 200, "it stopped in the middle");
+    world.wait_ms(5_000).await;
+    assert_eq!(world.carrier("sakura").seen().len(), sent, "a worker that stopped sends nothing");
+    world.start_worker();
+    for id in &ids {
+        world.until_status(id, "delivered").await;
+    }
+    for person in 0..200 {
+        assert_eq!(world.phone(&phone(person)).texts.len(), 1, "nothing was in doubt, so nothing came twice");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_not_held_up_by_a_store_that_is_away() {
+    let mut world = World::new().await;
+    let broker = world.memory.broker();
+    world.memory.faults().set_store_away(true);
+    for person in 0..300 {
+        let about = About::Reference(format!("ref-{person}"));
+        world.carrier("sakura").post_report(about, ReportStatus::Delivered, Proof::Signature).await;
+        let id = parsed("01939f3e-0000-7000-8000-000000000000");
+        broker.publish(Queue::Lane(Lane::Normal), LaneMessage::Wake { id }.encode()).await.expect("memory takes it");
+    }
+    world.wait_ms(2_000).await;
+    let stopping = world.clock.now();
+    world.stop_worker().await;
+    let took_ms = world.clock.now().since_ms(stopping);
+    assert!(took_ms <= 16_000, "it took {took_ms} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_worker_leaves_at_most_one_text_more_per_message_it_had_in_hand() {
+    for killed_at_ms in [5, 20, 40, 80, 200, 400] {
+        let mut world = World::idle(Options { step_ms_max: 8, ..Options::default() }).await;
+        world.carrier("sakura").always(Script { answer_after_ms: 50, ..Script::works() });
+        world.start_worker();
+        let mut ids = Vec::new();
+        for person in 0..100 {
+            ids.push(world.ask_for_code(&phone(person)).await);
+        }
+        world.wait_ms(killed_at_ms).await;
+        world.kill_worker();
+        world.wait_ms(1_000).await;
+        world.start_worker();
+        for id in &ids {
+            world.until_status(id, "delivered").await;
+        }
+        world.wait_ms(30_000).await;
+        let texts: Vec<usize> = (0..100).map(|person| world.phone(&phone(person)).texts.len()).collect();
+        assert!(texts.iter().all(|texts| (1..=2).contains(texts)), "killed after {killed_at_ms} ms: {texts:?}");
+        let extra = texts.iter().sum::<usize>() - 100;
+        let counted = world.metric("otp_duplicates_possible_total", &[]);
+        assert!(counted >= f64::from(u32::try_from(extra).expect("few")), "{extra} more texts, {counted} counted");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_sending_costs_only_its_own_message_a_while() {
+    let world = World::new().await;
+    let cursed = phone(7);
+    world
+        .carrier("sakura")
+        .script(move |to, _| if to == cursed { Script::answers(Reply::Panics) } else { Script::works() });
+    let mut ids = Vec::new();
+    for person in 0..30 {
+        ids.push(world.ask_for_code(&phone(person)).await);
+    }
+    world.wait_ms(1_000).await;
+    for (person, id) in ids.iter().enumerate().filter(|(person, _)| *person != 7) {
+        assert_eq!(world.message(id).await["status"], "delivered", "person {person}");
+    }
+    let message = world.until_status(&ids[7], "delivered").await;
+    assert_eq!(legs(&message), [leg("sms", "sakura", "unknown"), leg("sms", "fuji", "delivered")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_breaks_whoever_takes_it_is_parked_and_its_lane_goes_on() {
+    let mut world = World::idle(Options::default()).await;
+    let cursed = world.ask_for_code(&phone(0)).await;
+    let store = Cursed { id: parsed(&cursed), inner: Arc::clone(&world.store) };
+    world.replace_store_of_worker(Arc::new(store));
+    world.start_worker();
+    world.wait_ms(10_000).await;
+    let id = world.ask_for_code(&phone(1)).await;
+    world.until_status(&id, "delivered").await;
+    let parked = world.memory.broker().parked(10).await.expect("memory shows it");
+    assert_eq!(parked.len(), 1);
+    assert!(parked[0].reason.contains("too often"), "{}", parked[0].reason);
+}
+
+/// A store that breaks whoever loads one message.
+struct Cursed {
+    id: MessageId,
+    inner: Arc<dyn Store>,
+}
+
+#[async_trait]
+impl Store for Cursed {
+    async fn load(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        assert_ne!(id, self.id, "the scripted end of a task");
+        self.inner.load(id).await
+    }
+    async fn open(&self, opening: Opening) -> Result<Opened, StoreError> {
+        self.inner.open(opening).await
+    }
+    async fn save(&self, save: Save) -> Result<Saved, StoreError> {
+        self.inner.save(save).await
+    }
+    async fn by_reference(
+        &self,
+        provider: &ProviderId,
+        reference: &str,
+    ) -> Result<Option<(MessageId, LegNumber)>, StoreError> {
+        self.inner.by_reference(provider, reference).await
+    }
+    async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError> {
+        self.inner.due(now, limit, lease_ms).await
+    }
+    async fn inbox_put(&self, report: &Report) -> Result<(), StoreError> {
+        self.inner.inbox_put(report).await
+    }
+    async fn inbox_take(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
+        self.inner.inbox_take(provider, reference).await
+    }
+    async fn prune(
+        &self,
+        now: Timestamp,
+        ended_before: Timestamp,
+        inbox_before: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        self.inner.prune(now, ended_before, inbox_before, limit).await
+    }
+    async fn journal(&self, id: MessageId) -> Result<Vec<JournalEntry>, StoreError> {
+        self.inner.journal(id).await
+    }
+    async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
+        self.inner.counts(now).await
+    }
+    async fn setting_put(&self, name: &str, value: Option<&str>) -> Result<(), StoreError> {
+        self.inner.setting_put(name, value).await
+    }
+    async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.inner.setting(name).await
+    }
+    async fn settings(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+        self.inner.settings(prefix).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_store_away_for_a_minute_delays_and_loses_nothing() {
+    let world = World::new().await;
+    let mut ids = Vec::new();
+    for person in 0..50 {
+        ids.push(world.ask_for_code(&phone(person)).await);
+        world.wait_ms(10).await;
+    }
+    world.memory.faults().set_store_away(true);
+    world.wait_ms(60_000).await;
+    world.memory.faults().set_store_away(false);
+    for id in &ids {
+        world.until_status(id, "delivered").await;
+    }
+    for person in 0..50 {
+        let texts = world.phone(&phone(person)).texts.len();
+        assert!((1..=2).contains(&texts), "{texts} texts");
+    }
+}
