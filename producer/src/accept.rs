@@ -199,6 +199,10 @@ async fn join(entry: &Entry, by: Message, wait_ms: u64) -> Result<Option<(Accept
     if !message.is_live() {
         return Ok(None);
     }
+    if message.state == State::Queued {
+        // Whoever opened it may have died before its wake was published: from here on this answer is a promise too.
+        carry(door, &message).await?;
+    }
     let joined = Accepted { joined: true, ..accepted(door, &entry.request, &message, wait_ms) };
     Ok(Some((joined, RequestResult::Joined)))
 }
