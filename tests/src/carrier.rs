@@ -1,16 +1,21 @@
 //! A scripted provider: what it answers, what reaches the phone, and what it reports later, decided per attempt.
 
-use std::collections::BTreeMap;
+mod call;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use otodoke_common::clock::Clock;
 use otodoke_common::leg::{Abilities, Channel, ProviderId};
 use otodoke_common::outcome::{About, Answer, Class, Proof, Refusal, Report, ReportStatus, Scope};
 use otodoke_common::provider::{
-    AskError, CallMoment, Provider, Question, SendContent, SendRequest, Voice, WebhookReading, WebhookReply, WebhookRequest,
+    AskError, CallMoment, Provider, Question, SendContent, SendRequest, Voice, WebhookReading, WebhookReply,
+    WebhookRequest,
 };
 use otodoke_common::speech::{Part, Speech, Then};
 use otodoke_common::wire::{decode_reports, encode_reports};
@@ -18,6 +23,7 @@ use tokio::time::{Duration, sleep};
 use tower::ServiceExt;
 
 use crate::phones::Phones;
+use call::call;
 
 /// What a carrier does with one attempt.
 #[derive(Clone, Debug)]
@@ -27,6 +33,8 @@ pub struct Script {
     pub answer_after_ms: u64,
     /// Reports, each so long after the request came in.
     pub reports: Vec<(u64, ReportStatus, Proof)>,
+    /// The reports name the leg by the carrier's own reference only.
+    pub by_reference: bool,
     /// What a question about it is answered.
     pub asked: Option<ReportStatus>,
     pub person: Person,
@@ -41,6 +49,8 @@ pub enum Reply {
     NotSent,
     /// The connection dies, or nothing comes in time.
     Lost,
+    /// The program that talks to it breaks.
+    Panics,
 }
 
 /// Who answers a call.
@@ -61,13 +71,29 @@ impl Script {
             answer: Reply::Taken,
             answer_after_ms: 20,
             reports: vec![(300, ReportStatus::Delivered, Proof::Signature)],
+            by_reference: false,
             asked: None,
             person: Person::PressesWhatIsAnnounced,
         }
     }
 
     pub fn refuses(class: Class) -> Self {
-        Self { arrives: false, answer: Reply::Refused(class, Scope::Number), reports: Vec::new(), ..Self::works() }
+        Self::answers(Reply::Refused(class, Scope::Number))
+    }
+
+    /// Nothing arrives and nothing is reported.
+    pub fn answers(answer: Reply) -> Self {
+        Self { arrives: false, answer, reports: Vec::new(), ..Self::works() }
+    }
+
+    /// It arrives, but the answer is lost and nothing is ever heard of it.
+    pub fn lost() -> Self {
+        Self { answer: Reply::Lost, ..Self::silent() }
+    }
+
+    pub fn reports(reports: &[(u64, ReportStatus)]) -> Self {
+        let reports = reports.iter().map(|(after_ms, status)| (*after_ms, status.clone(), Proof::Signature));
+        Self { reports: reports.collect(), ..Self::works() }
     }
 
     /// Taken, then a receipt that says it failed.
@@ -95,30 +121,39 @@ pub struct Seen {
     pub validity_s: u32,
 }
 
+/// What all carriers of a world share.
+#[derive(Clone)]
+pub struct Around {
+    pub clock: Clock,
+    pub phones: Arc<Phones>,
+    pub cut_off: Arc<AtomicBool>,
+}
+
 type Decide = dyn Fn(&str, usize) -> Script + Send + Sync;
 
 pub struct Carrier {
     id: ProviderId,
     channel: Channel,
     abilities: Abilities,
-    clock: otodoke_common::clock::Clock,
+    clock: Clock,
     phones: Arc<Phones>,
     door: OnceLock<Router>,
+    /// Our receipt door cannot be reached.
+    cut_off: Arc<AtomicBool>,
     decide: Mutex<Arc<Decide>>,
     seen: Mutex<Vec<Seen>>,
+    /// Our references whose text arrived: a carrier that dedupes hands none over twice.
+    arrived: Mutex<BTreeSet<String>>,
+    /// Calls cannot be ended any more.
+    deaf: AtomicBool,
     questions: Mutex<Vec<String>>,
     hung_up: Mutex<Vec<String>>,
     statuses: Mutex<BTreeMap<String, Option<ReportStatus>>>,
 }
 
 impl Carrier {
-    pub fn new(
-        name: &str,
-        channel: Channel,
-        abilities: Abilities,
-        clock: otodoke_common::clock::Clock,
-        phones: Arc<Phones>,
-    ) -> Arc<Self> {
+    pub fn new(name: &str, channel: Channel, abilities: Abilities, around: &Around) -> Arc<Self> {
+        let Around { clock, phones, cut_off } = around.clone();
         Arc::new(Self {
             id: ProviderId::parse(name).expect("a carrier of the tests has a valid name"),
             channel,
@@ -126,8 +161,11 @@ impl Carrier {
             clock,
             phones,
             door: OnceLock::new(),
+            cut_off,
             decide: Mutex::new(Arc::new(|_, _| Script::works())),
             seen: Mutex::default(),
+            arrived: Mutex::default(),
+            deaf: AtomicBool::new(false),
             questions: Mutex::default(),
             hung_up: Mutex::default(),
             statuses: Mutex::default(),
@@ -153,6 +191,16 @@ impl Carrier {
 
     pub fn hung_up(&self) -> Vec<String> {
         self.hung_up.lock().expect("nobody panics here").clone()
+    }
+
+    /// From now on a call that was begun cannot be ended.
+    pub fn ignore_hang_ups(&self) {
+        self.deaf.store(true, Ordering::SeqCst);
+    }
+
+    fn arrives(&self, request: &SendRequest, script: &Script) -> bool {
+        let first = || self.arrived.lock().expect("nobody panics here").insert(request.our_reference.clone());
+        script.arrives && (first() || !self.abilities.dedupes)
     }
 
     pub(crate) fn connect(&self, door: Router) {
@@ -187,6 +235,9 @@ impl Carrier {
     }
 
     async fn post(&self, path: &str, body: Vec<u8>) -> (u16, String) {
+        if self.cut_off.load(Ordering::SeqCst) {
+            return (502, String::new());
+        }
         let door = self.door.get().expect("the world connects its carriers").clone();
         let request = Request::post(path).body(Body::from(body)).expect("a valid request");
         let response = door.oneshot(request).await.expect("a router never fails");
@@ -196,17 +247,35 @@ impl Carrier {
     }
 }
 
+/// A report that was not taken comes again after this, so often.
+const REPORT_AGAIN_MS: u64 = 5_000;
+const REPORTS_MAX: usize = 60;
+
 /// Report later, from a task of its own: the carrier answers meanwhile.
 fn report_later(carrier: &Arc<Carrier>, request: &SendRequest, script: &Script) {
     for (after_ms, status, proof) in script.reports.clone() {
+        let by_reference = script.by_reference || proof == Proof::Nothing;
+        let about = if by_reference { About::Reference(Carrier::reference(request)) } else { of(request) };
         let carrier = Arc::clone(carrier);
-        let about = About::Leg { id: request.id, leg: request.leg };
-        let about = if proof == Proof::Nothing { About::Reference(Carrier::reference(request)) } else { about };
         tokio::spawn(async move {
             sleep(Duration::from_millis(after_ms)).await;
-            carrier.post_report(about, status, proof).await;
+            report(&carrier, about, status, proof).await;
         });
     }
+}
+
+/// Until it was taken.
+async fn report(carrier: &Carrier, about: About, status: ReportStatus, proof: Proof) {
+    for _ in 0..REPORTS_MAX {
+        if carrier.post_report(about.clone(), status.clone(), proof).await == 200 {
+            return;
+        }
+        sleep(Duration::from_millis(REPORT_AGAIN_MS)).await;
+    }
+}
+
+const fn of(request: &SendRequest) -> About {
+    About::Leg { id: request.id, leg: request.leg }
 }
 
 /// The seam's face of a carrier: a carrier that can hand itself to its own tasks.
@@ -231,8 +300,10 @@ impl Provider for Scripted {
         let reference = Carrier::reference(request);
         self.0.statuses.lock().expect("nobody panics here").insert(request.our_reference.clone(), script.asked.clone());
         match &request.content {
-            SendContent::Text(text) if script.arrives => self.0.phones.receive(request.to.as_e164(), &self.0.id, text),
-            SendContent::Call if matches!(script.answer, Reply::Taken) => {
+            SendContent::Text(text) if self.0.arrives(request, &script) => {
+                self.0.phones.receive(request.to.as_e164(), &self.0.id, text);
+            }
+            SendContent::Call if script.arrives => {
                 tokio::spawn(call(Arc::clone(&self.0), request.clone(), script.person));
             }
             SendContent::Text(_) | SendContent::Call => {}
@@ -246,6 +317,7 @@ impl Provider for Scripted {
             Reply::TakenNameless => Answer::Submitted { reference: None },
             Reply::Refused(class, scope) => Answer::Refused(refusal(class, scope)),
             Reply::NotSent => Answer::NotSent { why: "scripted".to_owned() },
+            Reply::Panics => panic!("the scripted end of a task"),
             Reply::Lost => Answer::Unknown { why: "scripted".to_owned() },
         }
     }
@@ -305,37 +377,4 @@ impl Voice for Scripted {
         }
         WebhookReply { status: 200, content_type: "text/plain", body }
     }
-}
-
-const RING_MS: u64 = 700;
-const PRESS_MS: u64 = 500;
-
-/// A call as it goes: ring, answer, listen, press, hang up, and the report that it is over.
-async fn call(carrier: Arc<Carrier>, request: SendRequest, person: Person) {
-    let number = request.to.as_e164().to_owned();
-    let path = format!("/voice/{}/{}/{}", carrier.id, request.leg, request.tag.as_str());
-    sleep(Duration::from_millis(RING_MS)).await;
-    if person != Person::NobodyAnswers {
-        let call = carrier.phones.ring(&number);
-        let mut body = "answered".to_owned();
-        // Two announcements and the code: a call says no more than that.
-        for _ in 0..3 {
-            let (_, words) = carrier.post(&path, body.into_bytes()).await;
-            carrier.phones.hear(&number, call, words.clone());
-            let Some(words) = words.strip_suffix(" ..") else { break };
-            sleep(Duration::from_millis(PRESS_MS)).await;
-            body = match person {
-                Person::PressesWhatIsAnnounced => format!("pressed {}", announced_digit(words)),
-                Person::Voicemail => "pressed 1".to_owned(),
-                Person::PressesNothing | Person::NobodyAnswers => "pressed".to_owned(),
-            };
-        }
-    }
-    let over = ReportStatus::Failed(refusal(Class::Unanswered, Scope::Number));
-    carrier.post_report(About::Leg { id: request.id, leg: request.leg }, over, Proof::Signature).await;
-}
-
-/// The digit is the last one of an announcement.
-fn announced_digit(words: &str) -> char {
-    words.chars().rev().find(char::is_ascii_digit).expect("an announcement names a digit")
 }

@@ -1,40 +1,38 @@
 //! A world: memory backends, scripted carriers, the real door and the real worker, under paused time.
 
+mod parts;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use otodoke_common::clock::Clock;
-use otodoke_common::code::CodeKeys;
+use otodoke_common::config::TenantSettings;
 use otodoke_common::desk::Desk;
-use otodoke_common::dice::Dice;
-use otodoke_common::leg::{Abilities, Channel, ProviderId, RouteClass, RouteId};
 use otodoke_common::memory::Memory;
-use otodoke_common::message::{Kid, Lane, MessageId, TenantId};
+use otodoke_common::message::{Lane, MessageId};
 use otodoke_common::metrics::Metrics;
-use otodoke_common::phone::Country;
 use otodoke_common::policy::Policy;
-use otodoke_common::provider::{Provider, Registry};
-use otodoke_common::route::{International, Plan, ReceiptProfile, Route, RouteTable};
+use otodoke_common::route::{International, Plan};
 use otodoke_common::seal::Vault;
-use otodoke_common::store::{KeyRecord, Store};
-use otodoke_common::text::Templates;
+use otodoke_common::store::Store;
 use otodoke_common::time::Timestamp;
 use otodoke_producer::admission::LaneWindows;
-use otodoke_producer::auth::key_setting;
-use otodoke_producer::door::Door;
-use otodoke_producer::hands::Hands;
 use otodoke_producer::router::router;
 use otodoke_worker::{Capacity, Worker, WorkerParts, WorkerSettings};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::carrier::{Carrier, Scripted};
+use crate::carrier::{Around, Carrier};
+use crate::gate::Gate;
 use crate::phones::{Phone, Phones};
+use parts::{carriers, door, gated, keep_key, parts, provider};
 
 /// 2026-11-23 00:00 UTC.
 const EPOCH_MS: i64 = 1_795_392_000_000;
@@ -49,7 +47,16 @@ pub struct Options {
     pub policy: Policy,
     pub plan: Plan,
     pub capacity: Capacity,
+    /// Carriers that bear something else.
+    pub capacities: BTreeMap<&'static str, Capacity>,
     pub lanes: usize,
+    pub windows: LaneWindows,
+    pub tenant: TenantSettings,
+    /// Else simulated time, from `EPOCH_MS`.
+    pub clock: Option<Clock>,
+    /// Each step of the worker to store, broker and carriers takes up to this long.
+    pub step_ms_max: u32,
+    pub release_per_s: u32,
 }
 
 impl Default for Options {
@@ -70,7 +77,13 @@ impl Default for Options {
             },
             plan: Plan { international: International::Last, voice: true },
             capacity: Capacity { concurrency: 64, rate_per_s: 10_000 },
+            capacities: BTreeMap::new(),
             lanes: 64,
+            windows: LaneWindows::default(),
+            tenant: TenantSettings::default(),
+            clock: None,
+            step_ms_max: 0,
+            release_per_s: 5_000,
         }
     }
 }
@@ -82,10 +95,21 @@ pub struct World {
     pub metrics: Arc<Metrics>,
     pub phones: Arc<Phones>,
     pub router: Router,
+    pub vault: Arc<Vault>,
     carriers: BTreeMap<&'static str, Arc<Carrier>>,
-    worker: Option<WorkerParts>,
+    cut_off: Arc<AtomicBool>,
+    parts: WorkerParts,
     settings: WorkerSettings,
+    worker: Option<Running>,
+    seed: u64,
+    step_ms_max: u32,
+}
+
+/// One life of the worker.
+struct Running {
+    gate: Arc<Gate>,
     stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 /// An answer of the door.
@@ -110,55 +134,82 @@ impl World {
 
     /// A world whose worker does not run yet: what is accepted waits.
     pub async fn idle(options: Options) -> Self {
-        let clock = Clock::simulated(Timestamp::from_unix_ms(EPOCH_MS));
-        let phones = Arc::new(Phones::default());
-        let carriers = carriers(&clock, &phones);
+        let simulated = || Clock::simulated(Timestamp::from_unix_ms(EPOCH_MS));
+        let clock = options.clock.clone().unwrap_or_else(simulated);
+        let around = Around { clock: clock.clone(), phones: Arc::default(), cut_off: Arc::default() };
+        let carriers = carriers(&around);
         let memory = Memory::new(clock.clone());
-        let desk = desk(&memory, &clock, &options);
-        let providers: Arc<Registry> = Arc::new(registry(&carriers));
-        let routes = Arc::new(table(&carriers, options.plan));
-        let parts = WorkerParts {
-            desk: desk.clone(),
-            broker: memory.broker(),
-            routes: Arc::clone(&routes),
-            providers: Arc::clone(&providers),
-            codes: Arc::new(CodeKeys::new(kid(), vec![(kid(), vec![7; 32])]).expect("a root of 32 bytes")),
-            templates: Arc::new(Templates::builtin()),
-        };
-        let door = Door {
-            desk,
-            broker: memory.broker(),
-            codes: Arc::clone(&parts.codes),
-            templates: Arc::clone(&parts.templates),
-            routes,
-            providers,
-            tenants: BTreeMap::new(),
-            windows: LaneWindows::default(),
-            public_url: "http://door.test".to_owned(),
-            stopping: CancellationToken::new(),
-            hands: Hands::default(),
-        };
-        let router = router(Arc::new(door));
+        let parts = parts(&memory, &clock, &carriers, &options);
+        let router = router(Arc::new(door(&parts, &options)));
         for carrier in carriers.values() {
             carrier.connect(router.clone());
         }
         let store = memory.store();
         keep_key(&*store, &clock).await;
-        let capacities = carriers.keys().map(|name| (provider(name), options.capacity)).collect();
+        let capacity = |name: &str| options.capacities.get(name).copied().unwrap_or(options.capacity);
         let settings = WorkerSettings {
             lanes: Lane::ALL.into_iter().map(|lane| (lane, options.lanes)).collect(),
-            capacities,
+            capacities: carriers.keys().map(|name| (provider(name), capacity(name))).collect(),
             sweep_every_ms: 50,
-            release_per_s: 5_000,
+            release_per_s: options.release_per_s,
         };
-        let metrics = Arc::clone(&parts.desk.metrics);
-        let stop = CancellationToken::new();
-        Self { clock, memory, store, metrics, phones, router, carriers, worker: Some(parts), settings, stop }
+        Self {
+            clock,
+            store,
+            memory,
+            metrics: Arc::clone(&parts.desk.metrics),
+            phones: around.phones,
+            router,
+            vault: Arc::clone(&parts.desk.vault),
+            carriers,
+            cut_off: around.cut_off,
+            parts,
+            settings,
+            worker: None,
+            seed: options.seed,
+            step_ms_max: options.step_ms_max,
+        }
     }
 
     pub fn start_worker(&mut self) {
-        let parts = self.worker.take().expect("a world has one worker");
-        tokio::spawn(Worker::new(parts, self.settings.clone()).run(self.stop.clone()));
+        assert!(self.worker.is_none(), "a world has one worker");
+        self.seed += 1;
+        let gate = Gate::open(self.step_ms_max, self.seed);
+        let parts = WorkerParts {
+            desk: Desk { store: gate.store(Arc::clone(&self.parts.desk.store)), ..self.parts.desk.clone() },
+            broker: gate.broker(Arc::clone(&self.parts.broker)),
+            routes: Arc::clone(&self.parts.routes),
+            providers: Arc::new(gated(&gate, &self.parts.providers)),
+            codes: Arc::clone(&self.parts.codes),
+            templates: Arc::clone(&self.parts.templates),
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(Worker::new(parts, self.settings.clone()).run(stop.clone()));
+        self.worker = Some(Running { gate, stop, task });
+    }
+
+    /// The store that the next worker sees; the door keeps its own.
+    pub fn replace_store_of_worker(&mut self, store: Arc<dyn Store>) {
+        self.parts.desk.store = store;
+    }
+
+    /// Stops the worker as a person would, and waits until it has.
+    pub async fn stop_worker(&mut self) {
+        let Some(Running { stop, task, .. }) = self.worker.take() else { return };
+        stop.cancel();
+        task.await.expect("a worker stops without a panic");
+    }
+
+    /// `kill -9`: whatever it was doing is never finished.
+    pub fn kill_worker(&mut self) {
+        let Some(Running { gate, stop, .. }) = self.worker.take() else { return };
+        gate.shut();
+        stop.cancel();
+    }
+
+    /// Whether what carriers post to us reaches us; what does not, they post again later.
+    pub fn cut_receipts_off(&self, off: bool) {
+        self.cut_off.store(off, Ordering::SeqCst);
     }
 
     pub fn carrier(&self, name: &str) -> &Carrier {
@@ -179,6 +230,12 @@ impl World {
             request = request.header(*name, *value);
         }
         self.call(request.body(Body::from(body.to_string()))).await
+    }
+
+    /// What a stranger, or a carrier, posts: without a key.
+    pub async fn post_raw(&self, path: &str, body: Vec<u8>) -> u16 {
+        let request = Request::post(path).body(Body::from(body)).expect("the tests write valid requests");
+        self.router.clone().oneshot(request).await.expect("a router never fails").status().as_u16()
     }
 
     pub async fn get(&self, path: &str) -> Reply {
@@ -230,6 +287,22 @@ impl World {
         panic!("it never came to that: {:#}\n{journal:#}", self.message(id).await);
     }
 
+    /// Lets this much simulated time pass.
+    pub async fn wait_ms(&self, ms: u64) {
+        sleep(Duration::from_millis(ms)).await;
+    }
+
+    /// The journal of a message: its events in order, as `GET /v1/trace` tells them.
+    pub async fn trace(&self, id: &str) -> Vec<Value> {
+        let trace = self.get(&format!("/v1/trace/{id}")).await.body;
+        trace["journal"]
+            .as_array()
+            .expect("a trace holds a journal")
+            .iter()
+            .map(|line| line["fields"].clone())
+            .collect()
+    }
+
     pub async fn until_status(&self, id: &str, status: &str) -> Value {
         self.until(id, |message| message["status"] == status).await
     }
@@ -237,7 +310,8 @@ impl World {
     /// What the counter or gauge says, summed over the series whose labels contain all of `labels`.
     pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let text = self.metrics.text();
-        let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '));
+        let of_name =
+            |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '));
         text.lines()
             .filter(of_name)
             .filter(|line| labels.iter().all(|label| line.contains(label)))
@@ -248,7 +322,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.kill_worker();
     }
 }
 
@@ -261,78 +335,4 @@ pub fn legs(message: &Value) -> Vec<(String, String, String)> {
     let word = |leg: &Value, field: &str| leg[field].as_str().unwrap_or("-").to_owned();
     let legs = message["legs"].as_array().expect("a message shows its legs");
     legs.iter().map(|leg| (word(leg, "channel"), word(leg, "provider"), word(leg, "outcome"))).collect()
-}
-
-fn desk(memory: &Memory, clock: &Clock, options: &Options) -> Desk {
-    Desk {
-        store: memory.store(),
-        vault: Arc::new(Vault::new(&[9; 32]).expect("a root of 32 bytes")),
-        policy: Arc::new(options.policy.clone()),
-        metrics: Metrics::for_countries([Country::JP]).expect("the names of the metrics are valid"),
-        clock: clock.clone(),
-        dice: Arc::new(Dice::seeded(options.seed)),
-    }
-}
-
-async fn keep_key(store: &dyn Store, clock: &Clock) {
-    let tenant = TenantId::parse("acme").expect("valid");
-    let record = KeyRecord { tenant, key_id: "1".to_owned(), created_at: clock.now() };
-    let record = serde_json::to_string(&record).expect("a record is JSON");
-    store.setting_put(&key_setting(KEY), Some(&record)).await.expect("memory keeps settings");
-}
-
-fn carriers(clock: &Clock, phones: &Arc<Phones>) -> BTreeMap<&'static str, Arc<Carrier>> {
-    let none = Abilities::default();
-    let polled = Abilities { asks: true, asks_by_our_id: true, ..none };
-    let deduping = Abilities { dedupes: true, asks: true, validity: true, ..none };
-    let plain = Abilities { asks: true, validity: true, ..none };
-    let make = |name: &'static str, channel, abilities| {
-        (name, Carrier::new(name, channel, abilities, clock.clone(), Arc::clone(phones)))
-    };
-    BTreeMap::from([
-        make("sakura", Channel::Sms, polled),
-        make("fuji", Channel::Sms, deduping),
-        make("atlas", Channel::Sms, plain),
-        make("kodama", Channel::Voice, none),
-    ])
-}
-
-fn registry(carriers: &BTreeMap<&'static str, Arc<Carrier>>) -> Registry {
-    let one = |carrier: &Arc<Carrier>| -> Arc<dyn Provider> { Arc::new(Scripted(Arc::clone(carrier))) };
-    carriers.iter().map(|(name, carrier)| (provider(name), one(carrier))).collect()
-}
-
-/// `sakura` then `fuji`, domestic; `atlas` from abroad; `kodama` calls.
-fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, plan: Plan) -> RouteTable {
-    let route = |name: &str, class, channel, rank| Route {
-        id: RouteId::parse(&format!("jp-{name}")).expect("valid"),
-        provider: provider(name),
-        country: Country::JP,
-        class,
-        channel,
-        rank,
-        price: 10,
-        sender: format!("from-{name}"),
-        receipt: ReceiptProfile::Handset,
-        overdue_after_ms: 3_000,
-        usual_ms: 1_000,
-        origin_line: true,
-        segments_max: 3,
-        abilities: Scripted(Arc::clone(&carriers[name])).abilities(),
-    };
-    let routes = vec![
-        route("sakura", RouteClass::Domestic, Channel::Sms, 1),
-        route("fuji", RouteClass::Domestic, Channel::Sms, 2),
-        route("atlas", RouteClass::International, Channel::Sms, 3),
-        route("kodama", RouteClass::Domestic, Channel::Voice, 1),
-    ];
-    RouteTable { routes, plans: BTreeMap::from([(Country::JP, plan)]) }
-}
-
-fn provider(name: &str) -> ProviderId {
-    ProviderId::parse(name).expect("valid")
-}
-
-fn kid() -> Kid {
-    Kid::parse("k1").expect("valid")
 }

@@ -1,0 +1,200 @@
+//! A RabbitMQ for a test: one that is there, or a private one, or one that is installed for it.
+//!
+//! `rabbit` looks at `OTODOKE_TEST_AMQP_URL`, then at localhost, then starts a broker of its own. What it hands out has
+//! a namespace that no other test has, and takes its queues away when it is dropped. `private_rabbit` is for faults: its
+//! broker belongs to the test alone and may be killed.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use otodoke_common::config::Secret;
+use otodoke_common::rabbit::{self, RabbitSettings};
+
+const LOCAL_URL: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
+/// Debian's; the ones on the path change the user, these do not.
+const BINARIES: &str = "/usr/lib/rabbitmq/bin";
+/// On a busy machine a node takes half a minute.
+const START_MS_MAX: u64 = 120_000;
+const POLL_MS: u64 = 200;
+
+/// A broker, and a namespace on it.
+pub struct TestRabbit {
+    settings: RabbitSettings,
+    private: Option<PrivateRabbit>,
+}
+
+/// Shared where one is running, private otherwise.
+pub async fn rabbit() -> TestRabbit {
+    match running().await {
+        Some(url) => TestRabbit { settings: settings(&url), private: None },
+        None => {
+            let private = private_rabbit().await;
+            TestRabbit { settings: private.settings(), private: Some(private) }
+        }
+    }
+}
+
+impl TestRabbit {
+    pub fn settings(&self) -> RabbitSettings {
+        self.settings.clone()
+    }
+}
+
+impl Drop for TestRabbit {
+    fn drop(&mut self) {
+        if self.private.is_none() {
+            let settings = self.settings.clone();
+            // A test that panics has no runtime left to wait in.
+            let erasing = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+                runtime.block_on(rabbit::topology_erase(&settings))
+            });
+            drop(erasing.join());
+        }
+    }
+}
+
+/// Defaults, on this broker, in a namespace of their own.
+fn settings(url: &str) -> RabbitSettings {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let namespace = format!("test-{}-{}.", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    RabbitSettings { namespace, ..RabbitSettings::new(vec![Secret::new(url)]) }
+}
+
+#[expect(clippy::disallowed_methods, reason = "which server a test uses is no setting of the product")]
+async fn running() -> Option<String> {
+    if let Ok(url) = std::env::var("OTODOKE_TEST_AMQP_URL") {
+        return Some(url);
+    }
+    usable(LOCAL_URL).await.then(|| LOCAL_URL.to_owned())
+}
+
+async fn usable(url: &str) -> bool {
+    rabbit::topology_check(&settings(url)).await.is_ok()
+}
+
+/// A broker that belongs to one test: its own node, ports and directories, on the loopback, ended with the test.
+pub struct PrivateRabbit {
+    directory: tempfile::TempDir,
+    node: String,
+    port: u16,
+    distribution_port: u16,
+    /// Erlang's name server is private as well, or else it would outlive the test.
+    names_port: u16,
+    server: Option<Child>,
+}
+
+pub async fn private_rabbit() -> PrivateRabbit {
+    install();
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let node = format!("otodoke-{}-{}@localhost", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let [port, distribution_port, names_port] = free_ports();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let config = format!("listeners.tcp.1 = 127.0.0.1:{port}\ndisk_free_limit.absolute = 10MB\nlog.console = false\n");
+    std::fs::write(directory.path().join("rabbitmq.conf"), config).expect("a file in it");
+    let mut rabbit = PrivateRabbit { directory, node, port, distribution_port, names_port, server: None };
+    rabbit.start().await;
+    rabbit
+}
+
+impl PrivateRabbit {
+    pub fn settings(&self) -> RabbitSettings {
+        settings(&format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port))
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns once the broker takes connections. It keeps what it had.
+    pub async fn start(&mut self) {
+        assert!(self.server.is_none(), "the broker runs already");
+        let output = std::fs::File::create(self.directory.path().join("output")).expect("a file for its output");
+        let mut command = self.command("rabbitmq-server");
+        // A group of its own, so that the script and the node it starts end together.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let again = output.try_clone().expect("a second handle");
+        self.server = Some(command.stdin(Stdio::null()).stdout(output).stderr(again).spawn().expect("a broker"));
+        let url = format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port);
+        let ready = async {
+            while !usable(&url).await {
+                tokio::time::sleep(Duration::from_millis(POLL_MS)).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_millis(START_MS_MAX), ready).await.is_err() {
+            let said = std::fs::read_to_string(self.directory.path().join("output")).unwrap_or_default();
+            panic!("RabbitMQ does not start within {START_MS_MAX} ms; it said: {said}");
+        }
+    }
+
+    /// As `kill -9` does: nothing is written, nobody is told.
+    pub fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let group = format!("-{}", server.id());
+            let killed = Command::new("kill").args(["-9", "--", &group]).status();
+            assert!(killed.is_ok_and(|status| status.success()), "its process group is ours");
+            server.wait().expect("a killed process ends");
+        }
+    }
+
+    /// `rabbitmqctl`, on this node.
+    pub fn control(&self, arguments: &[&str]) -> String {
+        let output = self.command("rabbitmqctl").arg("-q").args(arguments).output().expect("rabbitmqctl runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let path = |name: &str| self.directory.path().join(name);
+        let mut command = Command::new(Path::new(BINARIES).join(program));
+        command
+            .current_dir(self.directory.path())
+            .env("HOME", self.directory.path())
+            .env("ERL_EPMD_PORT", self.names_port.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_NODENAME", &self.node)
+            .env("RABBITMQ_NODE_PORT", self.port.to_string())
+            .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
+            .env("RABBITMQ_CONF_ENV_FILE", path("none"))
+            .env("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf"))
+            .env("RABBITMQ_MNESIA_BASE", path("data"))
+            .env("RABBITMQ_LOG_BASE", path("log"))
+            .env("RABBITMQ_PID_FILE", path("pid"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", path("plugins"));
+        command
+    }
+}
+
+impl Drop for PrivateRabbit {
+    fn drop(&mut self) {
+        self.kill();
+        let port = self.names_port.to_string();
+        drop(Command::new("epmd").args(["-port", &port, "-kill"]).stdout(Stdio::null()).stderr(Stdio::null()).status());
+    }
+}
+
+/// Free now; another process may take one before the broker does, which then does not start and says so.
+fn free_ports() -> [u16; 3] {
+    let listeners = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("it is bound").port())
+}
+
+/// Debian's package, where the binaries are missing and this process may install it.
+fn install() {
+    let server: PathBuf = Path::new(BINARIES).join("rabbitmq-server");
+    if server.exists() {
+        return;
+    }
+    let installed = Command::new("apt-get")
+        .args(["install", "--yes", "--no-install-recommends", "rabbitmq-server"])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdout(Stdio::null())
+        .status();
+    assert!(
+        installed.is_ok_and(|status| status.success()) && server.exists(),
+        "no RabbitMQ: set OTODOKE_TEST_AMQP_URL, start one on localhost, or install the package rabbitmq-server"
+    );
+}

@@ -1,0 +1,139 @@
+//! What a world is made of: the parts of door and worker, four carriers and the routes over them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use otodoke_common::clock::Clock;
+use otodoke_common::code::CodeKeys;
+use otodoke_common::desk::Desk;
+use otodoke_common::dice::Dice;
+use otodoke_common::leg::{Abilities, Channel, ProviderId, RouteClass, RouteId};
+use otodoke_common::memory::Memory;
+use otodoke_common::message::{Kid, TenantId};
+use otodoke_common::metrics::Metrics;
+use otodoke_common::phone::Country;
+use otodoke_common::provider::{Provider, Registry};
+use otodoke_common::route::{Plan, ReceiptProfile, Route, RouteTable};
+use otodoke_common::seal::Vault;
+use otodoke_common::store::{KeyRecord, Store};
+use otodoke_common::text::Templates;
+use otodoke_producer::auth::key_setting;
+use otodoke_producer::door::Door;
+use otodoke_producer::hands::Hands;
+use otodoke_worker::WorkerParts;
+use tokio_util::sync::CancellationToken;
+
+use super::{KEY, Options};
+use crate::carrier::{Around, Carrier, Scripted};
+use crate::gate::Gate;
+
+pub(super) fn parts(
+    memory: &Memory,
+    clock: &Clock,
+    carriers: &BTreeMap<&'static str, Arc<Carrier>>,
+    options: &Options,
+) -> WorkerParts {
+    WorkerParts {
+        desk: desk(memory, clock, options),
+        broker: memory.broker(),
+        routes: Arc::new(table(carriers, options.plan)),
+        providers: Arc::new(registry(carriers)),
+        codes: Arc::new(CodeKeys::new(kid(), vec![(kid(), vec![7; 32])]).expect("a root of 32 bytes")),
+        templates: Arc::new(Templates::builtin()),
+    }
+}
+
+pub(super) fn door(parts: &WorkerParts, options: &Options) -> Door {
+    Door {
+        desk: parts.desk.clone(),
+        broker: Arc::clone(&parts.broker),
+        codes: Arc::clone(&parts.codes),
+        templates: Arc::clone(&parts.templates),
+        routes: Arc::clone(&parts.routes),
+        providers: Arc::clone(&parts.providers),
+        tenants: BTreeMap::from([(tenant(), options.tenant.clone())]),
+        windows: options.windows,
+        public_url: "http://door.test".to_owned(),
+        stopping: CancellationToken::new(),
+        hands: Hands::default(),
+    }
+}
+
+pub(super) fn gated(gate: &Arc<Gate>, providers: &Registry) -> Registry {
+    providers.iter().map(|(id, provider)| (id.clone(), gate.provider(Arc::clone(provider)))).collect()
+}
+
+fn desk(memory: &Memory, clock: &Clock, options: &Options) -> Desk {
+    Desk {
+        store: memory.store(),
+        vault: Arc::new(Vault::new(&[9; 32]).expect("a root of 32 bytes")),
+        policy: Arc::new(options.policy.clone()),
+        metrics: Metrics::for_countries([Country::JP]).expect("the names of the metrics are valid"),
+        clock: clock.clone(),
+        dice: Arc::new(Dice::seeded(options.seed)),
+    }
+}
+
+pub(super) async fn keep_key(store: &dyn Store, clock: &Clock) {
+    let record = KeyRecord { tenant: tenant(), key_id: "1".to_owned(), created_at: clock.now() };
+    let record = serde_json::to_string(&record).expect("a record is JSON");
+    store.setting_put(&key_setting(KEY), Some(&record)).await.expect("memory keeps settings");
+}
+
+pub(super) fn carriers(around: &Around) -> BTreeMap<&'static str, Arc<Carrier>> {
+    let none = Abilities::default();
+    let polled = Abilities { asks: true, asks_by_our_id: true, ..none };
+    let deduping = Abilities { dedupes: true, asks: true, validity: true, ..none };
+    let plain = Abilities { asks: true, validity: true, ..none };
+    let make = |name: &'static str, channel, abilities| (name, Carrier::new(name, channel, abilities, around));
+    BTreeMap::from([
+        make("sakura", Channel::Sms, polled),
+        make("fuji", Channel::Sms, deduping),
+        make("atlas", Channel::Sms, plain),
+        make("kodama", Channel::Voice, none),
+    ])
+}
+
+fn registry(carriers: &BTreeMap<&'static str, Arc<Carrier>>) -> Registry {
+    let one = |carrier: &Arc<Carrier>| -> Arc<dyn Provider> { Arc::new(Scripted(Arc::clone(carrier))) };
+    carriers.iter().map(|(name, carrier)| (provider(name), one(carrier))).collect()
+}
+
+/// `sakura` then `fuji`, domestic; `atlas` from abroad; `kodama` calls.
+fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, plan: Plan) -> RouteTable {
+    let route = |name: &str, class, channel, rank| Route {
+        id: RouteId::parse(&format!("jp-{name}")).expect("valid"),
+        provider: provider(name),
+        country: Country::JP,
+        class,
+        channel,
+        rank,
+        price: 10,
+        sender: format!("from-{name}"),
+        receipt: ReceiptProfile::Handset,
+        overdue_after_ms: 3_000,
+        usual_ms: 1_000,
+        origin_line: true,
+        segments_max: 3,
+        abilities: Scripted(Arc::clone(&carriers[name])).abilities(),
+    };
+    let routes = vec![
+        route("sakura", RouteClass::Domestic, Channel::Sms, 1),
+        route("fuji", RouteClass::Domestic, Channel::Sms, 2),
+        route("atlas", RouteClass::International, Channel::Sms, 3),
+        route("kodama", RouteClass::Domestic, Channel::Voice, 1),
+    ];
+    RouteTable { routes, plans: BTreeMap::from([(Country::JP, plan)]) }
+}
+
+fn tenant() -> TenantId {
+    TenantId::parse("acme").expect("valid")
+}
+
+pub(super) fn provider(name: &str) -> ProviderId {
+    ProviderId::parse(name).expect("valid")
+}
+
+fn kid() -> Kid {
+    Kid::parse("k1").expect("valid")
+}
