@@ -50,10 +50,11 @@ pub(super) fn answered(turn: &mut Turn<'_>, leg: LegNumber, answer: &Answer) {
     }
 }
 
-/// A repeat that went nowhere says nothing about the request before it: that one may be out still.
+/// A repeat that went nowhere says nothing about the request before it: that one may be out still. Nor does an answer
+/// unsay a report that came before it.
 fn says_nothing(turn: &Turn<'_>, leg: LegNumber, answer: &Answer) -> bool {
-    let repeat = turn.leg(leg).is_some_and(|leg| leg.sends > 1);
-    repeat
+    let out_before = turn.leg(leg).is_some_and(|leg| leg.sends > 1 || (leg.outcome.is_none() && leg.taken));
+    out_before
         && match answer {
             Answer::NotSent { .. } => true,
             Answer::Refused(refusal) => refusal.scope == Scope::Provider || refusal.class == Class::Throttled,

@@ -5,3 +5,4 @@ mod rules;
 mod sandbox;
 mod story;
 mod table;
+mod walk;

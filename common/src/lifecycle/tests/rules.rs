@@ -176,10 +176,8 @@ fn a_call_without_a_first_text_is_for_lines_that_take_none() {
     let far = story().without("sakura").without("fuji").without("atlas");
     let far = far.goes(&[(Taken, "sending by kodama")]);
     let begun = |told: &Story| {
-        told.notes.iter().find_map(|note| match note {
-            Note::LegBegan { trigger, .. } => Some(*trigger),
-            _ => None,
-        })
+        let trigger = |note: &Note| if let Note::LegBegan { trigger, .. } = note { Some(*trigger) } else { None };
+        told.notes.iter().find_map(trigger)
     };
     assert_eq!(begun(&far), Some(Trigger::Failed), "no text could be sent");
     let landline = Story::of(Message { line: LineType::Landline, ..code() }).goes(&[(Taken, "sending by kodama")]);
