@@ -1,0 +1,74 @@
+# syntax=docker/dockerfile:1.7
+
+# The images of Otodoke. Ask for one by name:
+#   docker build --target otodoke-producer .   the door
+#   docker build --target otodoke-worker .     delivery, receipts and the sweep
+#   docker build --target otodoke .            the command line, with the sandbox in it: not for production
+# Neither of the first two holds the sandbox: nothing in them can pretend to be a carrier.
+
+ARG RUST_VERSION=1.95.0
+ARG DEBIAN=bookworm
+
+FROM rust:${RUST_VERSION}-slim-${DEBIAN} AS source
+WORKDIR /source
+COPY Cargo.toml Cargo.lock clippy.toml ./
+COPY common common
+COPY migrations migrations
+COPY producer producer
+COPY providers providers
+COPY worker worker
+COPY sandbox sandbox
+COPY otodoke otodoke
+COPY tests tests
+
+# Compiled dependencies stay in a cache of the builder between builds; only what is put into /out leaves it.
+FROM source AS programs
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/source/target,sharing=locked \
+    cargo build --release --locked --package otodoke-producer --package otodoke-worker \
+    && install -D --target-directory=/out target/release/otodoke-producer target/release/otodoke-worker
+
+FROM source AS command-line
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/source/target,sharing=locked \
+    cargo build --release --locked --package otodoke \
+    && install -D --target-directory=/out target/release/otodoke
+
+# A program needs the C library, the certificates of the vendors' authorities, and nothing else. It writes no file: the
+# root of its container may be read-only.
+FROM debian:${DEBIAN}-slim AS runtime
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10001 otodoke \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /otodoke --shell /usr/sbin/nologin otodoke
+COPY --chmod=0755 deploy/container/healthy /usr/local/bin/healthy
+# Settings name their secrets relative to this directory, which is laid out as the repository is.
+WORKDIR /otodoke
+ENV OTODOKE_CONFIG=deploy/otodoke.toml \
+    OTODOKE_LOG_FORMAT=json
+USER 10001:10001
+STOPSIGNAL SIGTERM
+
+FROM runtime AS otodoke
+COPY --from=command-line /out/otodoke /usr/local/bin/
+# Where the sandbox keeps its handsets; a volume put here starts with this owner.
+USER root
+RUN install -d -o otodoke -g otodoke /otodoke/data
+USER 10001:10001
+ENTRYPOINT ["otodoke"]
+CMD ["--help"]
+
+FROM runtime AS otodoke-worker
+COPY --from=programs /out/otodoke-worker /usr/local/bin/
+EXPOSE 8081
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["healthy", "8081"]
+ENTRYPOINT ["otodoke-worker"]
+CMD ["run"]
+
+FROM runtime AS otodoke-producer
+COPY --from=programs /out/otodoke-producer /usr/local/bin/
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["healthy", "8080"]
+ENTRYPOINT ["otodoke-producer"]
+CMD ["serve"]
