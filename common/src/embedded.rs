@@ -5,6 +5,7 @@
 
 mod directory;
 mod failure;
+mod place;
 mod queue;
 mod reader;
 mod rows;
@@ -65,8 +66,6 @@ pub struct Embedded {
     writer: Arc<Writer>,
     store: Arc<EmbeddedStore>,
     broker: Arc<EmbeddedBroker>,
-    /// Held until the end: it is the lock.
-    _directory: Directory,
 }
 
 impl Embedded {
@@ -78,10 +77,10 @@ impl Embedded {
         let queues = queue::load(&writing).map_err(|error| unreadable(&path, &error))?;
         let inbox = rows::inbox_count(&writing).map_err(|error| unreadable(&path, &error))?;
         let readers = Arc::new(Readers::open(&path, limits.readers).map_err(|error| unreadable(&path, &error))?);
-        let writer = Arc::new(Writer::start(writing));
+        let writer = Arc::new(Writer::start(writing, directory));
         let store = EmbeddedStore::new(Arc::clone(&writer), Arc::clone(&readers), inbox, limits.inbox_max);
         let broker = EmbeddedBroker::new(Arc::clone(&writer), readers, queues, limits.queue_max);
-        Ok(Self { writer, store: Arc::new(store), broker: Arc::new(broker), _directory: directory })
+        Ok(Self { writer, store: Arc::new(store), broker: Arc::new(broker) })
     }
 
     pub fn store(&self) -> Arc<dyn Store> {

@@ -1,17 +1,18 @@
 //! The broker's seam over the same file: bodies are rows, their head is in memory (`window`), every publish is a commit.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::failure::Failure;
+use super::place::Place;
 use super::reader::Readers;
-use super::window::{READY_MAX, Window};
+use super::window::{Entry, READY_MAX, Window};
 use super::writer::Writer;
 use crate::broker::{Backlog, Broker, BrokerError, Delivery, Parked, Queue, Settle, Settlement, Unpark};
 use crate::clock::Clock;
@@ -33,17 +34,34 @@ pub(super) struct Line {
     arrived: Notify,
     next_seq: Arc<AtomicU64>,
     /// Publishes that are not committed yet count towards the limit.
-    coming: AtomicU64,
+    coming: Arc<AtomicU64>,
+    /// A note of what was handed out is on its way into the file.
+    noting: AtomicBool,
     reading: tokio::sync::Mutex<()>,
 }
 
-/// What each queue holds when the file is opened.
+/// What each queue holds when the file is opened. What was in hand when it was last open was taken once more than noted.
 pub(super) fn load(db: &Connection) -> rusqlite::Result<Vec<(Queue, u64, u64)>> {
+    if let Err(error) = count_takings(db) {
+        // A full disk: what waits can still be handed out.
+        tracing::warn!(%error, "what was in hand at the last stop could not be counted as taken");
+    }
     let mut select = db.prepare("SELECT count(*), coalesce(max(seq), 0) FROM queue WHERE queue = ?1")?;
     Queue::ALL
         .into_iter()
         .map(|queue| select.query_row([queue.word()], |row| Ok((queue, row.get(0)?, row.get(1)?))))
         .collect()
+}
+
+fn count_takings(db: &Connection) -> rusqlite::Result<()> {
+    let mut count = db.prepare(
+        "UPDATE queue SET taken = taken + 1
+         WHERE queue = ?1 AND seq <= (SELECT seq FROM handed_out WHERE handed_out.queue = ?1)",
+    )?;
+    for queue in Queue::ALL {
+        count.execute([queue.word()])?;
+    }
+    db.execute("DELETE FROM handed_out", []).map(drop)
 }
 
 impl EmbeddedBroker {
@@ -64,7 +82,8 @@ impl EmbeddedBroker {
                 window: Mutex::new(Window::new(waiting, committed)),
                 arrived: Notify::new(),
                 next_seq: Arc::clone(&next_seq),
-                coming: AtomicU64::new(0),
+                coming: Arc::default(),
+                noting: AtomicBool::new(false),
                 reading: tokio::sync::Mutex::new(()),
             };
             (queue, Arc::new(line))
@@ -82,7 +101,7 @@ impl EmbeddedBroker {
         let Some(after) = line.lock().wants_more() else { return Ok(()) };
         let queue = line.queue;
         let found = self.readers.read(move |db| next_bodies(db, queue, after)).await?;
-        line.lock().read(after, found, READY_MAX / 2);
+        line.lock().read(after, found);
         Ok(())
     }
 }
@@ -91,11 +110,7 @@ impl EmbeddedBroker {
 impl Broker for EmbeddedBroker {
     async fn publish(&self, queue: Queue, body: Vec<u8>) -> Result<(), BrokerError> {
         let line = Arc::clone(self.line(queue));
-        let coming = line.coming.fetch_add(1, Ordering::SeqCst);
-        if line.lock().waiting() + coming >= self.queue_max {
-            line.coming.fetch_sub(1, Ordering::SeqCst);
-            return Err(BrokerError::Full { queue, limit: self.queue_max });
-        }
+        let place = line.place(self.queue_max)?;
         let next_seq = Arc::clone(&line.next_seq);
         let kept = body.clone();
         let arrived = Arc::clone(&line);
@@ -112,10 +127,10 @@ impl Broker for EmbeddedBroker {
             .writer
             .write_then(insert, move |seq| {
                 arrived.lock().committed(*seq, kept);
+                drop(place);
                 arrived.arrived.notify_one();
             })
             .await;
-        line.coming.fetch_sub(1, Ordering::SeqCst);
         Ok(written.map(drop)?)
     }
 
@@ -131,6 +146,7 @@ impl Broker for EmbeddedBroker {
             if let Some(entry) = taken {
                 // One notification may stand for several bodies: whoever waits next looks too.
                 line.arrived.notify_one();
+                line.note_handed_out();
                 let backend: Arc<dyn Settle> = line.clone();
                 return Ok(Delivery::new(entry.body, entry.taken_before, backend, entry.seq));
             }
@@ -166,19 +182,13 @@ impl Broker for EmbeddedBroker {
 impl Settle for Line {
     /// Not waited for when it is done: lost in a crash, the body only comes again.
     async fn settle(&self, ticket: u64, how: Settlement) -> Result<(), BrokerError> {
-        let entry = self.lock().settled(ticket, Instant::now()).expect("a ticket is settled once");
-        let (queue, at) = (self.queue, self.clock.now());
         match how {
-            Settlement::Done => self.writer.hand_in(move |db| delete_body(db, queue, ticket)).await?,
-            Settlement::Park { reason } => {
-                let park = move |db: &Connection| {
-                    delete_body(db, queue, ticket)?;
-                    db.prepare_cached("INSERT INTO parked (queue, at, reason, body) VALUES (?1, ?2, ?3, ?4)")?
-                        .execute(params![queue.word(), at.unix_ms(), reason, entry.body])?;
-                    Ok(())
-                };
-                self.writer.write(park).await?;
+            Settlement::Done => {
+                let queue = self.queue;
+                self.lock().settled(ticket, Instant::now());
+                self.writer.hand_in(move |db| delete_body(db, queue, ticket)).await?;
             }
+            Settlement::Park { reason } => self.park(ticket, reason).await?,
         }
         Ok(())
     }
@@ -191,15 +201,61 @@ impl Settle for Line {
 }
 
 impl Line {
+    /// A place among `queue_max`, held until its body is committed and counted as waiting.
+    fn place(&self, queue_max: u64) -> Result<Place, BrokerError> {
+        let window = self.lock();
+        let room = queue_max.saturating_sub(window.waiting());
+        Place::take_below(&self.coming, room).ok_or(BrokerError::Full { queue: self.queue, limit: queue_max })
+    }
+
+    /// What could not be parked comes again.
+    async fn park(&self, ticket: u64, reason: String) -> Result<(), Failure> {
+        let body = self.lock().body_in_hand(ticket).expect("a ticket is settled once");
+        let (queue, at) = (self.queue, self.clock.now());
+        let park = move |db: &Connection| {
+            delete_body(db, queue, ticket)?;
+            db.prepare_cached("INSERT INTO parked (queue, at, reason, body) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![queue.word(), at.unix_ms(), reason, body])?;
+            Ok(())
+        };
+        let parked = self.writer.write(park).await;
+        if parked.is_ok() {
+            self.lock().settled(ticket, Instant::now());
+        } else {
+            self.give_back(ticket);
+        }
+        parked
+    }
+
+    /// Notes in the file how far bodies were handed out, for the count of takings after a crash. Nobody waits for it, and
+    /// one note on its way speaks for all takings until it is written.
+    fn note_handed_out(self: &Arc<Self>) {
+        if self.noting.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let line = Arc::clone(self);
+        let note = move |db: &Connection| {
+            line.noting.store(false, Ordering::SeqCst);
+            let handed_to = line.lock().handed_to();
+            db.prepare_cached("INSERT OR REPLACE INTO handed_out (queue, seq) VALUES (?1, ?2)")?
+                .execute(params![line.queue.word(), handed_to])?;
+            Ok(())
+        };
+        if !self.writer.slip_in(note) {
+            self.noting.store(false, Ordering::SeqCst);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Window> {
         self.window.lock().expect("no code panics while it holds the window")
     }
 }
 
-fn next_bodies(db: &Connection, queue: Queue, after: u64) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
+fn next_bodies(db: &Connection, queue: Queue, after: u64) -> Result<Vec<Entry>, Failure> {
     let mut select =
-        db.prepare_cached("SELECT seq, body FROM queue WHERE queue = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
-    let found = select.query_map(params![queue.word(), after, READY_MAX / 2], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        db.prepare_cached("SELECT seq, body, taken FROM queue WHERE queue = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
+    let entry = |row: &Row<'_>| Ok(Entry { seq: row.get(0)?, body: row.get(1)?, taken_before: row.get(2)? });
+    let found = select.query_map(params![queue.word(), after, READY_MAX / 2], entry)?;
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -114,6 +114,13 @@ pub(super) fn inbox_put(db: &Connection, report: &Report, reference: &str) -> Re
     Ok(insert.execute(params![report.provider.as_str(), reference, report.at.unix_ms(), body])? > 0)
 }
 
+pub(super) fn inbox_holds(db: &Connection, report: &Report, reference: &str) -> Result<bool, Failure> {
+    let body = crate::wire::encode_reports(std::slice::from_ref(report));
+    let mut select =
+        db.prepare_cached("SELECT EXISTS (SELECT 1 FROM inbox WHERE provider = ?1 AND reference = ?2 AND body = ?3)")?;
+    Ok(select.query_row(params![report.provider.as_str(), reference, body], |row| row.get(0))?)
+}
+
 pub(super) fn inbox_take(db: &Connection, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, Failure> {
     let mut delete =
         db.prepare_cached("DELETE FROM inbox WHERE provider = ?1 AND reference = ?2 RETURNING seq, body")?;

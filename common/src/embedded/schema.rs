@@ -40,8 +40,10 @@ const TABLES: &str = "
     );
     CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE queue (
-        queue TEXT NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (queue, seq)
+        queue TEXT NOT NULL, seq INTEGER NOT NULL, taken INTEGER NOT NULL DEFAULT 0, body BLOB NOT NULL,
+        PRIMARY KEY (queue, seq)
     ) WITHOUT ROWID;
+    CREATE TABLE handed_out (queue TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE parked (
         parked_id INTEGER PRIMARY KEY, queue TEXT NOT NULL, at INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL
     );
@@ -50,15 +52,14 @@ const TABLES: &str = "
 pub(super) fn open_for_writing(path: &Path, size_max_mib: Option<u64>) -> Result<Connection, EmbeddedError> {
     let failed = |error: rusqlite::Error| unreadable(path, &error);
     let db = Connection::open(path).map_err(failed)?;
-    set_up(&db).map_err(failed)?;
     let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    match found {
-        0 => make(&db).map_err(failed)?,
-        SCHEMA_VERSION => {}
-        found => {
-            let path = path.to_owned();
-            return Err(EmbeddedError::NewerSchema { path, found, known: SCHEMA_VERSION });
-        }
+    if found > SCHEMA_VERSION {
+        let path = path.to_owned();
+        return Err(EmbeddedError::NewerSchema { path, found, known: SCHEMA_VERSION });
+    }
+    set_up(&db).map_err(failed)?;
+    if found < SCHEMA_VERSION {
+        make(&db).map_err(failed)?;
     }
     if let Some(mib) = size_max_mib {
         let pages = i64::try_from(mib * 1024 * 1024 / PAGE_BYTES).unwrap_or(i64::MAX);

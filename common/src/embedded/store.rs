@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
+use super::place::Place;
 use super::reader::Readers;
 use super::rows;
 use super::writer::Writer;
@@ -63,16 +64,18 @@ impl Store for EmbeddedStore {
 
     /// The count goes up before the report is findable, so that who saves a reference later never misses it.
     async fn inbox_put(&self, report: &Report) -> Result<(), StoreError> {
-        if self.inbox.fetch_add(1, Ordering::SeqCst) >= self.inbox_max {
-            self.inbox_shrinks(1);
-            return Err(StoreError::Full { what: "the inbox", limit: self.inbox_max });
-        }
         let (report, reference) = (report.clone(), rows::waits_for(report));
-        let put = self.writer.write(move |db| rows::inbox_put(db, &report, &reference)).await;
-        if !matches!(put, Ok(true)) {
-            self.inbox_shrinks(1);
-        }
-        Ok(put.map(drop)?)
+        let Some(place) = Place::take_below(&self.inbox, self.inbox_max) else {
+            let waits = self.readers.read(move |db| rows::inbox_holds(db, &report, &reference)).await?;
+            let full = StoreError::Full { what: "the inbox", limit: self.inbox_max };
+            return if waits { Ok(()) } else { Err(full) };
+        };
+        let keep = move |new: &bool| {
+            if *new {
+                place.keep();
+            }
+        };
+        Ok(self.writer.write_then(move |db| rows::inbox_put(db, &report, &reference), keep).await.map(drop)?)
     }
 
     async fn inbox_take(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {

@@ -16,6 +16,8 @@ const DRAIN_WINDOW_S: u64 = 5;
 pub(super) struct Window {
     ready: VecDeque<Entry>,
     in_hand: BTreeMap<u64, Entry>,
+    /// Highest place that was ever handed out.
+    handed_to: u64,
     /// Highest place that is, or was, in memory.
     read_to: u64,
     /// Highest committed place.
@@ -36,6 +38,7 @@ impl Window {
         Self {
             ready: VecDeque::new(),
             in_hand: BTreeMap::new(),
+            handed_to: 0,
             read_to: 0,
             committed,
             waiting,
@@ -57,6 +60,7 @@ impl Window {
     pub(super) fn take(&mut self) -> Option<Entry> {
         let entry = self.ready.pop_front()?;
         self.waiting = self.waiting.saturating_sub(1);
+        self.handed_to = self.handed_to.max(entry.seq);
         let copy = Entry { body: entry.body.clone(), ..entry };
         self.in_hand.insert(entry.seq, entry);
         Some(copy)
@@ -67,20 +71,13 @@ impl Window {
         (self.ready.len() < READY_LOW && self.read_to < self.committed).then_some(self.read_to)
     }
 
-    /// Bodies read from the file, from `after` on; `asked` is how many there could have been.
-    pub(super) fn read(&mut self, after: u64, found: Vec<(u64, Vec<u8>)>, asked: usize) {
+    /// Bodies read from the file, from `after` on.
+    pub(super) fn read(&mut self, after: u64, found: Vec<Entry>) {
         if after != self.read_to {
             return;
         }
-        let ended = found.len() < asked;
-        for (seq, body) in found {
-            self.read_to = seq;
-            self.ready.push_back(Entry { seq, body, taken_before: 0 });
-        }
-        // A place whose commit failed is nobody's: with nothing found behind it, there is nothing to wait for.
-        if ended && self.ready.is_empty() {
-            self.read_to = self.read_to.max(after);
-        }
+        self.read_to = found.last().map_or(after, |entry| entry.seq);
+        self.ready.extend(found);
     }
 
     pub(super) fn settled(&mut self, seq: u64, now: Instant) -> Option<Entry> {
@@ -93,12 +90,21 @@ impl Window {
         Some(entry)
     }
 
-    /// Back to the head of the queue.
+    /// Back to its old place in the order.
     pub(super) fn give_back(&mut self, seq: u64) -> bool {
         let Some(entry) = self.in_hand.remove(&seq) else { return false };
-        self.ready.push_front(Entry { taken_before: entry.taken_before + 1, ..entry });
+        let place = self.ready.partition_point(|ready| ready.seq < seq);
+        self.ready.insert(place, Entry { taken_before: entry.taken_before + 1, ..entry });
         self.waiting += 1;
         true
+    }
+
+    pub(super) fn body_in_hand(&self, seq: u64) -> Option<Vec<u8>> {
+        self.in_hand.get(&seq).map(|entry| entry.body.clone())
+    }
+
+    pub(super) const fn handed_to(&self) -> u64 {
+        self.handed_to
     }
 
     pub(super) const fn waiting(&self) -> u64 {

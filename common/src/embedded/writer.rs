@@ -6,9 +6,10 @@
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
+use super::directory::Directory;
 use super::failure::Failure;
 
 /// Jobs in one commit.
@@ -57,13 +58,16 @@ where
 }
 
 impl Writer {
-    pub(super) fn start(db: Connection) -> Self {
+    /// The thread holds the lock on the directory for as long as it may write.
+    pub(super) fn start(db: Connection, directory: Directory) -> Self {
         let (sender, mut jobs) = mpsc::channel::<Box<dyn Job>>(WAITING_MAX);
         let write = move || {
             let mut group = Vec::with_capacity(GROUP_MAX);
             while jobs.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
                 commit_group(&db, &mut group);
             }
+            fold(&db);
+            drop((db, directory));
         };
         let thread = std::thread::Builder::new().name("otodoke-writer".to_owned()).spawn(write);
         let thread = thread.expect("a process that starts can start one more thread");
@@ -94,6 +98,13 @@ impl Writer {
         work: impl FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<(), Failure> {
         self.enqueue(work, |_| ()).await.map(drop)
+    }
+
+    /// The same without waiting at all. `false` when too much waits already, or the writer has stopped.
+    pub(super) fn slip_in(&self, work: impl FnMut(&Connection) -> Result<(), Failure> + Send + 'static) -> bool {
+        let jobs = self.jobs.lock().expect("no code panics while it holds the sender").clone();
+        let task: Box<dyn Job> = Box::new(Task { work, after: |(): &()| (), made: None, reply: oneshot::channel().0 });
+        jobs.is_some_and(|jobs| jobs.try_send(task).is_ok())
     }
 
     async fn enqueue<T: Send + 'static>(
@@ -128,6 +139,13 @@ impl Drop for Writer {
     }
 }
 
+/// Carries the log over into the file, so that the file alone is a whole copy. Left undone, the next start does it.
+fn fold(db: &Connection) {
+    if let Err(error) = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        tracing::warn!(%error, "the log of the data file could not be carried over into it");
+    }
+}
+
 fn commit_group(db: &Connection, group: &mut Vec<Box<dyn Job>>) {
     match commit(db, group) {
         Err(Failure::Refused { .. } | Failure::Unavailable { .. }) if group.len() > 1 => {
@@ -156,7 +174,9 @@ fn commit(db: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
     committed
 }
 
-/// A commit that failed and left its transaction open did not happen; with none left open, nobody can say.
+/// A commit that failed and left its transaction open did not happen. With none left open nobody can say, nor when the
+/// disk failed: the commit may have reached it.
 fn uncommitted(db: &Connection, error: rusqlite::Error) -> Failure {
-    if db.is_autocommit() { Failure::Unknown { why: error.to_string() } } else { Failure::from(error) }
+    let disk_failed = error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure);
+    if disk_failed || db.is_autocommit() { Failure::Unknown { why: error.to_string() } } else { Failure::from(error) }
 }
