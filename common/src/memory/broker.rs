@@ -95,12 +95,12 @@ impl Broker for MemoryBroker {
 
     async fn unpark(&self, parked_id: i64, how: Unpark) -> Result<bool, BrokerError> {
         self.inner.faults.broker()?;
-        let Some(parked) = self.inner.lock().parked.remove(&parked_id) else { return Ok(false) };
+        let Some(parked) = self.inner.lock().parked.get(&parked_id).cloned() else { return Ok(false) };
         match how {
             Unpark::Drop => {}
             Unpark::Replay => self.publish(parked.queue, parked.body).await?,
         }
-        Ok(true)
+        Ok(self.inner.lock().parked.remove(&parked_id).is_some())
     }
 }
 
