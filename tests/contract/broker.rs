@@ -1,0 +1,5 @@
+//! The contract of the broker, by theme.
+
+mod handing;
+mod parking;
+mod waiting;

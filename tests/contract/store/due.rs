@@ -1,0 +1,116 @@
+//! What the sweep must look at: most overdue first, each by one sweep at a time.
+
+use std::sync::Arc;
+
+use otodoke_common::message::{Message, MessageId};
+use otodoke_common::store::{Saved, Store};
+use otodoke_common::time::Timestamp;
+use tokio::task::JoinSet;
+
+use crate::backend::{Factory, LIMITS};
+use crate::contract;
+use crate::sample::{MINUTE_MS, START, ended, id, loaded, message, opened, opening, save, saved};
+
+const LEASE_MS: u64 = 10_000;
+
+contract![
+    the_most_overdue_comes_first_and_no_more_than_asked,
+    a_message_is_due_from_its_very_millisecond,
+    a_leased_message_comes_again_when_the_lease_is_over,
+    a_lease_leaves_the_version_alone,
+    a_save_sets_the_due_time_anew,
+    a_message_without_a_due_time_is_never_due,
+    an_ended_message_may_be_due_for_its_erasure,
+    two_sweeps_never_lease_the_same_message,
+];
+
+async fn due(store: &dyn Store, now: Timestamp, limit: usize) -> Vec<MessageId> {
+    let messages = store.due(now, limit, LEASE_MS).await.expect("the store answers");
+    messages.into_iter().map(|message| message.id).collect()
+}
+
+async fn open_due(store: &dyn Store, number: u16, due: Option<Timestamp>) {
+    store.open(opening(Message { due, ..message(number) })).await.expect("the store answers");
+}
+
+async fn the_most_overdue_comes_first_and_no_more_than_asked(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    for (number, due_ms) in [(1, 300), (2, 100), (3, 200), (4, 900)] {
+        open_due(&*backend.store, number, Some(START.plus_ms(due_ms))).await;
+    }
+    let now = START.plus_ms(500);
+    assert_eq!(due(&*backend.store, now, 2).await, [id(2), id(3)]);
+    assert_eq!(due(&*backend.store, now, 9).await, [id(1)]);
+}
+
+async fn a_message_is_due_from_its_very_millisecond(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    open_due(&*backend.store, 1, Some(START.plus_ms(100))).await;
+    assert_eq!(due(&*backend.store, START.plus_ms(99), 9).await, []);
+    assert_eq!(due(&*backend.store, START.plus_ms(100), 9).await, [id(1)]);
+}
+
+async fn a_leased_message_comes_again_when_the_lease_is_over(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    open_due(&*backend.store, 1, Some(START)).await;
+    assert_eq!(due(&*backend.store, START, 9).await, [id(1)]);
+    assert_eq!(due(&*backend.store, START.plus_ms(LEASE_MS - 1), 9).await, []);
+    assert_eq!(due(&*backend.store, START.plus_ms(LEASE_MS), 9).await, [id(1)]);
+    assert_eq!(due(&*backend.store, START.plus_ms(LEASE_MS), 9).await, [], "it is leased anew");
+}
+
+async fn a_lease_leaves_the_version_alone(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    open_due(&*backend.store, 1, Some(START)).await;
+    let before = loaded(&*backend.store, 1).await;
+    let leased = backend.store.due(START, 1, LEASE_MS).await.expect("the store answers");
+    assert_eq!(leased, std::slice::from_ref(&before));
+    assert_eq!(loaded(&*backend.store, 1).await, before);
+    assert!(matches!(backend.store.save(save(before)).await, Ok(Saved::Won { .. })), "who saw it before may save");
+}
+
+async fn a_save_sets_the_due_time_anew(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    open_due(&*backend.store, 1, Some(START)).await;
+    assert_eq!(due(&*backend.store, START, 9).await, [id(1)]);
+    let later = START.plus_ms(MINUTE_MS);
+    let current = loaded(&*backend.store, 1).await;
+    saved(&*backend.store, save(Message { due: Some(later), ..current })).await;
+    assert_eq!(due(&*backend.store, START.plus_ms(LEASE_MS), 9).await, [], "the end of the lease counts no more");
+    assert_eq!(due(&*backend.store, later, 9).await, [id(1)]);
+    let current = loaded(&*backend.store, 1).await;
+    // The same due time as before the lease: it must still count.
+    saved(&*backend.store, save(current)).await;
+    assert_eq!(due(&*backend.store, later, 9).await, [id(1)]);
+}
+
+async fn a_message_without_a_due_time_is_never_due(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    open_due(&*backend.store, 1, None).await;
+    let second = opened(&*backend.store, 2).await;
+    saved(&*backend.store, save(ended(second))).await;
+    assert_eq!(due(&*backend.store, START.plus_ms(u64::MAX), 9).await, []);
+}
+
+async fn an_ended_message_may_be_due_for_its_erasure(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    let over = ended(opened(&*backend.store, 1).await);
+    let erase_at = START.plus_ms(60 * MINUTE_MS);
+    saved(&*backend.store, save(Message { due: Some(erase_at), ..over })).await;
+    assert_eq!(due(&*backend.store, erase_at, 9).await, [id(1)]);
+}
+
+async fn two_sweeps_never_lease_the_same_message(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    for number in 1..=100 {
+        open_due(&*backend.store, number, Some(START)).await;
+    }
+    let mut sweeps = JoinSet::new();
+    for _ in 0..16 {
+        let store = Arc::clone(&backend.store);
+        sweeps.spawn(async move { due(&*store, START, 10).await });
+    }
+    let mut leased: Vec<MessageId> = sweeps.join_all().await.concat();
+    leased.sort_unstable();
+    assert_eq!(leased, (1..=100).map(id).collect::<Vec<_>>());
+}
