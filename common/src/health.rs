@@ -29,6 +29,11 @@ const LEGS_REMEMBERED_MAX: usize = 1_024;
 const LEGS_PER_SECOND_MAX: usize = 8;
 /// Once receipts come again, those that were held up are waited for this long.
 const RECOVERY_MS: u64 = 60_000;
+/// How often it is looked up what other processes heard of a route, and of how many legs at most.
+const CATCH_UP_EVERY_MS: u64 = 1_000;
+const UNHEARD_MAX: usize = 512;
+/// With fewer silent legs beside it, an overdue one is a matter of its own phone.
+const SILENT_BURST_MIN: usize = 3;
 /// Answers needed before a score says anything.
 const OUTCOMES_MIN: usize = 5;
 
@@ -64,6 +69,8 @@ struct RouteHealth {
     legs: VecDeque<Watched>,
     /// When the receipts of most legs were last found missing.
     late_at: Option<Timestamp>,
+    /// When it was last looked up what others heard.
+    caught_up_at: Option<Timestamp>,
 }
 
 struct Watched {
@@ -165,6 +172,18 @@ impl Health {
         }
     }
 
+    /// Legs like this one that nothing was heard of here: other processes may have heard. Empty where it was asked lately.
+    pub fn unheard(&mut self, leg: &Leg, now: Timestamp) -> Vec<(MessageId, LegNumber)> {
+        let health = self.routes.entry(leg.route.clone()).or_default();
+        if health.caught_up_at.is_some_and(|at| now.since_ms(at) < CATCH_UP_EVERY_MS) {
+            return Vec::new();
+        }
+        health.caught_up_at = Some(now);
+        let earliest = leg.started_at.minus_ms(leg.overdue_after_ms.unwrap_or_default());
+        let silent = |watched: &&Watched| !watched.heard && watched.submitted_at >= earliest;
+        health.legs.iter().rev().filter(silent).take(UNHEARD_MAX).map(|watched| watched.leg).collect()
+    }
+
     /// 0 while a route works, 1 when most of its last answers were failures of its provider.
     ///
     /// Old answers are forgotten: a route that came last for its failures is tried again.
@@ -235,8 +254,9 @@ impl Heard {
         self.heard + self.silent == 0
     }
 
+    /// Most were heard of, or too few are silent to call it a burst.
     const fn mostly(&self) -> bool {
-        self.heard >= self.silent
+        self.heard >= self.silent || self.silent < SILENT_BURST_MIN
     }
 }
 

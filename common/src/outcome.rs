@@ -118,8 +118,6 @@ pub enum Reason {
     Leg(Class),
     /// No route of the plan can carry it.
     NoRoute,
-    /// Every leg that this message may have was used.
-    AttemptsUsed,
     GuessedOut,
     TransactionChanged,
     /// The root of its code was revoked.
@@ -136,7 +134,6 @@ impl Reason {
         match self {
             Self::Leg(class) => class.word(),
             Self::NoRoute => "no_route",
-            Self::AttemptsUsed => "attempts_used",
             Self::GuessedOut => "guessed_out",
             Self::TransactionChanged => "transaction_changed",
             Self::Revoked => "revoked",
@@ -204,7 +201,6 @@ const fn guidance(reason: Reason) -> (&'static str, &'static str) {
         ),
         Reason::Leg(Class::NotSent | Class::Throttled | Class::Unknown | Class::ExpiredAtProvider | Class::Overdue)
         | Reason::NoRoute
-        | Reason::AttemptsUsed
         | Reason::OverLimit
         | Reason::Duplicate
         | Reason::Parked => (

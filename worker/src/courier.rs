@@ -21,6 +21,7 @@ use otodoke_common::store::StoreError;
 use otodoke_common::text::{Templates, segments};
 use otodoke_common::wire::LaneMessage;
 use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 use crate::hand::{Hand, acquire};
 use crate::permits::{Permit, Permits};
@@ -33,6 +34,12 @@ const PATIENCE_MS_MAX: u64 = 5_000;
 const SAVES_MAX: u32 = 160;
 const SAVE_FIRST_MS: u64 = 50;
 const SAVE_LAST_MS: u64 = 2_000;
+/// Messages of a lane that may wait in hand for a permit before the lane itself waits.
+const WAITING_MAX: usize = 16;
+const LOOK_AGAIN_MS: u64 = 100;
+/// Delays while the broker or the store is away.
+const AWAY_FIRST_MS: u64 = 100;
+const AWAY_LAST_MS: u64 = 5_000;
 /// Lost compare-and-sets in a row.
 const TURNS_MAX: u32 = 32;
 
@@ -45,6 +52,8 @@ pub(crate) struct Courier {
     pub(crate) templates: Arc<Templates>,
     pub(crate) permits: Arc<Permits>,
     pub(crate) health: Mutex<Health>,
+    /// Held by whoever looks up what other processes heard.
+    pub(crate) catching_up: tokio::sync::Mutex<()>,
     /// Messages of each lane that wait in hand for a permit.
     pub(crate) waiting: [AtomicUsize; 3],
 }
@@ -84,6 +93,9 @@ impl Courier {
     }
 
     async fn advance(&self, mut message: Message, event: &Event) -> Result<Advanced, StoreError> {
+        if *event == Event::Due {
+            self.catch_up(&message).await;
+        }
         let mut waiting = Waiting::new(self, message.lane);
         let mut calls_paid = true;
         for _ in 0..TURNS_MAX {
@@ -114,6 +126,7 @@ impl Courier {
                 table: &self.routes,
                 permits: &self.permits,
                 health: &self.health,
+                metrics: &self.desk.metrics,
                 now,
                 cooling_ms: self.desk.policy.retry_first_ms,
                 calls_paid,
@@ -299,9 +312,23 @@ impl Courier {
         Words { vault: &self.desk.vault, codes: &self.codes, templates: &self.templates, routes: &self.routes }
     }
 
+    /// While too many messages of a lane wait in hand for a permit, the others wait in the lane.
+    pub(crate) async fn room_to_wait(&self, queue: Queue) {
+        let Queue::Lane(lane) = queue else { return };
+        while self.waiting[lane as usize].load(Ordering::Relaxed) >= WAITING_MAX {
+            self.permits.wait(LOOK_AGAIN_MS).await;
+        }
+    }
+
     pub(crate) fn lock_health(&self) -> std::sync::MutexGuard<'_, Health> {
         self.health.lock().expect("no code panics while it holds the health")
     }
+}
+
+/// Waits before the next try; longer after each failure in a row.
+pub(crate) async fn pause(courier: &Courier, failures: u32, stop: &CancellationToken) {
+    let wait_ms = Delays::new(AWAY_FIRST_MS, AWAY_LAST_MS).delay_ms(failures, courier.desk.dice.roll());
+    stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(wait_ms))).await;
 }
 
 /// What a report did.

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use otodoke_common::health::Health;
-use otodoke_common::leg::{Channel, ProviderId};
+use otodoke_common::leg::{Channel, ProviderId, RouteClass};
 use otodoke_common::lifecycle::Choice;
 use otodoke_common::message::{Lane, Message, Want};
+use otodoke_common::metrics::Metrics;
 use otodoke_common::route::{self, Route, RouteTable, Scene, Standing};
 use otodoke_common::time::Timestamp;
 
@@ -16,6 +17,7 @@ pub(crate) struct Hand<'a> {
     pub(crate) table: &'a RouteTable,
     pub(crate) permits: &'a Arc<Permits>,
     pub(crate) health: &'a Mutex<Health>,
+    pub(crate) metrics: &'a Metrics,
     pub(crate) now: Timestamp,
     pub(crate) cooling_ms: u64,
     /// Whether the voice budget still pays for calls.
@@ -46,10 +48,14 @@ impl Hand<'_> {
             let Choice::Go(route) = choice else { return choice };
             match self.permits.try_acquire(&route.provider, message.lane) {
                 Ok(permit) => {
+                    if route.class == RouteClass::International && !full.is_empty() {
+                        self.metrics.spillover(&route.id, message.lane);
+                    }
                     self.keep(permit);
                     return Choice::Go(route);
                 }
                 Err(none) => {
+                    self.metrics.rate_limited(&route.provider, message.lane);
                     full.insert(route.provider.clone());
                     retry_ms = retry_ms.min(none.retry_ms);
                 }

@@ -95,7 +95,9 @@ pub(super) fn of_another_leg(turn: &mut Turn<'_>, number: LegNumber, status: &Re
             turn.close_leg(number, LegOutcome::Delivered, None);
             delivered_beside(turn);
         }
-        ReportStatus::Failed(refusal) if open && proof != Proof::Nothing && !spoken(leg) => {
+        // A call that spoke is over: how its provider counts it is no news.
+        ReportStatus::Failed(_) if spoken(leg) => {}
+        ReportStatus::Failed(refusal) if open && proof != Proof::Nothing => {
             let class = refusal.class;
             note(turn, number, status, proof);
             turn.refuse_later(number, class);

@@ -130,6 +130,7 @@ fn exhausted(turn: &mut Turn<'_>, want: Want) {
         (Channel::Sms, Trigger::Overdue | Trigger::Unknown | Trigger::Unverified) => {
             start(turn, fallback::call(want.trigger));
         }
+        (Channel::Voice, Trigger::First) => settle(turn, Reason::Leg(Class::NotSmsCapable)),
         (Channel::Voice, _) => settle(turn, Reason::NoRoute),
     }
 }

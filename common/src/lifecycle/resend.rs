@@ -58,9 +58,11 @@ pub(super) fn ask(turn: &mut Turn<'_>, channel: Option<Channel>) {
 /// No new leg while one is on its way already, or so young that it may just be arriving.
 fn wanted(turn: &Turn<'_>, channel: Option<Channel>) -> Option<Want> {
     let channel = channel.unwrap_or(Channel::Sms);
-    let young = turn.message.legs.last().is_some_and(|leg| turn.now() < leg.usual_by);
+    let young = turn.message.legs.last().is_some_and(|leg| leg.may_be_out() && turn.now() < leg.usual_by);
     let resting = match turn.message.state {
-        State::Queued | State::Sending { .. } | State::Retrying { .. } | State::Ended { .. } => false,
+        State::Queued | State::Sending { .. } | State::Ended { .. } => false,
+        // A call that waits for its time need not wait for a person who asks for it now.
+        State::Retrying { want } => channel == Channel::Voice && want.channel == Channel::Voice,
         State::Awaiting { .. } | State::Delivered | State::GaveUp { .. } => true,
     };
     let in_vain = channel == Channel::Sms && fallback::texts_closed(&turn.message);

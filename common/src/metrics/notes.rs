@@ -218,7 +218,6 @@ const fn is_security(reason: Reason) -> bool {
             | Class::Unanswered,
         )
         | Reason::NoRoute
-        | Reason::AttemptsUsed
         | Reason::Revoked
         | Reason::Duplicate
         | Reason::OverLimit
