@@ -1,0 +1,40 @@
+//! Both settings files are good once their secrets are there. `deploy/check` asks the program itself as well.
+
+use std::fs;
+use std::path::Path;
+
+use otodoke_common::config::{Settings, Source};
+
+use crate::secrets::{self, FROM_VENDORS};
+use crate::{read, root};
+
+#[test]
+fn the_settings_of_compose_are_good_and_reach_no_real_carrier() {
+    let settings = settings_of("deploy/otodoke.toml");
+    assert!(settings.providers.iter().all(otodoke_common::config::ProviderSettings::is_loopback));
+}
+
+#[test]
+fn the_settings_for_production_are_good_and_reach_no_sandbox() {
+    let settings = settings_of("deploy/kubernetes/otodoke.toml");
+    assert!(!settings.providers.iter().any(otodoke_common::config::ProviderSettings::is_loopback));
+}
+
+fn settings_of(file: &str) -> Settings {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    secrets::make(&place.path().join("secrets"));
+    for name in FROM_VENDORS {
+        let example = root().join(format!("deploy/secrets/{name}.example"));
+        fs::copy(example, place.path().join("secrets").join(name)).expect("an example can be copied");
+    }
+    // The paths of the file are relative to the root of the repository, where a developer may keep secrets of his own.
+    let text = read(file).replace("deploy/secrets", &place.path().join("secrets").display().to_string());
+    let source = Source { file: Some(write(place.path(), &text)), variables: Vec::new() };
+    source.read().unwrap_or_else(|problems| panic!("{file}: {problems}"))
+}
+
+fn write(place: &Path, text: &str) -> std::path::PathBuf {
+    let path = place.join("otodoke.toml");
+    fs::write(&path, text).expect("the directory is ours");
+    path
+}
