@@ -227,9 +227,9 @@ async fn commits_of_unknown_outcome_neither_lose_nor_double_a_message() {
         let world = World::new().await;
         let faults = world.memory.faults();
         if lost {
-            faults.lose_and_report_unknown(1)
+            faults.lose_and_report_unknown(1);
         } else {
-            faults.apply_but_report_unknown(1)
+            faults.apply_but_report_unknown(1);
         }
         let id = id_of(&world.post("/v1/verifications", body).await);
         world.until_status(&id, "delivered").await;
@@ -247,9 +247,9 @@ async fn every_save_of_unknown_outcome_on_the_way_is_survived() {
             let id = id_of(&world.post("/v1/verifications", login()).await);
             let faults = world.memory.faults();
             if lost {
-                faults.lose_and_report_unknown(commits)
+                faults.lose_and_report_unknown(commits);
             } else {
-                faults.apply_but_report_unknown(commits)
+                faults.apply_but_report_unknown(commits);
             }
             let mut world = world;
             world.start_worker();

@@ -107,7 +107,7 @@ async fn what_is_full_spills_abroad_only_where_the_plan_says_so() {
         let world = World::with(Options { capacities, plan, ..Options::default() }).await;
         flood(&world, 0, 100, login).await;
         world.wait_ms(30_000).await;
-        assert_eq!(world.carrier("atlas").seen().len() > 0, abroad, "{international:?}");
+        assert_eq!(!world.carrier("atlas").seen().is_empty(), abroad, "{international:?}");
     }
 }
 

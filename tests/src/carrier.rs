@@ -91,6 +91,17 @@ impl Script {
         Self { answer: Reply::Lost, ..Self::silent() }
     }
 
+    /// A carrier that dedupes knows what it handed over: it does not refuse or deny that when it is asked again.
+    fn of_one_that_arrived(self) -> Self {
+        let answer = match self.answer {
+            Reply::Refused(..) => Reply::Taken,
+            other @ (Reply::Taken | Reply::TakenNameless | Reply::NotSent | Reply::Lost | Reply::Panics) => other,
+        };
+        let failed = |status: &ReportStatus| matches!(status, ReportStatus::Failed(_) | ReportStatus::Absent);
+        let reports = self.reports.into_iter().filter(|(_, status, _)| !failed(status)).collect();
+        Self { answer, reports, asked: self.asked.filter(|status| !failed(status)), ..self }
+    }
+
     pub fn reports(reports: &[(u64, ReportStatus)]) -> Self {
         let reports = reports.iter().map(|(after_ms, status)| (*after_ms, status.clone(), Proof::Signature));
         Self { reports: reports.collect(), ..Self::works() }
@@ -119,6 +130,10 @@ pub struct Seen {
     pub our_reference: String,
     pub at_ms: i64,
     pub validity_s: u32,
+    /// It reached the phone: a text that was not there already, or a call.
+    pub arrived: bool,
+    /// Nothing, or nothing sensible, was answered.
+    pub failed: bool,
 }
 
 /// What all carriers of a world share.
@@ -198,6 +213,10 @@ impl Carrier {
         self.deaf.store(true, Ordering::SeqCst);
     }
 
+    fn arrived_before(&self, request: &SendRequest) -> bool {
+        self.arrived.lock().expect("nobody panics here").contains(&request.our_reference)
+    }
+
     fn arrives(&self, request: &SendRequest, script: &Script) -> bool {
         let first = || self.arrived.lock().expect("nobody panics here").insert(request.our_reference.clone());
         script.arrives && (first() || !self.abilities.dedupes)
@@ -207,19 +226,23 @@ impl Carrier {
         self.door.set(door).map_err(drop).expect("a carrier is connected once");
     }
 
-    fn note(&self, request: &SendRequest) -> Script {
+    fn note(&self, request: &SendRequest) -> (Script, bool) {
         let to = request.to.as_e164().to_owned();
-        let mut seen = self.seen.lock().expect("nobody panics here");
-        seen.push(Seen {
-            to: to.clone(),
+        let times = 1 + self.seen.lock().expect("nobody panics here").iter().filter(|seen| seen.to == to).count();
+        let decide = Arc::clone(&self.decide.lock().expect("scripts do not panic"));
+        let script = decide(&to, times);
+        let known = self.abilities.dedupes && self.arrived_before(request);
+        let script = if known { script.of_one_that_arrived() } else { script };
+        let arrived = self.arrives(request, &script);
+        self.seen.lock().expect("nobody panics here").push(Seen {
+            to,
             our_reference: request.our_reference.clone(),
             at_ms: self.clock.now().unix_ms(),
             validity_s: request.validity_s,
+            arrived,
+            failed: matches!(script.answer, Reply::NotSent | Reply::Lost | Reply::Panics),
         });
-        let times = seen.iter().filter(|seen| seen.to == to).count();
-        drop(seen);
-        let decide = Arc::clone(&self.decide.lock().expect("scripts do not panic"));
-        decide(&to, times)
+        (script, arrived)
     }
 
     fn reference(request: &SendRequest) -> String {
@@ -296,14 +319,14 @@ impl Provider for Scripted {
     }
 
     async fn send(&self, request: &SendRequest) -> Answer {
-        let script = self.0.note(request);
+        let (script, arrived) = self.0.note(request);
         let reference = Carrier::reference(request);
         self.0.statuses.lock().expect("nobody panics here").insert(request.our_reference.clone(), script.asked.clone());
         match &request.content {
-            SendContent::Text(text) if self.0.arrives(request, &script) => {
+            SendContent::Text(text) if arrived => {
                 self.0.phones.receive(request.to.as_e164(), &self.0.id, text);
             }
-            SendContent::Call if script.arrives => {
+            SendContent::Call if arrived => {
                 tokio::spawn(call(Arc::clone(&self.0), request.clone(), script.person));
             }
             SendContent::Text(_) | SendContent::Call => {}

@@ -4,7 +4,10 @@
 //! The suites are beside: `it/` behaviour by theme, `sim/` seeds, `contract/` the seams, `live/` real sockets and real
 //! processes.
 
+#![expect(clippy::panic, reason = "this crate is only for tests: a panic is how they fail")]
+
 pub mod carrier;
 pub mod gate;
 pub mod phones;
+pub mod servers;
 pub mod world;

@@ -52,7 +52,8 @@ impl Phones {
 }
 
 impl Phone {
-    /// The code in a text, or spoken in a call: the only run of six digits or more, spoken ones joined.
+    /// The code in a text, or spoken in a call: the only run of six digits or more, spoken ones joined. The last text
+    /// comes first.
     pub fn code(&self) -> Option<String> {
         let texts = self.texts.iter().rev().map(|text| text.text.clone());
         let calls = self.calls.iter().rev().flat_map(|call| call.heard.iter().rev().map(|words| spoken_digits(words)));
@@ -61,10 +62,14 @@ impl Phone {
 }
 
 fn long_digits(words: &str) -> Option<String> {
-    words.split(|c: char| !c.is_ascii_digit()).find(|run| run.len() >= 6).map(|run| run[..6].to_owned())
+    words.split(|c: char| !c.is_ascii_digit()).find(|run| run.len() >= 6).map(str::to_owned)
 }
+
+/// What a call says before it says the code once more.
+const ONCE_MORE: [&str; 2] = ["繰り返します", "Once more"];
 
 /// Digits that were spoken one by one stand next to each other once all else is gone.
 fn spoken_digits(words: &str) -> String {
-    words.chars().filter(char::is_ascii_digit).collect()
+    let once = ONCE_MORE.iter().find_map(|again| words.split_once(again)).map_or(words, |(once, _)| once);
+    once.chars().filter(char::is_ascii_digit).collect()
 }

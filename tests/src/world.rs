@@ -56,6 +56,7 @@ pub struct Options {
     pub clock: Option<Clock>,
     /// Each step of the worker to store, broker and carriers takes up to this long.
     pub step_ms_max: u32,
+    pub sweep_every_ms: u64,
     pub release_per_s: u32,
 }
 
@@ -83,6 +84,7 @@ impl Default for Options {
             tenant: TenantSettings::default(),
             clock: None,
             step_ms_max: 0,
+            sweep_every_ms: 50,
             release_per_s: 5_000,
         }
     }
@@ -150,7 +152,7 @@ impl World {
         let settings = WorkerSettings {
             lanes: Lane::ALL.into_iter().map(|lane| (lane, options.lanes)).collect(),
             capacities: carriers.keys().map(|name| (provider(name), capacity(name))).collect(),
-            sweep_every_ms: 50,
+            sweep_every_ms: options.sweep_every_ms,
             release_per_s: options.release_per_s,
         };
         Self {
@@ -186,6 +188,10 @@ impl World {
         let stop = CancellationToken::new();
         let task = tokio::spawn(Worker::new(parts, self.settings.clone()).run(stop.clone()));
         self.worker = Some(Running { gate, stop, task });
+    }
+
+    pub const fn is_working(&self) -> bool {
+        self.worker.is_some()
     }
 
     /// The store that the next worker sees; the door keeps its own.

@@ -7,10 +7,13 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use otodoke_common::clock::Clock;
 use otodoke_common::config::Secret;
-use otodoke_common::rabbit::{self, RabbitSettings};
+use otodoke_common::dice::Dice;
+use otodoke_common::rabbit::{self, Rabbit, RabbitSettings};
 
 const LOCAL_URL: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
 /// Debian's; the ones on the path change the user, these do not.
@@ -18,42 +21,72 @@ const BINARIES: &str = "/usr/lib/rabbitmq/bin";
 /// On a busy machine a node takes half a minute.
 const START_MS_MAX: u64 = 120_000;
 const POLL_MS: u64 = 200;
+const UNTIL_MS_MAX: u64 = 30_000;
 
-/// A broker, and a namespace on it.
+/// A broker, and a namespace on it. Wants a runtime of several threads.
 pub struct TestRabbit {
     settings: RabbitSettings,
-    private: Option<PrivateRabbit>,
+    connected: Mutex<Vec<Arc<Rabbit>>>,
+    _private: Option<PrivateRabbit>,
 }
 
 /// Shared where one is running, private otherwise.
 pub async fn rabbit() -> TestRabbit {
     match running().await {
-        Some(url) => TestRabbit { settings: settings(&url), private: None },
+        Some(url) => TestRabbit::new(settings(&url), None),
         None => {
             let private = private_rabbit().await;
-            TestRabbit { settings: private.settings(), private: Some(private) }
+            TestRabbit::new(private.settings(), Some(private))
         }
     }
 }
 
 impl TestRabbit {
+    fn new(settings: RabbitSettings, private: Option<PrivateRabbit>) -> Self {
+        Self { settings, connected: Mutex::default(), _private: private }
+    }
+
+    /// The same namespace every time.
     pub fn settings(&self) -> RabbitSettings {
         self.settings.clone()
+    }
+
+    /// Closed with this, before the queues go.
+    pub fn connect(&self, settings: &RabbitSettings) -> Arc<Rabbit> {
+        let rabbit = connect(settings);
+        self.connected.lock().expect("no test panics while it holds them").push(Arc::clone(&rabbit));
+        rabbit
     }
 }
 
 impl Drop for TestRabbit {
     fn drop(&mut self) {
-        if self.private.is_none() {
-            let settings = self.settings.clone();
-            // A test that panics has no runtime left to wait in.
-            let erasing = std::thread::spawn(move || {
-                let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-                runtime.block_on(rabbit::topology_erase(&settings))
-            });
-            drop(erasing.join());
-        }
+        let connected = std::mem::take(&mut *self.connected.lock().expect("no test panics while it holds them"));
+        let leave = async {
+            for rabbit in connected {
+                rabbit.close().await;
+            }
+            rabbit::topology_erase(&self.settings).await
+        };
+        let left = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(leave));
+        assert!(left.is_ok() || std::thread::panicking(), "the test's queues must go: {left:?}");
     }
+}
+
+/// With the machine's clock and dice.
+pub fn connect(settings: &RabbitSettings) -> Arc<Rabbit> {
+    Rabbit::connect(settings, Clock::system(), Arc::new(Dice::system())).expect("these settings are right")
+}
+
+/// Polls, within bounds, until it is so.
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let reached = tokio::time::timeout(Duration::from_millis(UNTIL_MS_MAX), waiting).await;
+    assert!(reached.is_ok(), "not within {UNTIL_MS_MAX} ms: {what}");
 }
 
 /// Defaults, on this broker, in a namespace of their own.
@@ -101,7 +134,12 @@ pub async fn private_rabbit() -> PrivateRabbit {
 
 impl PrivateRabbit {
     pub fn settings(&self) -> RabbitSettings {
-        settings(&format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port))
+        self.settings_through(self.port)
+    }
+
+    /// By way of a proxy on this port.
+    pub fn settings_through(&self, port: u16) -> RabbitSettings {
+        settings(&format!("amqp://guest:guest@127.0.0.1:{port}/%2f"))
     }
 
     pub fn port(&self) -> u16 {
@@ -123,10 +161,9 @@ impl PrivateRabbit {
                 tokio::time::sleep(Duration::from_millis(POLL_MS)).await;
             }
         };
-        if tokio::time::timeout(Duration::from_millis(START_MS_MAX), ready).await.is_err() {
-            let said = std::fs::read_to_string(self.directory.path().join("output")).unwrap_or_default();
-            panic!("RabbitMQ does not start within {START_MS_MAX} ms; it said: {said}");
-        }
+        let started = tokio::time::timeout(Duration::from_millis(START_MS_MAX), ready).await;
+        let said = || std::fs::read_to_string(self.directory.path().join("output")).unwrap_or_default();
+        assert!(started.is_ok(), "RabbitMQ does not start within {START_MS_MAX} ms; it said: {}", said());
     }
 
     /// As `kill -9` does: nothing is written, nobody is told.

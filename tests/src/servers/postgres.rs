@@ -1,0 +1,243 @@
+//! A PostgreSQL for a test: one that is there, or a private one, or one that is installed for it.
+//!
+//! `postgres` looks at `OTODOKE_TEST_POSTGRES_URL`, then at localhost, then starts a server of its own. What it hands out
+//! makes databases that no other test has, and drops them when it is dropped. `private_postgres` is for faults: its server
+//! belongs to the test alone and may be stopped. Both talk to the server with its own `psql`.
+
+use std::fmt::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use otodoke_common::config::Secret;
+use otodoke_common::postgres::PostgresSettings;
+
+const LOCAL_URLS: [&str; 2] =
+    ["postgres://postgres@localhost:5432/postgres", "postgres://root@localhost:5432/postgres"];
+/// Debian keeps the server's programs off the path, by version.
+const VERSIONS: &str = "/usr/lib/postgresql";
+const START_MS_MAX: u64 = 60_000;
+const POLL_MS: u64 = 50;
+
+/// A server, and the databases of one test on it.
+pub struct TestPostgres {
+    admin_url: String,
+    made: Mutex<Vec<String>>,
+    _private: Option<PrivatePostgres>,
+}
+
+/// Shared where one is running, private otherwise.
+pub async fn postgres() -> TestPostgres {
+    match running() {
+        Some(url) => TestPostgres::new(url, None),
+        None => {
+            let private = private_postgres().await;
+            TestPostgres::new(private.url("postgres"), Some(private))
+        }
+    }
+}
+
+impl TestPostgres {
+    fn new(admin_url: String, private: Option<PrivatePostgres>) -> Self {
+        Self { admin_url, made: Mutex::default(), _private: private }
+    }
+
+    /// The url of a new, empty database.
+    pub fn database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("otodoke_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        // Left by a test that was killed under the same number.
+        psql(&self.admin_url, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        psql(&self.admin_url, &format!("CREATE DATABASE {name} TEMPLATE template0"));
+        self.made.lock().expect("no test panics while it holds them").push(name.clone());
+        with_database(&self.admin_url, &name)
+    }
+}
+
+impl Drop for TestPostgres {
+    fn drop(&mut self) {
+        for name in self.made.lock().expect("no test panics while it holds them").drain(..) {
+            let dropped = try_psql(&self.admin_url, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+            assert!(dropped.is_ok() || std::thread::panicking(), "the test's database must go: {dropped:?}");
+        }
+    }
+}
+
+/// Defaults, on this database.
+pub fn settings(url: &str) -> PostgresSettings {
+    PostgresSettings::new(Secret::new(url))
+}
+
+/// The url with another database in it.
+pub fn with_database(url: &str, name: &str) -> String {
+    let (place, parameters) = url.split_once('?').map_or((url, ""), |(place, parameters)| (place, parameters));
+    let (server, _) = place.rsplit_once('/').expect("a url names a database after its server");
+    let mut changed = format!("{server}/{name}");
+    if !parameters.is_empty() {
+        write!(changed, "?{parameters}").expect("a string takes text");
+    }
+    changed
+}
+
+/// What the statements say, unaligned, without headings.
+pub fn psql(url: &str, sql: &str) -> String {
+    try_psql(url, sql).unwrap_or_else(|why| panic!("{sql}: {why}"))
+}
+
+fn try_psql(url: &str, sql: &str) -> Result<String, String> {
+    let output = session(url).args(["-c", sql]).output().map_err(|error| error.to_string())?;
+    said(&output)
+}
+
+/// `psql`, on this database, for a test that wants to hold a session open.
+pub fn session(url: &str) -> Command {
+    let mut command = Command::new(program("psql"));
+    command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url]).env("PGCONNECT_TIMEOUT", "5");
+    command
+}
+
+fn said(output: &Output) -> Result<String, String> {
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[expect(clippy::disallowed_methods, reason = "which server a test uses is no setting of the product")]
+fn running() -> Option<String> {
+    if let Ok(url) = std::env::var("OTODOKE_TEST_POSTGRES_URL") {
+        return Some(url);
+    }
+    let may_create = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user";
+    LOCAL_URLS.into_iter().find(|url| try_psql(url, may_create).as_deref() == Ok("t")).map(str::to_owned)
+}
+
+/// A server that belongs to one test: its own directory and port, on the loopback, ended with the test.
+pub struct PrivatePostgres {
+    directory: tempfile::TempDir,
+    port: u16,
+    server: Option<Child>,
+}
+
+pub async fn private_postgres() -> PrivatePostgres {
+    install();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    if let Some(owner) = owner() {
+        std::os::unix::fs::chown(directory.path(), Some(owner), None).expect("root may give it away");
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    drop(listener);
+    let mut postgres = PrivatePostgres { directory, port, server: None };
+    let made = postgres
+        .command("initdb")
+        .args(["-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "-D"])
+        .arg(postgres.data())
+        .output();
+    said(&made.expect("initdb runs")).expect("a new cluster");
+    postgres.start().await;
+    postgres
+}
+
+impl PrivatePostgres {
+    pub fn url(&self, database: &str) -> String {
+        self.url_through(self.port, database)
+    }
+
+    /// By way of a proxy on this port.
+    pub fn url_through(&self, port: u16, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{port}/{database}")
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns once the server takes connections. It keeps what it had.
+    pub async fn start(&mut self) {
+        assert!(self.server.is_none(), "the server runs already");
+        let output = std::fs::File::create(self.directory.path().join("output")).expect("a file for its output");
+        let again = output.try_clone().expect("a second handle");
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data()).args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-k", ""]);
+        self.server = Some(command.stdin(Stdio::null()).stdout(output).stderr(again).spawn().expect("a server"));
+        let url = self.url("postgres");
+        let ready = async {
+            while try_psql(&url, "SELECT").is_err() {
+                tokio::time::sleep(Duration::from_millis(POLL_MS)).await;
+            }
+        };
+        let started = tokio::time::timeout(Duration::from_millis(START_MS_MAX), ready).await;
+        let said = || std::fs::read_to_string(self.directory.path().join("output")).unwrap_or_default();
+        assert!(started.is_ok(), "PostgreSQL does not start within {START_MS_MAX} ms; it said: {}", said());
+    }
+
+    /// An immediate stop: nothing is written, nobody is told, and the next start recovers.
+    pub fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let told = Command::new("kill").args(["-QUIT", &server.id().to_string()]).status();
+            assert!(told.is_ok_and(|status| status.success()), "the server is ours");
+            server.wait().expect("a stopped server ends");
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// The server refuses to run as root.
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(program(name));
+        command.current_dir(self.directory.path());
+        if let Some(owner) = owner() {
+            command.uid(owner);
+        }
+        command
+    }
+}
+
+impl Drop for PrivatePostgres {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Whom the server runs as, where this process is root.
+fn owner() -> Option<u32> {
+    let number = |arguments: &[&str]| {
+        let output = Command::new("id").args(arguments).output().ok()?;
+        String::from_utf8_lossy(&output.stdout).trim().parse::<u32>().ok()
+    };
+    (number(&["-u"]) == Some(0)).then(|| number(&["-u", "postgres"]).expect("the package made its user"))
+}
+
+/// Of the newest version that is installed, else whatever the path has.
+fn program(name: &str) -> PathBuf {
+    installed(name).unwrap_or_else(|| PathBuf::from(name))
+}
+
+fn installed(name: &str) -> Option<PathBuf> {
+    let versions = std::fs::read_dir(VERSIONS).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let newest = versions.filter_map(|version| version.parse::<u32>().ok()).max()?;
+    let path = Path::new(VERSIONS).join(newest.to_string()).join("bin").join(name);
+    path.exists().then_some(path)
+}
+
+/// Debian's package, where the programs are missing and this process may install it.
+fn install() {
+    if installed("initdb").is_some() {
+        return;
+    }
+    let done = Command::new("apt-get")
+        .args(["install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "postgresql"])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdout(Stdio::null())
+        .status();
+    assert!(
+        done.is_ok_and(|status| status.success()) && installed("initdb").is_some(),
+        "no PostgreSQL: set OTODOKE_TEST_POSTGRES_URL, start one on localhost, or install the package postgresql"
+    );
+}
