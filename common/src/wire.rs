@@ -56,6 +56,14 @@ impl LaneMessage {
     }
 }
 
+/// Whose lane message this is, without reading all of it; `None` where it is none.
+pub fn lane_message_id(bytes: &[u8]) -> Option<MessageId> {
+    serde_json::from_slice::<LaneBody<JustOpening>>(bytes).ok().map(|body| match body.what {
+        Errand::Wake(id) => id,
+        Errand::Send(JustOpening { message: JustMessage { id } }) => id,
+    })
+}
+
 pub fn encode_reports(reports: &[Report]) -> Vec<u8> {
     encode(&ReportsBody { v: Version1, reports })
 }
@@ -107,6 +115,17 @@ impl From<Version1> for u32 {
     }
 }
 
+/// An opening, read for its id only.
+#[derive(Deserialize)]
+struct JustOpening {
+    message: JustMessage,
+}
+
+#[derive(Deserialize)]
+struct JustMessage {
+    id: MessageId,
+}
+
 /// Any body, read for its version only.
 #[derive(Deserialize)]
 struct JustVersion {
@@ -123,3 +142,6 @@ fn decode<B: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<B, Wi
         Ok(_) | Err(_) => WireError::Malformed { what, why: error.to_string() },
     })
 }
+
+#[cfg(test)]
+mod tests;
