@@ -8,6 +8,8 @@
 
 ARG RUST_VERSION=1.95.0
 ARG DEBIAN=bookworm
+# amqps and TLS to the store. Empty leaves it out.
+ARG FEATURES=otodoke-common/tls
 
 FROM rust:${RUST_VERSION}-slim-${DEBIAN} AS source
 WORKDIR /source
@@ -23,15 +25,17 @@ COPY tests tests
 
 # Compiled dependencies stay in a cache of the builder between builds; only what is put into /out leaves it.
 FROM source AS programs
+ARG FEATURES
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target,sharing=locked \
-    cargo build --release --locked --package otodoke-producer --package otodoke-worker \
+    cargo build --release --locked --features "$FEATURES" --package otodoke-producer --package otodoke-worker \
     && install -D --target-directory=/out target/release/otodoke-producer target/release/otodoke-worker
 
 FROM source AS command-line
+ARG FEATURES
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target,sharing=locked \
-    cargo build --release --locked --package otodoke \
+    cargo build --release --locked --features "$FEATURES" --package otodoke \
     && install -D --target-directory=/out target/release/otodoke
 
 # A program needs the C library, the certificates of the vendors' authorities, and nothing else. It writes no file: the

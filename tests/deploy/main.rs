@@ -14,5 +14,5 @@ fn root() -> PathBuf {
 }
 
 fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path} cannot be read: {error}"))
+    std::fs::read_to_string(root().join(path)).expect(path)
 }

@@ -30,7 +30,8 @@ fn settings_of(file: &str) -> Settings {
     // The paths of the file are relative to the root of the repository, where a developer may keep secrets of his own.
     let text = read(file).replace("deploy/secrets", &place.path().join("secrets").display().to_string());
     let source = Source { file: Some(write(place.path(), &text)), variables: Vec::new() };
-    source.read().unwrap_or_else(|problems| panic!("{file}: {problems}"))
+    let settings = source.read().map_err(|problems| problems.to_string());
+    settings.expect(file)
 }
 
 fn write(place: &Path, text: &str) -> std::path::PathBuf {
