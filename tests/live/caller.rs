@@ -1,0 +1,133 @@
+//! A caller of the door, and a visitor of the sandbox's page: requests as anybody would send them, answers as they came.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::handset::Handset;
+use crate::until::until;
+
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(30);
+
+#[derive(Clone)]
+pub(crate) struct Caller {
+    http: reqwest::Client,
+    url: String,
+    key: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// Null where the body is no JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+}
+
+impl Caller {
+    pub(crate) fn new(url: &str, key: &str) -> Self {
+        // A second installation is refused, which is as good.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let http = reqwest::Client::builder().timeout(ANSWER_WAIT_MAX).tls_certs_only([]).build();
+        Self { http: http.expect("a client that needs no certificates"), url: url.to_owned(), key: key.to_owned() }
+    }
+
+    /// `None`: nobody answered, or the answer broke off.
+    pub(crate) async fn try_ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> Option<Answer> {
+        let mut request = self.http.request(method, format!("{}{path}", self.url)).body(body.to_owned());
+        if !headers.iter().any(|(name, _)| *name == "authorization") {
+            request = request.bearer_auth(&self.key);
+        }
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.ok()?;
+        let status = answer.status().as_u16();
+        Some(Answer { status, text: answer.text().await.ok()? })
+    }
+
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
+        self.try_ask(method, path, body, headers).await.expect("the door answers")
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path, "", &[]).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.ask(Method::POST, path, &body.to_string(), &[]).await
+    }
+
+    /// Asks for a login code; returns the message's id. `more` is added to the body and may replace its fields.
+    pub(crate) async fn send(&self, to: &str, more: Value) -> String {
+        let mut body = json!({ "to": to, "purpose": "login", "ttl_seconds": 60 });
+        let fields = body.as_object_mut().expect("an object");
+        fields.extend(more.as_object().cloned().unwrap_or_default());
+        let answer = self.post("/v1/verifications", &body).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        answer.json()["id"].as_str().expect("an id").to_owned()
+    }
+
+    pub(crate) async fn message(&self, id: &str) -> Value {
+        self.get(&format!("/v1/verifications/{id}")).await.json()
+    }
+
+    /// The word that a check answers.
+    pub(crate) async fn check(&self, id: &str, code: &str) -> String {
+        let answer = self.post(&format!("/v1/verifications/{id}/check"), &json!({ "code": code })).await;
+        answer.json()["status"].as_str().unwrap_or(&answer.text).to_owned()
+    }
+
+    pub(crate) async fn handset(&self, number: &str) -> Handset {
+        Handset::read(&self.get(&format!("/sandbox/handsets/{number}")).await.json())
+    }
+
+    /// The message as soon as it `fits`.
+    pub(crate) async fn until(&self, id: &str, claim: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let look = async || Some(self.message(id).await).filter(&fits);
+        until(claim, look, async || self.story(id).await).await
+    }
+
+    /// The phone as soon as it `fits`; `id` is the message whose story is told if it never does.
+    pub(crate) async fn until_phone(
+        &self,
+        (number, id): (&str, &str),
+        claim: &str,
+        fits: impl Fn(&Handset) -> bool,
+    ) -> Handset {
+        let look = async || Some(self.handset(number).await).filter(&fits);
+        until(claim, look, async || self.story(id).await).await
+    }
+
+    pub(crate) async fn until_status(&self, id: &str, status: &str) -> Value {
+        self.until(id, &format!("the message is {status}"), |message| message["status"] == status).await
+    }
+
+    /// Everything the door tells about a message, for whoever reads a failed test.
+    pub(crate) async fn story(&self, id: &str) -> String {
+        let trace = self.get(&format!("/v1/trace/{id}")).await;
+        format!("{:#}\n{:#}", self.message(id).await, trace.json())
+    }
+}
+
+/// Each leg as (channel, provider, outcome); a leg in hand has no outcome.
+pub(crate) fn legs(message: &Value) -> Vec<(String, String, String)> {
+    let word = |leg: &Value, name: &str| leg[name].as_str().unwrap_or_default().to_owned();
+    let legs = message["legs"].as_array().expect("a message has legs");
+    legs.iter().map(|leg| (word(leg, "channel"), word(leg, "provider"), word(leg, "outcome"))).collect()
+}

@@ -1,0 +1,41 @@
+//! Rows in a real PostgreSQL: the store's contract, and what only a server can have: plans, days, bad days.
+
+#[path = "../../contract/sample.rs"]
+mod sample;
+
+#[path = "."]
+mod store {
+    //! The contract of the store, unchanged.
+    #[path = "../../contract/store/claims.rs"]
+    mod claims;
+    #[path = "../../contract/store/due.rs"]
+    mod due;
+    #[path = "../../contract/store/inbox.rs"]
+    mod inbox;
+    #[path = "../../contract/store/keeping.rs"]
+    mod keeping;
+    #[path = "../../contract/store/opening.rs"]
+    mod opening;
+    #[path = "../../contract/store/saving.rs"]
+    mod saving;
+}
+
+mod backend;
+mod days;
+mod faults;
+mod plans;
+mod starting;
+
+/// Each claim becomes one test over PostgreSQL.
+macro_rules! contract {
+    ($($claim:ident),* $(,)?) => {
+        mod over_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                let server = otodoke_tests::servers::postgres::postgres().await;
+                super::$claim(&crate::backend::OnPostgres(server)).await;
+            })*
+        }
+    };
+}
+pub(crate) use contract;

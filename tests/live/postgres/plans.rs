@@ -1,0 +1,22 @@
+//! The plan trap: a statement that is first planned on an empty table must walk an index all the same.
+
+use otodoke_common::postgres::Plan;
+use otodoke_tests::servers::postgres::postgres;
+
+use crate::backend::{LIMITS, migrated, small};
+
+/// Ways of reading a whole table, or of joining that need it.
+const WHOLE: [&str; 5] = ["Seq Scan", "Hash Join", "Merge Join", "Bitmap Heap Scan", "Memoize"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_hot_statement_walks_an_index_on_tables_that_are_empty_and_were_never_analyzed() {
+    let server = postgres().await;
+    let store = migrated(&small(&server.database(), LIMITS.inbox_max)).await;
+    let plans = store.plans().await.expect("the server explains");
+    assert!(plans.len() > 15, "every statement is explained");
+    for Plan { statement, text } in plans {
+        for whole in WHOLE {
+            assert!(!text.contains(whole), "{statement}:\n{text}");
+        }
+    }
+}

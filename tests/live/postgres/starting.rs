@@ -1,0 +1,91 @@
+//! A process that begins with a database it cannot use is told why within seconds.
+
+use std::time::Duration;
+
+use otodoke_common::postgres::{Postgres, PostgresError, PostgresSettings};
+use otodoke_tests::servers::postgres::{postgres, private_postgres, psql, settings, with_database};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::backend::{LIMITS, migrated, small};
+
+const SOON: Duration = Duration::from_secs(8);
+
+async fn refusal(settings: &PostgresSettings) -> PostgresError {
+    let connecting = tokio::time::timeout(SOON, Postgres::connect(settings)).await;
+    connecting.expect("the answer comes within seconds").err().expect("this database is of no use")
+}
+
+#[tokio::test]
+async fn a_url_that_makes_no_sense_is_refused_without_being_printed() {
+    for url in ["hunter2", "postgres://", "postgres://a:hunter2@h:notaport/d", "postgres://a:hunter2@h/d?no=thing"] {
+        let error = refusal(&settings(url)).await;
+        assert_eq!(error, PostgresError::Url, "{url}");
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}
+
+#[tokio::test]
+async fn a_port_where_nobody_listens_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    drop(listener);
+    let error = refusal(&settings(&format!("postgres://a:hunter2@{address}/d"))).await;
+    assert!(matches!(&error, PostgresError::Unreachable { at, .. } if *at == address.to_string()), "{error}");
+    assert!(error.waiting_helps() && !error.to_string().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_server_that_takes_the_connection_and_says_nothing_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let silent = PostgresSettings { create_timeout_ms: 500, ..settings(&format!("postgres://a@{address}/d")) };
+    let error = refusal(&silent).await;
+    assert!(matches!(error, PostgresError::Silent { waited_ms: 500, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_missing_database_and_a_wrong_user_are_told_apart() {
+    let server = private_postgres().await;
+    let error = refusal(&settings(&server.url("nowhere"))).await;
+    assert!(matches!(&error, PostgresError::NoDatabase { database, .. } if database == "nowhere"), "{error}");
+    let stranger = server.url("postgres").replace("postgres@", "stranger@");
+    let error = refusal(&settings(&stranger)).await;
+    assert!(matches!(&error, PostgresError::Credentials { user, .. } if user == "stranger"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_takes_no_writes_is_named() {
+    let server = postgres().await;
+    let url = server.database();
+    let name = url.rsplit('/').next().expect("a url names its database");
+    psql(&with_database(&url, "postgres"), &format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
+    let error = refusal(&settings(&url)).await;
+    assert!(matches!(error, PostgresError::ReadOnly { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_that_is_missing_older_or_newer_is_named() {
+    let server = postgres().await;
+    let url = server.database();
+    assert_eq!(refusal(&settings(&url)).await, PostgresError::NoSchema);
+    drop(migrated(&small(&url, LIMITS.inbox_max)).await);
+    psql(&url, "INSERT INTO schema VALUES (7001, 1, 'grown')");
+    Postgres::connect(&settings(&url)).await.expect("a newer schema may still serve this program");
+    psql(&url, "INSERT INTO schema VALUES (7002, 7000, 'changed')");
+    let error = refusal(&settings(&url)).await;
+    assert!(matches!(error, PostgresError::SchemaNewer { found: 7002, oldest_program: 7000, .. }), "{error}");
+    assert!(Postgres::migrate(&settings(&url)).await.is_err(), "an old program does not touch a newer schema");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_processes_may_migrate_at_once() {
+    let server = postgres().await;
+    let settings = settings(&server.database());
+    let mut crowd = JoinSet::new();
+    for _ in 0..8 {
+        let settings = settings.clone();
+        crowd.spawn(async move { Postgres::migrate(&settings).await });
+    }
+    assert!(crowd.join_all().await.into_iter().all(|migrated| migrated.is_ok()));
+}

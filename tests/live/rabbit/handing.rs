@@ -1,0 +1,126 @@
+//! What becomes of a delivery: acknowledged, handed out again, given up by the broker, carried over to another process.
+
+use std::time::Duration;
+
+use otodoke_common::broker::{Broker, Parked, Queue, Unpark};
+use otodoke_common::message::Lane;
+use otodoke_tests::servers::rabbit::{rabbit, until};
+
+const NORMAL: Queue = Queue::Lane(Lane::Normal);
+/// What the queues are declared with.
+const DELIVERIES_MAX: u32 = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_closed_process_did_not_settle_comes_to_the_next_one_and_nothing_else() {
+    let server = rabbit().await;
+    let first = server.connect(&server.settings());
+    for number in 0..200_u32 {
+        first.publish(NORMAL, number.to_be_bytes().to_vec()).await.expect("published");
+    }
+    // Every other one ends, so that half of the acknowledgements stand behind a gap; the rest is still in hand when
+    // the process begins to close.
+    let mut in_hand = Vec::new();
+    for number in 0..100 {
+        let delivery = first.take(NORMAL).await.expect("taken");
+        if number % 2 == 0 { delivery.done().await.expect("settled") } else { in_hand.push(delivery) }
+    }
+    let closing = tokio::spawn(async move { first.close().await });
+    drop(in_hand);
+    closing.await.expect("closed");
+    let second = server.connect(&server.settings());
+    let mut again = Vec::new();
+    for _ in 0..150 {
+        let delivery = second.take(NORMAL).await.expect("taken");
+        again.push(u32::from_be_bytes(delivery.body[..].try_into().expect("four bytes")));
+        delivery.done().await.expect("settled");
+    }
+    again.sort_unstable();
+    let expected: Vec<u32> = (0..200).filter(|number| *number >= 100 || number % 2 == 1).collect();
+    assert_eq!(again, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_settled_behind_a_delivery_that_takes_long_is_acknowledged_all_the_same() {
+    let server = rabbit().await;
+    let [first, second] = [(); 2].map(|()| server.connect(&server.settings()));
+    for word in ["slow", "quick"] {
+        first.publish(NORMAL, word.as_bytes().to_vec()).await.expect("published");
+    }
+    let slow = first.take(NORMAL).await.expect("taken");
+    first.take(NORMAL).await.expect("taken").done().await.expect("settled");
+    // Longer than an acknowledgement waits for those before it.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let closing = tokio::spawn(async move { first.close().await });
+    let again = second.take(NORMAL);
+    tokio::pin!(again);
+    let early = tokio::time::timeout(Duration::from_millis(500), again.as_mut()).await;
+    assert!(early.is_err(), "only the slow one is left, and it is in hand");
+    drop(slow);
+    assert_eq!(again.await.expect("taken").body, b"slow");
+    closing.await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_given_back_for_ever_is_given_up_by_the_broker_and_waits_for_people() {
+    let server = rabbit().await;
+    let broker = server.connect(&server.settings());
+    broker.publish(NORMAL, b"poison".to_vec()).await.expect("published");
+    let mut most = 0;
+    let taking = async {
+        loop {
+            let delivery = broker.take(NORMAL).await.expect("taken");
+            most = most.max(delivery.taken_before);
+        }
+    };
+    let parked: Vec<Parked> = tokio::select! {
+        never = taking => never,
+        parked = parked(&*broker) => parked,
+    };
+    assert!(most >= DELIVERIES_MAX, "{most}");
+    assert_eq!((parked.len(), parked[0].queue, &parked[0].body[..]), (1, NORMAL, &b"poison"[..]));
+    assert!(parked[0].reason.contains("too often"), "{}", parked[0].reason);
+    assert_eq!(broker.unpark(parked[0].parked_id, Unpark::Replay).await, Ok(true));
+    let delivery = broker.take(NORMAL).await.expect("taken");
+    assert_eq!((&delivery.body[..], delivery.taken_before), (&b"poison"[..], 0), "a replayed body begins anew");
+    delivery.done().await.expect("settled");
+}
+
+async fn parked(broker: &dyn Broker) -> Vec<Parked> {
+    loop {
+        let parked = broker.parked(10).await.expect("listed");
+        if !parked.is_empty() {
+            return parked;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_at_parked_bodies_changes_nothing() {
+    let server = rabbit().await;
+    let broker = server.connect(&server.settings());
+    for word in ["one", "two", "three"] {
+        broker.publish(NORMAL, word.as_bytes().to_vec()).await.expect("published");
+        broker.take(NORMAL).await.expect("taken").park(format!("{word} is odd")).await.expect("parked");
+    }
+    let first = broker.parked(10).await.expect("listed");
+    assert_eq!(first.iter().map(|parked| &parked.body[..]).collect::<Vec<_>>(), [&b"one"[..], b"two", b"three"]);
+    for _ in 0..2 * DELIVERIES_MAX {
+        assert_eq!(broker.parked(10).await.expect("listed"), first, "as often as one likes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_only_publishes_holds_no_deliveries() {
+    let server = rabbit().await;
+    let [publishing, taking] = [(); 2].map(|()| server.connect(&server.settings()));
+    for number in 0..20_u8 {
+        publishing.publish(NORMAL, vec![number]).await.expect("published");
+    }
+    for _ in 0..20 {
+        taking.take(NORMAL).await.expect("taken").done().await.expect("settled");
+    }
+    until("another process sees that the queue is empty", || publishing.backlog(NORMAL).waiting == 0).await;
+    let drained = publishing.backlog(NORMAL).drained_per_s;
+    assert!(drained.is_some_and(|rate| rate > 0.0), "what others take is measured by what is gone: {drained:?}");
+}
