@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use otodoke_common::outcome::ReportStatus;
+use otodoke_common::broker::Queue;
+use otodoke_common::config::TenantSettings;
+use otodoke_common::message::Lane;
+use otodoke_common::outcome::{Class, ReportStatus, Scope};
+use otodoke_common::policy::Policy;
 use otodoke_common::route::{International, Plan};
 use otodoke_tests::carrier::{Reply, Script};
 use otodoke_tests::world::{Options, World, legs};
@@ -216,7 +220,6 @@ async fn with_all_carriers_silent_everything_ends_and_nothing_begins_too_late() 
 
 #[tokio::test(start_paused = true)]
 async fn with_all_carriers_throttling_everything_ends_and_nothing_begins_too_late() {
-    use otodoke_common::outcome::{Class, Scope};
     all_carriers(Script::answers(Reply::Refused(Class::Throttled, Scope::Provider))).await;
 }
 
@@ -262,4 +265,38 @@ async fn a_provider_that_hangs_holds_up_nobody_else() {
     }
     world.until_status(&stuck, "delivered").await;
     assert!(world.phone(&phone(0)).texts.len() <= 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_stop_at_their_hourly_budget_and_texts_do_not() {
+    let policy = Policy { calls_per_hour: 3, ..Options::default().policy };
+    let world = World::with(Options { policy, ..Options::default() }).await;
+    world.carrier("sakura").always(Script::refuses(Class::RecipientBlocked));
+    let ids = flood(&world, 0, 10, login).await;
+    world.wait_ms(30_000).await;
+    assert_eq!(world.carrier("kodama").seen().len(), 3);
+    let mut statuses = Vec::new();
+    for id in &ids {
+        statuses.push(world.message(id).await["status"].as_str().map(str::to_owned));
+    }
+    assert_eq!(statuses.iter().filter(|status| status.as_deref() == Some("delivered")).count(), 3);
+    assert_eq!(
+        statuses.iter().filter(|status| status.as_deref() == Some("failed")).count(),
+        7,
+        "told at once, not held"
+    );
+    world.wait_ms(3_600_000).await;
+    let id = world.ask(login(&phone(100))).await;
+    world.until_status(&id, "delivered").await;
+    assert_eq!(world.carrier("kodama").seen().len(), 4, "an hour later there is a budget again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_may_raise_its_logins_to_the_critical_lane() {
+    let tenant = TenantSettings { login_lane: Lane::Critical, ..TenantSettings::default() };
+    let world = World::idle(Options { tenant, ..Options::default() }).await;
+    world.ask(login(&phone(1))).await;
+    world.ask(json!({"to": phone(1), "purpose": "signup"})).await;
+    let waiting = |lane| world.memory.broker().backlog(Queue::Lane(lane)).waiting;
+    assert_eq!((waiting(Lane::Critical), waiting(Lane::Normal)), (1, 1));
 }
