@@ -35,6 +35,7 @@ pub mod store;
 // Backends.
 pub mod embedded;
 pub mod memory;
+pub mod postgres;
 
 // Edges.
 pub mod config;

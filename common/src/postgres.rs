@@ -1,0 +1,225 @@
+//! Rows in PostgreSQL: the store of many processes and machines. Callers see single rows; groups and commits are inside.
+//!
+//! `rules` are the meaning of the verbs. `group` collects what concurrent callers ask, `write` does a group of openings and saves in
+//! one transaction, `read` and `inbox` do theirs in one statement each; `people` answers what only people ask; `prune` and
+//! `days` keep the tables small. Nothing outside this module names the client library.
+
+mod days;
+mod draft;
+mod error;
+mod group;
+mod inbox;
+mod people;
+mod prune;
+mod read;
+mod rules;
+mod schema;
+mod session;
+mod statements;
+mod trouble;
+mod write;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deadpool_postgres::Pool;
+
+use crate::config::Secret;
+use crate::leg::{LegNumber, ProviderId};
+use crate::message::{Message, MessageId};
+use crate::outcome::Report;
+use crate::store::{Counts, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
+use crate::time::Timestamp;
+use crate::wire::{decode_reports, decode_row};
+use days::Days;
+pub use error::PostgresError;
+use group::Grouped;
+use inbox::{InboxPut, InboxTake};
+use prune::Pruning;
+use read::{Find, Load};
+use session::Kind;
+use write::{Answer, Ask, Write};
+
+/// Of each kind of grouped work: tasks, and so groups under way at once.
+const WRITERS: usize = 2;
+const READERS: usize = 1;
+const POOL_SIZE: usize = 8;
+/// Of these connections so many are for people and for upkeep, and never see a hot statement.
+const PEOPLE_POOL_SIZE: usize = 2;
+const POOL_SIZE_MIN: usize = PEOPLE_POOL_SIZE + 1;
+const STATEMENT_TIMEOUT_MS: u64 = 5_000;
+const WAIT_TIMEOUT_MS: u64 = 5_000;
+const CREATE_TIMEOUT_MS: u64 = 5_000;
+const RECYCLE_TIMEOUT_MS: u64 = 2_000;
+const INBOX_MAX: u64 = 100_000;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostgresSettings {
+    /// `postgres://user:password@host:port/database`. Several hosts may be named; the one that takes writes is used.
+    pub url: Secret,
+    /// Connections of this process, at least 3.
+    pub pool_size: usize,
+    pub statement_timeout_ms: u64,
+    /// How long work waits for a free connection, for a new one, and for the check of a used one.
+    pub wait_timeout_ms: u64,
+    pub create_timeout_ms: u64,
+    pub recycle_timeout_ms: u64,
+    /// Reports that may wait for their leg.
+    pub inbox_max: u64,
+}
+
+impl PostgresSettings {
+    pub fn new(url: Secret) -> Self {
+        Self {
+            url,
+            pool_size: POOL_SIZE,
+            statement_timeout_ms: STATEMENT_TIMEOUT_MS,
+            wait_timeout_ms: WAIT_TIMEOUT_MS,
+            create_timeout_ms: CREATE_TIMEOUT_MS,
+            recycle_timeout_ms: RECYCLE_TIMEOUT_MS,
+            inbox_max: INBOX_MAX,
+        }
+    }
+
+    /// Whether the url can be read, before anything is connected.
+    pub(crate) fn check(&self) -> Result<(), PostgresError> {
+        session::config(self, Kind::People).map(drop)
+    }
+}
+
+/// How the server means to run one statement of the hot path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    pub statement: &'static str,
+    pub text: String,
+}
+
+pub struct Postgres {
+    settings: PostgresSettings,
+    hot: Pool,
+    people: Pool,
+    days: Arc<Days>,
+    writes: Grouped<Write>,
+    loads: Grouped<Load>,
+    finds: Grouped<Find>,
+    puts: Grouped<InboxPut>,
+    takes: Grouped<InboxTake>,
+}
+
+impl Postgres {
+    /// Connects to a database whose schema this program may run on. Call within a tokio runtime.
+    pub async fn connect(settings: &PostgresSettings) -> Result<Arc<Self>, PostgresError> {
+        schema::check(&session::probe(settings).await?).await?;
+        let people_size = PEOPLE_POOL_SIZE;
+        let hot = session::pool(settings, Kind::Hot, settings.pool_size.max(POOL_SIZE_MIN) - people_size)?;
+        let people = session::pool(settings, Kind::People, people_size)?;
+        let days = Arc::new(Days::default());
+        let timeout_ms = settings.statement_timeout_ms;
+        Ok(Arc::new(Self {
+            settings: settings.clone(),
+            writes: Grouped::start(Write { days: Arc::clone(&days) }, hot.clone(), WRITERS, timeout_ms),
+            loads: Grouped::start(Load, hot.clone(), READERS, timeout_ms),
+            finds: Grouped::start(Find, hot.clone(), READERS, timeout_ms),
+            // One task, so that what it counts before it writes is right for its process.
+            puts: Grouped::start(InboxPut { inbox_max: settings.inbox_max }, hot.clone(), 1, timeout_ms),
+            takes: Grouped::start(InboxTake, hot.clone(), WRITERS, timeout_ms),
+            hot,
+            people,
+            days,
+        }))
+    }
+
+    /// Brings the schema up to what this program needs. Any number of processes may do so at once.
+    pub async fn migrate(settings: &PostgresSettings) -> Result<(), PostgresError> {
+        schema::migrate(&mut session::probe(settings).await?).await
+    }
+
+    /// The server's time of day, for measuring how far this machine's clock is off.
+    pub async fn server_time(&self) -> Result<Timestamp, StoreError> {
+        people::server_time(&self.people).await
+    }
+
+    /// How the server means to run each statement of the hot path, whatever the tables hold now.
+    pub async fn plans(&self) -> Result<Vec<Plan>, StoreError> {
+        people::plans(&self.hot).await
+    }
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn open(&self, opening: Opening) -> Result<Opened, StoreError> {
+        match self.writes.ask(Ask::open(opening)?).await? {
+            Answer::Opened(opened) => Ok(opened),
+            Answer::Saved(_) => unreachable!("an opening is answered as one"),
+        }
+    }
+
+    async fn load(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        let body = self.loads.ask(id).await?;
+        let message = body.map(|body| decode_row(&body)).transpose();
+        message.map_err(|error| StoreError::Refused { why: error.to_string() })
+    }
+
+    async fn save(&self, save: Save) -> Result<Saved, StoreError> {
+        match self.writes.ask(Ask::save(save)).await? {
+            Answer::Saved(saved) => Ok(saved),
+            Answer::Opened(_) => unreachable!("a save is answered as one"),
+        }
+    }
+
+    async fn by_reference(
+        &self,
+        provider: &ProviderId,
+        reference: &str,
+    ) -> Result<Option<(MessageId, LegNumber)>, StoreError> {
+        self.finds.ask((provider.clone(), reference.to_owned())).await
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError> {
+        read::due(&self.hot, now, limit, now.plus_ms(lease_ms)).await
+    }
+
+    async fn inbox_put(&self, report: &Report) -> Result<(), StoreError> {
+        self.puts.ask(inbox::Put::new(report)).await
+    }
+
+    async fn inbox_take(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
+        let bodies = self.takes.ask((provider.clone(), reference.to_owned())).await?;
+        let mut reports = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            reports.extend(decode_reports(&body).map_err(|error| StoreError::Refused { why: error.to_string() })?);
+        }
+        Ok(reports)
+    }
+
+    async fn prune(
+        &self,
+        now: Timestamp,
+        ended_before: Timestamp,
+        inbox_before: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let pruning = Pruning { now, ended_before, inbox_before, limit };
+        prune::prune(&self.people, &self.settings, &self.days, &pruning).await
+    }
+
+    async fn journal(&self, id: MessageId) -> Result<Vec<JournalEntry>, StoreError> {
+        people::journal(&self.people, id).await
+    }
+
+    async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
+        people::counts(&self.people, now).await
+    }
+
+    async fn setting_put(&self, name: &str, value: Option<&str>) -> Result<(), StoreError> {
+        people::setting_put(&self.people, name, value).await
+    }
+
+    async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        people::setting(&self.people, name).await
+    }
+
+    async fn settings(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+        people::settings(&self.people, prefix).await
+    }
+}

@@ -1,0 +1,171 @@
+//! Grouping: what concurrent callers ask for is done in one round, by a few tasks that take all that waits.
+//!
+//! A task that is free takes at once whatever is there and never waits for more: under load the groups grow by themselves.
+//! What a group means is its `Verb`'s business.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+
+use deadpool_postgres::{Client, Object, Pool};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::{Duration, timeout};
+
+use super::trouble::Trouble;
+use crate::message::MessageId;
+use crate::store::StoreError;
+
+/// Rows of one group. More gains little and makes everybody wait for the last.
+const GROUP_MAX: usize = 256;
+/// Callers that wait in front of one verb; the next ones wait to wait.
+const WAITING_MAX: usize = 4_096;
+/// Tries after a lost connection or a race, before the group is parted or given up.
+const TRIES_MAX: u32 = 3;
+/// A server that says nothing for as long as its own statement timeouts should have ended is not there.
+const SILENCE_FACTOR: u32 = 3;
+
+pub(super) trait Verb: Send + Sync + 'static {
+    type Ask: Send + Sync + 'static;
+    type Answer: Send + 'static;
+
+    /// Whether silence leaves it open what was written.
+    const WRITES: bool;
+
+    /// Asks with ids come sorted by them, and an id comes once in a group.
+    fn id(ask: &Self::Ask) -> Option<MessageId>;
+
+    /// One answer per ask, in their order; or trouble for the whole group.
+    fn run(
+        &self,
+        client: &mut Client,
+        asks: &[Self::Ask],
+    ) -> impl Future<Output = Result<Vec<Result<Self::Answer, StoreError>>, Trouble>> + Send;
+}
+
+/// The callers' side. The tasks end when it is dropped.
+pub(super) struct Grouped<V: Verb> {
+    asks: mpsc::Sender<Waiting<V>>,
+}
+
+struct Waiting<V: Verb> {
+    ask: V::Ask,
+    reply: oneshot::Sender<Result<V::Answer, StoreError>>,
+}
+
+struct Hands<V: Verb> {
+    verb: V,
+    pool: Pool,
+    patience: Duration,
+    asks: Mutex<mpsc::Receiver<Waiting<V>>>,
+}
+
+impl<V: Verb> Grouped<V> {
+    pub(super) fn start(verb: V, pool: Pool, hands: usize, statement_timeout_ms: u64) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        let patience = Duration::from_millis(statement_timeout_ms) * SILENCE_FACTOR;
+        let shared = Arc::new(Hands { verb, pool, patience, asks: Mutex::new(receiver) });
+        for _ in 0..hands {
+            tokio::spawn(work(Arc::clone(&shared)));
+        }
+        Self { asks: sender }
+    }
+
+    /// A caller that gives up waiting takes nothing back: its row is written all the same.
+    pub(super) async fn ask(&self, ask: V::Ask) -> Result<V::Answer, StoreError> {
+        let gone = || StoreError::Unavailable { why: "the tasks that write to PostgreSQL have ended".to_owned() };
+        let (reply, answer) = oneshot::channel();
+        self.asks.send(Waiting { ask, reply }).await.map_err(|_| gone())?;
+        let ended = || StoreError::UnknownOutcome { why: "the task that wrote this row ended".to_owned() };
+        answer.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
+async fn work<V: Verb>(hands: Arc<Hands<V>>) {
+    let mut left = Vec::new();
+    while let Some(taken) = hands.take(left).await {
+        let (group, repeats) = part(taken);
+        left = repeats;
+        let (asks, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.ask, one.reply)).unzip();
+        for (reply, answer) in replies.into_iter().zip(hands.answers(&asks).await) {
+            // A caller that left does not want to know.
+            drop(reply.send(answer));
+        }
+    }
+}
+
+/// Splits off asks whose id is in the group already, and sorts the group.
+fn part<V: Verb>(taken: Vec<Waiting<V>>) -> (Vec<Waiting<V>>, Vec<Waiting<V>>) {
+    let mut ids = BTreeSet::new();
+    let (mut group, repeats): (Vec<_>, Vec<_>) =
+        taken.into_iter().partition(|one| V::id(&one.ask).is_none_or(|id| ids.insert(id)));
+    group.sort_by_key(|one| V::id(&one.ask));
+    (group, repeats)
+}
+
+impl<V: Verb> Hands<V> {
+    /// What waits now, after what is left from before; waits only while there is nothing. `None` when no caller can come.
+    async fn take(&self, mut taken: Vec<Waiting<V>>) -> Option<Vec<Waiting<V>>> {
+        if !taken.is_empty() {
+            // While another task holds the receiver it waits for the first ask: there is nothing to take then.
+            if let Ok(mut asks) = self.asks.try_lock() {
+                fill(&mut taken, &mut asks);
+            }
+            return Some(taken);
+        }
+        let mut asks = self.asks.lock().await;
+        taken.push(asks.recv().await?);
+        fill(&mut taken, &mut asks);
+        Some(taken)
+    }
+
+    async fn answers(&self, asks: &[V::Ask]) -> Vec<Result<V::Answer, StoreError>> {
+        match self.tried(asks).await {
+            Ok(answers) => answers,
+            Err(Trouble::Row { .. } | Trouble::Raced { .. }) if asks.len() > 1 => {
+                let mut answers = Vec::with_capacity(asks.len());
+                for ask in asks {
+                    answers.push(self.alone(ask).await);
+                }
+                answers
+            }
+            Err(trouble) => asks.iter().map(|_| Err(trouble.clone().into())).collect(),
+        }
+    }
+
+    async fn alone(&self, ask: &V::Ask) -> Result<V::Answer, StoreError> {
+        let mut answers = self.tried(std::slice::from_ref(ask)).await?;
+        answers.pop().expect("a verb answers every ask")
+    }
+
+    async fn tried(&self, asks: &[V::Ask]) -> Result<Vec<Result<V::Answer, StoreError>>, Trouble> {
+        let mut tries = 1;
+        loop {
+            match self.once(asks).await {
+                Err(Trouble::Lost { .. } | Trouble::Raced { .. }) if tries < TRIES_MAX => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn once(&self, asks: &[V::Ask]) -> Result<Vec<Result<V::Answer, StoreError>>, Trouble> {
+        let pooled = self.pool.get().await;
+        let mut client = pooled.map_err(|error| Trouble::Unavailable { why: super::session::unpooled(&error) })?;
+        let done = timeout(self.patience, self.verb.run(&mut client, asks)).await.unwrap_or_else(|_| {
+            let why = format!("PostgreSQL said nothing for {} ms", self.patience.as_millis());
+            Err(if V::WRITES { Trouble::Unknown { why } } else { Trouble::Lost { why } })
+        });
+        if let Err(Trouble::Lost { .. } | Trouble::Unknown { .. }) = &done {
+            // Whatever state its session is in, nobody shall meet it.
+            drop(Object::take(client));
+        }
+        done
+    }
+}
+
+fn fill<V: Verb>(taken: &mut Vec<Waiting<V>>, asks: &mut mpsc::Receiver<Waiting<V>>) {
+    while taken.len() < GROUP_MAX
+        && let Ok(ask) = asks.try_recv()
+    {
+        taken.push(ask);
+    }
+}

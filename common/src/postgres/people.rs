@@ -1,0 +1,118 @@
+//! What people, gauges and settings ask: one statement each, on connections of their own, under the statement timeout.
+
+use deadpool_postgres::{Client, Pool};
+use serde::de::DeserializeOwned;
+use tokio_postgres::{Error, SimpleQueryMessage};
+
+use super::Plan;
+use super::days::day_of;
+use super::session::unpooled;
+use super::statements::HOT;
+use super::trouble::Trouble;
+use crate::lifecycle::Note;
+use crate::message::MessageId;
+use crate::store::{Counts, JournalEntry, StoreError};
+use crate::time::Timestamp;
+
+pub(super) async fn connection(pool: &Pool) -> Result<Client, StoreError> {
+    pool.get().await.map_err(|error| StoreError::Unavailable { why: unpooled(&error) })
+}
+
+pub(super) async fn journal(pool: &Pool, id: MessageId) -> Result<Vec<JournalEntry>, StoreError> {
+    let client = connection(pool).await?;
+    let sql = "SELECT at, notes FROM journal WHERE day = $1 AND id = $2 ORDER BY version";
+    let rows = client.query(sql, &[&day_of(id), &id.0]).await.map_err(failed)?;
+    let mut entries = Vec::new();
+    for row in &rows {
+        let at = Timestamp::from_unix_ms(row.get(0));
+        let notes: Vec<Note> = read_json("a journal", row.get(1))?;
+        entries.extend(notes.into_iter().map(|note| JournalEntry { at, note }));
+    }
+    Ok(entries)
+}
+
+/// Ended messages are all that came and did not go, less those that live: nothing walks over the messages themselves.
+pub(super) async fn counts(pool: &Pool, now: Timestamp) -> Result<Counts, StoreError> {
+    let client = connection(pool).await?;
+    let sql = "SELECT (SELECT coalesce(sum(messages), 0)::bigint FROM tally), (SELECT count(*) FROM due WHERE live),
+                      (SELECT count(*) FROM due WHERE due_at <= $1), (SELECT min(due_at) FROM due),
+                      (SELECT count(*) FROM inbox)";
+    let row = client.query_one(sql, &[&now.unix_ms()]).await.map_err(failed)?;
+    let count = |column: usize| row.get::<_, i64>(column).cast_unsigned();
+    let oldest: Option<i64> = row.get(3);
+    Ok(Counts {
+        live: count(1),
+        ended: count(0).saturating_sub(count(1)),
+        due: count(2),
+        inbox: count(4),
+        oldest_due_ms: oldest.map_or(0, |at| now.since_ms(Timestamp::from_unix_ms(at))),
+    })
+}
+
+pub(super) async fn setting_put(pool: &Pool, name: &str, value: Option<&str>) -> Result<(), StoreError> {
+    let client = connection(pool).await?;
+    let done = match value {
+        Some(value) => {
+            let sql = "INSERT INTO setting (name, value) VALUES ($1, $2)
+                       ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+            client.execute(sql, &[&name.as_bytes(), &value.as_bytes()]).await
+        }
+        None => client.execute("DELETE FROM setting WHERE name = $1", &[&name.as_bytes()]).await,
+    };
+    done.map(drop).map_err(failed)
+}
+
+pub(super) async fn setting(pool: &Pool, name: &str) -> Result<Option<String>, StoreError> {
+    let client = connection(pool).await?;
+    let sql = "SELECT value FROM setting WHERE name = $1";
+    let found = client.query_opt(sql, &[&name.as_bytes()]).await.map_err(failed)?;
+    found.map(|row| utf8(row.get(0))).transpose()
+}
+
+pub(super) async fn settings(pool: &Pool, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+    let client = connection(pool).await?;
+    let sql = "SELECT name, value FROM setting WHERE name >= $1 AND substring(name FOR length($1)) = $1 ORDER BY name";
+    let found = client.query(sql, &[&prefix.as_bytes()]).await.map_err(failed)?;
+    found.iter().map(|row| Ok((utf8(row.get(0))?, utf8(row.get(1))?))).collect()
+}
+
+fn utf8(bytes: Vec<u8>) -> Result<String, StoreError> {
+    String::from_utf8(bytes).map_err(|error| StoreError::Refused { why: format!("a setting cannot be read: {error}") })
+}
+
+pub(super) async fn server_time(pool: &Pool) -> Result<Timestamp, StoreError> {
+    let client = connection(pool).await?;
+    let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    let row = client.query_one(sql, &[]).await.map_err(failed)?;
+    Ok(Timestamp::from_unix_ms(row.get(0)))
+}
+
+pub(super) async fn plans(pool: &Pool) -> Result<Vec<Plan>, StoreError> {
+    let mut plans = Vec::with_capacity(HOT.len());
+    for statement in HOT {
+        let client = connection(pool).await?;
+        let prepared = client.prepare_cached(statement.sql).await.map_err(failed)?;
+        let nothing = vec!["NULL"; prepared.params().len()].join(", ");
+        let sql = format!(
+            "PREPARE explained AS {}; EXPLAIN EXECUTE explained ({nothing}); DEALLOCATE explained",
+            statement.sql
+        );
+        let lines = client.simple_query(&sql).await.map_err(failed)?;
+        let text: Vec<&str> = lines
+            .iter()
+            .filter_map(|line| if let SimpleQueryMessage::Row(row) = line { row.get(0) } else { None })
+            .collect();
+        plans.push(Plan { statement: statement.name, text: text.join("\n") });
+    }
+    Ok(plans)
+}
+
+pub(super) fn read_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Refused { why: format!("{what} cannot be read: {error}") })
+}
+
+/// Of one statement that commits by itself.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
+pub(super) fn failed(error: Error) -> StoreError {
+    Trouble::at_commit(&error).into()
+}

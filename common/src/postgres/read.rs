@@ -1,0 +1,110 @@
+//! Readings of the hot path: messages by id, legs by reference, and what is due.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deadpool_postgres::{Client, Pool};
+use uuid::Uuid;
+
+use super::days::day_of;
+use super::group::Verb;
+use super::people::{connection, failed};
+use super::statements::{DUE_LEASE, MESSAGES_LOAD, REFERENCES_FIND};
+use super::trouble::Trouble;
+use crate::leg::{LegNumber, ProviderId};
+use crate::message::{Message, MessageId};
+use crate::store::StoreError;
+use crate::time::Timestamp;
+use crate::wire::decode_row;
+
+/// Bodies by id; callers decode them, each in its own task.
+pub(super) struct Load;
+
+impl Verb for Load {
+    type Ask = MessageId;
+    type Answer = Option<Vec<u8>>;
+    const WRITES: bool = false;
+
+    // Two callers may load one message in the same group.
+    fn id(_: &MessageId) -> Option<MessageId> {
+        None
+    }
+
+    async fn run(
+        &self,
+        client: &mut Client,
+        asks: &[MessageId],
+    ) -> Result<Vec<Result<Self::Answer, StoreError>>, Trouble> {
+        let ids: BTreeSet<MessageId> = asks.iter().copied().collect();
+        let found = bodies(client, &ids).await.map_err(|error| Trouble::before_commit(&error))?;
+        Ok(asks.iter().map(|id| Ok(found.get(id).cloned())).collect())
+    }
+}
+
+pub(super) async fn bodies(
+    client: &Client,
+    ids: &BTreeSet<MessageId>,
+) -> Result<BTreeMap<MessageId, Vec<u8>>, tokio_postgres::Error> {
+    let days: Vec<i32> = ids.iter().copied().map(day_of).collect();
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let statement = client.prepare_cached(MESSAGES_LOAD.sql).await?;
+    let rows = client.query(&statement, &[&days, &ids]).await?;
+    rows.iter().map(|row| Ok((MessageId(row.try_get(0)?), row.try_get(1)?))).collect()
+}
+
+pub(super) struct Find;
+
+impl Verb for Find {
+    type Ask = (ProviderId, String);
+    type Answer = Option<(MessageId, LegNumber)>;
+    const WRITES: bool = false;
+
+    fn id(_: &Self::Ask) -> Option<MessageId> {
+        None
+    }
+
+    async fn run(
+        &self,
+        client: &mut Client,
+        asks: &[Self::Ask],
+    ) -> Result<Vec<Result<Self::Answer, StoreError>>, Trouble> {
+        let found = legs(client, asks).await.map_err(|error| Trouble::before_commit(&error))?;
+        let answer = |(provider, reference): &(ProviderId, String)| {
+            found.get(&(provider.as_str().to_owned(), reference.as_bytes().to_vec())).copied()
+        };
+        Ok(asks.iter().map(|ask| Ok(answer(ask))).collect())
+    }
+}
+
+type Legs = BTreeMap<(String, Vec<u8>), (MessageId, LegNumber)>;
+
+async fn legs(client: &Client, asks: &[(ProviderId, String)]) -> Result<Legs, tokio_postgres::Error> {
+    let providers: Vec<&str> = asks.iter().map(|(provider, _)| provider.as_str()).collect();
+    let references: Vec<&[u8]> = asks.iter().map(|(_, reference)| reference.as_bytes()).collect();
+    let statement = client.prepare_cached(REFERENCES_FIND.sql).await?;
+    let rows = client.query(&statement, &[&providers, &references]).await?;
+    rows.iter()
+        .map(|row| {
+            let leg: i16 = row.try_get(3)?;
+            let leg = LegNumber::try_from(leg).unwrap_or(LegNumber::MAX);
+            Ok(((row.try_get(0)?, row.try_get(1)?), (MessageId(row.try_get(2)?), leg)))
+        })
+        .collect()
+}
+
+/// One statement that commits by itself. If its answer is lost, the leases run out.
+pub(super) async fn due(
+    pool: &Pool,
+    now: Timestamp,
+    limit: usize,
+    until: Timestamp,
+) -> Result<Vec<Message>, StoreError> {
+    let client = connection(pool).await?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let statement = client.prepare_cached(DUE_LEASE.sql).await.map_err(|error| Trouble::before_commit(&error))?;
+    let rows = client.query(&statement, &[&now.unix_ms(), &limit, &until.unix_ms()]).await.map_err(failed)?;
+    let readable = rows.iter().filter_map(|row| {
+        // One row that cannot be read must not hold up the others; its lease brings it back.
+        decode_row(row.get(0)).inspect_err(|error| tracing::error!(%error, "a due message cannot be read")).ok()
+    });
+    Ok(readable.collect())
+}

@@ -1,0 +1,104 @@
+//! What the verbs mean, over a draft: an id opens once, claims before spends, compare and set.
+//!
+//! Every rule looks first and writes afterwards, so that a refusal has written nothing.
+
+use super::draft::Draft;
+use crate::bucket::{Bucket, Spend};
+use crate::message::{Message, Tag};
+use crate::store::{Claim, ClaimKind, Opened, Opening, Save, Saved};
+use crate::time::Timestamp;
+use crate::wire::WireError;
+
+/// The version that a write is about to store: the row counts one more than what the writer saw.
+pub(super) fn advanced(message: Message) -> Message {
+    Message { version: message.version + 1, ..message }
+}
+
+/// `opening.message` is `advanced` already.
+pub(super) fn open(draft: &mut Draft<'_>, opening: &Opening) -> Result<Opened, WireError> {
+    if let Some(message) = draft.message(opening.message.id)? {
+        return Ok(Opened::Repeat(Box::new(message)));
+    }
+    if let Some(held) = held(draft, &opening.claims, opening.at)? {
+        return Ok(held);
+    }
+    let paid = match pay(draft, &opening.spends, opening.at) {
+        Ok(paid) => paid,
+        Err((index, free_at)) => return Ok(Opened::OverLimit { index, free_at }),
+    };
+    for claim in &opening.claims {
+        draft.put_claim(claim, opening.message.id);
+    }
+    write(draft, &opening.message, paid, opening.at);
+    draft.put_notes(&opening.notes, opening.at);
+    Ok(Opened::New)
+}
+
+/// `save.message` is `advanced` already: the stored version must be the one before it.
+pub(super) fn save(draft: &mut Draft<'_>, save: &Save) -> Saved {
+    let version = save.message.version;
+    if draft.version().is_none_or(|stored| stored + 1 != version) {
+        return Saved::Lost;
+    }
+    let paid = match pay(draft, &save.spends, save.at) {
+        Ok(paid) => paid,
+        Err((index, free_at)) => return Saved::OverLimit { index, free_at },
+    };
+    write(draft, &save.message, paid, save.at);
+    for tag in &save.refunds {
+        draft.drop_bucket(tag);
+    }
+    draft.put_notes(&save.notes, save.at);
+    Saved::Won { version }
+}
+
+/// The first claim that somebody else holds. A claim is free when its time is over, when its holder was pruned, and, for
+/// a living claim, when its holder ended: ending a message has no claim to look for.
+fn held(draft: &Draft<'_>, claims: &[Claim], now: Timestamp) -> Result<Option<Opened>, WireError> {
+    for claim in claims {
+        let Some(holder) = draft.holder(claim).filter(|holder| holder.until > now) else { continue };
+        let Some(message) = draft.message(holder.by)? else { continue };
+        let kind = claim.kind;
+        match kind {
+            ClaimKind::Living if !message.is_live() => {}
+            ClaimKind::Living | ClaimKind::Key if holder.fingerprint == claim.fingerprint => {
+                return Ok(Some(Opened::Held { kind, by: Box::new(message) }));
+            }
+            ClaimKind::Living | ClaimKind::Key => return Ok(Some(Opened::Conflict { kind, by: holder.by })),
+        }
+    }
+    Ok(None)
+}
+
+struct Paid {
+    tag: Tag,
+    bucket: Bucket,
+    until: Timestamp,
+}
+
+/// All of the spends, or the first that is over its limit. Nothing is written yet.
+fn pay(draft: &Draft<'_>, spends: &[Spend], now: Timestamp) -> Result<Vec<Paid>, (usize, Timestamp)> {
+    let mut paid: Vec<Paid> = Vec::with_capacity(spends.len());
+    for (index, spend) in spends.iter().enumerate() {
+        let place = paid.iter().position(|one| one.tag == spend.bucket).unwrap_or_else(|| {
+            paid.push(Paid { tag: spend.bucket, bucket: draft.bucket(&spend.bucket), until: now });
+            paid.len() - 1
+        });
+        let one = &mut paid[place];
+        one.bucket.spend(spend, now).map_err(|free_at| (index, free_at))?;
+        one.until = one.until.max(now.plus_ms(spend.window_ms));
+    }
+    Ok(paid)
+}
+
+fn write(draft: &mut Draft<'_>, message: &Message, paid: Vec<Paid>, at: Timestamp) {
+    draft.put_message(message, at);
+    for leg in &message.legs {
+        if let Some(reference) = &leg.reference {
+            draft.put_reference(leg, reference);
+        }
+    }
+    for Paid { tag, bucket, until } in paid {
+        draft.put_bucket(tag, bucket, until);
+    }
+}

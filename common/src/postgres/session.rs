@@ -1,0 +1,125 @@
+//! Sessions: what a connection is told before it works, the pools, and the first look at a server.
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use tokio::time::{Duration, timeout};
+use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::error::{PostgresError, place};
+use super::trouble::said;
+use super::{PostgresSettings, STATEMENT_TIMEOUT_MS};
+
+/// Partitions with runtime pruning for UPDATE, detaching without stopping the others.
+const SERVER_VERSION_MIN: u32 = 14;
+/// A lock that is not given by then is somebody else's for longer than anyone shall wait behind us.
+const LOCK_TIMEOUT_MS: u64 = 2_000;
+/// A process that stops in the middle of a transaction does not keep its rows locked for longer.
+const IDLE_IN_TRANSACTION_MS: u64 = 10_000;
+/// One look over a whole day's partition.
+const UPKEEP_TIMEOUT_MS: u64 = 10 * 60 * 1_000;
+/// Acknowledged bytes that a dead peer leaves unanswered.
+const TCP_SILENCE_MS: u64 = 10_000;
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Prepared statements over arrays, planned once. A plan made while a table is empty would read all of it for ever
+    /// after: with the other ways switched off, the server walks the index from the start.
+    Hot,
+    People,
+    Upkeep,
+}
+
+pub(super) fn config(settings: &PostgresSettings, kind: Kind) -> Result<Config, PostgresError> {
+    let mut config: Config = settings.url.expose().parse().map_err(|_| PostgresError::Url)?;
+    if config.get_hosts().is_empty() {
+        return Err(PostgresError::Url);
+    }
+    let planned = match kind {
+        Kind::Hot => {
+            " -c plan_cache_mode=force_generic_plan -c jit=off -c enable_seqscan=off -c enable_bitmapscan=off \
+             -c enable_hashjoin=off -c enable_mergejoin=off -c enable_memoize=off"
+        }
+        Kind::People | Kind::Upkeep => "",
+    };
+    let statement_timeout_ms = match kind {
+        Kind::Hot | Kind::People => settings.statement_timeout_ms,
+        Kind::Upkeep => UPKEEP_TIMEOUT_MS,
+    };
+    // Whatever the server's or the user's defaults are: groups rely on seeing what was committed before each statement.
+    let options = format!(
+        "{} -c default_transaction_isolation=read\\ committed -c statement_timeout={statement_timeout_ms} \
+         -c lock_timeout={LOCK_TIMEOUT_MS} -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS}{planned}",
+        config.get_options().unwrap_or_default()
+    );
+    config.options(options);
+    config.connect_timeout(Duration::from_millis(settings.create_timeout_ms));
+    config.tcp_user_timeout(Duration::from_millis(TCP_SILENCE_MS));
+    config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    if config.get_application_name().is_none() {
+        config.application_name("otodoke");
+    }
+    Ok(config)
+}
+
+pub(super) fn pool(settings: &PostgresSettings, kind: Kind, size: usize) -> Result<Pool, PostgresError> {
+    let config = config(settings, kind)?;
+    let at = place(&config);
+    // A look whether the connection is closed is enough: a statement that fails for it is tried again.
+    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    let built = Pool::builder(manager)
+        .max_size(size)
+        .wait_timeout(Some(Duration::from_millis(settings.wait_timeout_ms)))
+        .create_timeout(Some(Duration::from_millis(settings.create_timeout_ms)))
+        .recycle_timeout(Some(Duration::from_millis(settings.recycle_timeout_ms)))
+        .runtime(Runtime::Tokio1)
+        .build();
+    built.map_err(|error| PostgresError::Refused { at, why: error.to_string() })
+}
+
+/// Why the pool gave no connection.
+pub(super) fn unpooled(error: &PoolError) -> String {
+    match error {
+        PoolError::Backend(error) => said(error),
+        PoolError::Timeout(_) | PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+            format!("no connection: {error}")
+        }
+    }
+}
+
+/// A connection of its own for upkeep, on a server that was looked at: reachable, ours to write, new enough.
+pub(super) async fn probe(settings: &PostgresSettings) -> Result<Client, PostgresError> {
+    let mut config = config(settings, Kind::Upkeep)?;
+    // A server that takes no writes shall be named as that.
+    config.target_session_attrs(TargetSessionAttrs::Any);
+    let client = connect(settings, &config).await?;
+    let at = place(&config);
+    let refused = |error: tokio_postgres::Error| PostgresError::Refused { at: at.clone(), why: said(&error) };
+    let sql = "SELECT current_setting('server_version_num')::bigint, current_setting('server_version'),
+                      pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'";
+    let row = client.query_one(sql, &[]).await.map_err(refused)?;
+    let (version, found): (i64, String) = (row.get(0), row.get(1));
+    if version / 10_000 < i64::from(SERVER_VERSION_MIN) {
+        return Err(PostgresError::TooOld { at, found, least: SERVER_VERSION_MIN });
+    }
+    let (standby, read_only): (bool, bool) = (row.get(2), row.get(3));
+    if standby || read_only {
+        let why = if standby { "it is a standby" } else { "default_transaction_read_only is on" }.to_owned();
+        return Err(PostgresError::ReadOnly { at, why });
+    }
+    Ok(client)
+}
+
+async fn connect(settings: &PostgresSettings, config: &Config) -> Result<Client, PostgresError> {
+    let waited_ms = settings.create_timeout_ms;
+    let silent = || PostgresError::Silent { at: place(config), waited_ms };
+    let connected = timeout(Duration::from_millis(waited_ms), config.connect(NoTls)).await.map_err(|_| silent())?;
+    let (client, connection) = connected.map_err(|error| PostgresError::connecting(config, &error))?;
+    tokio::spawn(async move {
+        // The client's next statement says what broke it.
+        drop(connection.await);
+    });
+    Ok(client)
+}
+
+const _: () = assert!(LOCK_TIMEOUT_MS < STATEMENT_TIMEOUT_MS, "a lock that is not given is named as that");

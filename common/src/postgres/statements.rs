@@ -1,0 +1,191 @@
+//! Every statement of the hot path. One statement does a group of any size: rows travel as arrays through `unnest`.
+//!
+//! Arrays are sorted by key and joined by nested loops over an index (`session` sees to it), so that rows are locked in
+//! the order of the arrays and two groups cannot wait for each other. Casts say the types, whatever the server would guess.
+
+/// One statement under the name that people see it by.
+pub(super) struct Statement {
+    pub(super) name: &'static str,
+    pub(super) sql: &'static str,
+}
+
+pub(super) const HOT: [&Statement; 21] = [
+    &MESSAGES_LOAD,
+    &MESSAGES_LOCK,
+    &MESSAGES_ADD,
+    &MESSAGES_SAVE,
+    &CLAIMS_LOCK,
+    &CLAIMS_ADD,
+    &CLAIMS_MOVE,
+    &BUCKETS_LOCK,
+    &BUCKETS_ADD,
+    &BUCKETS_SET,
+    &BUCKETS_DROP,
+    &DUE_SET,
+    &DUE_DROP,
+    &DUE_LEASE,
+    &REFERENCES_ADD,
+    &REFERENCES_FIND,
+    &JOURNAL_ADD,
+    &TALLY_ADD,
+    &INBOX_COUNT,
+    &INBOX_ADD,
+    &INBOX_TAKE,
+];
+
+pub(super) const MESSAGES_LOAD: Statement = Statement {
+    name: "messages_load",
+    sql: "SELECT m.id, m.body
+          FROM unnest($1::integer[], $2::uuid[]) AS u (day, id)
+          JOIN message m ON m.day = u.day AND m.id = u.id",
+};
+
+pub(super) const MESSAGES_LOCK: Statement = Statement {
+    name: "messages_lock",
+    sql: "SELECT m.id, m.version
+          FROM unnest($1::integer[], $2::uuid[]) AS u (day, id)
+          JOIN message m ON m.day = u.day AND m.id = u.id
+          FOR UPDATE OF m",
+};
+
+pub(super) const MESSAGES_ADD: Statement = Statement {
+    name: "messages_add",
+    sql: "INSERT INTO message (day, id, version, ended_at, body)
+          SELECT * FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bytea[])
+          ON CONFLICT DO NOTHING",
+};
+
+/// Compare and set. When it ended stays what it was first.
+pub(super) const MESSAGES_SAVE: Statement = Statement {
+    name: "messages_save",
+    sql: "UPDATE message m
+          SET version = u.version, ended_at = coalesce(m.ended_at, u.ended_at), body = u.body
+          FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bytea[])
+               AS u (day, id, version, ended_at, body)
+          WHERE m.day = u.day AND m.id = u.id AND m.version = u.version - 1
+          RETURNING m.id",
+};
+
+pub(super) const CLAIMS_LOCK: Statement = Statement {
+    name: "claims_lock",
+    sql: "SELECT c.kind, c.tag, c.fingerprint, c.id, c.until
+          FROM unnest($1::smallint[], $2::bytea[]) AS u (kind, tag)
+          JOIN claim c ON c.kind = u.kind AND c.tag = u.tag
+          FOR UPDATE OF c",
+};
+
+/// Fewer rows than given mean that somebody else claimed meanwhile.
+pub(super) const CLAIMS_ADD: Statement = Statement {
+    name: "claims_add",
+    sql: "INSERT INTO claim (kind, tag, fingerprint, id, until)
+          SELECT * FROM unnest($1::smallint[], $2::bytea[], $3::bytea[], $4::uuid[], $5::bigint[])
+          ON CONFLICT DO NOTHING",
+};
+
+/// Takes over claims that are locked and free.
+pub(super) const CLAIMS_MOVE: Statement = Statement {
+    name: "claims_move",
+    sql: "UPDATE claim c
+          SET fingerprint = u.fingerprint, id = u.id, until = u.until
+          FROM unnest($1::smallint[], $2::bytea[], $3::bytea[], $4::uuid[], $5::bigint[])
+               AS u (kind, tag, fingerprint, id, until)
+          WHERE c.kind = u.kind AND c.tag = u.tag",
+};
+
+pub(super) const BUCKETS_LOCK: Statement = Statement {
+    name: "buckets_lock",
+    sql: "SELECT b.tag, b.entries
+          FROM unnest($1::bytea[]) AS u (tag)
+          JOIN bucket b ON b.tag = u.tag
+          FOR UPDATE OF b",
+};
+
+/// Fewer rows than given mean that somebody else paid into the same new bucket meanwhile.
+pub(super) const BUCKETS_ADD: Statement = Statement {
+    name: "buckets_add",
+    sql: "INSERT INTO bucket (tag, entries, over_at)
+          SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[])
+          ON CONFLICT DO NOTHING",
+};
+
+pub(super) const BUCKETS_SET: Statement = Statement {
+    name: "buckets_set",
+    sql: "UPDATE bucket b
+          SET entries = u.entries, over_at = greatest(b.over_at, u.over_at)
+          FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS u (tag, entries, over_at)
+          WHERE b.tag = u.tag",
+};
+
+pub(super) const BUCKETS_DROP: Statement = Statement {
+    name: "buckets_drop",
+    sql: "DELETE FROM bucket b USING unnest($1::bytea[]) AS u (tag) WHERE b.tag = u.tag",
+};
+
+pub(super) const DUE_SET: Statement = Statement {
+    name: "due_set",
+    sql: "INSERT INTO due (id, day, due_at, live)
+          SELECT * FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::boolean[])
+          ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, live = excluded.live
+          WHERE due.due_at IS DISTINCT FROM excluded.due_at OR due.live <> excluded.live",
+};
+
+pub(super) const DUE_DROP: Statement =
+    Statement { name: "due_drop", sql: "DELETE FROM due d USING unnest($1::uuid[]) AS u (id) WHERE d.id = u.id" };
+
+/// Takes what is due, pushes it forward by the lease and reads the messages, without waiting for anybody.
+pub(super) const DUE_LEASE: Statement = Statement {
+    name: "due_lease",
+    sql: "WITH taken AS MATERIALIZED (
+              SELECT id, due_at FROM due WHERE due_at <= $1::bigint ORDER BY due_at LIMIT $2::bigint
+              FOR UPDATE SKIP LOCKED
+          ), leased AS (
+              UPDATE due d SET due_at = $3::bigint FROM taken t WHERE d.id = t.id
+              RETURNING d.id, d.day, t.due_at
+          )
+          SELECT m.body FROM leased l JOIN message m ON m.day = l.day AND m.id = l.id ORDER BY l.due_at",
+};
+
+/// The first leg with a reference keeps it.
+pub(super) const REFERENCES_ADD: Statement = Statement {
+    name: "references_add",
+    sql: "INSERT INTO reference (provider, reference, day, id, leg)
+          SELECT * FROM unnest($1::text[], $2::bytea[], $3::integer[], $4::uuid[], $5::smallint[])
+          ON CONFLICT DO NOTHING",
+};
+
+pub(super) const REFERENCES_FIND: Statement = Statement {
+    name: "references_find",
+    sql: "SELECT r.provider, r.reference, r.id, r.leg
+          FROM unnest($1::text[], $2::bytea[]) AS u (provider, reference)
+          JOIN reference r ON r.provider = u.provider AND r.reference = u.reference",
+};
+
+pub(super) const JOURNAL_ADD: Statement = Statement {
+    name: "journal_add",
+    sql: "INSERT INTO journal (day, id, version, at, notes)
+          SELECT * FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[])",
+};
+
+pub(super) const TALLY_ADD: Statement =
+    Statement { name: "tally_add", sql: "INSERT INTO tally (messages) VALUES ($1::bigint)" };
+
+/// Counts no further than past the limit.
+pub(super) const INBOX_COUNT: Statement = Statement {
+    name: "inbox_count",
+    sql: "SELECT count(*) FROM (SELECT FROM inbox ORDER BY at LIMIT $1::bigint) waiting",
+};
+
+/// The same news told twice waits once.
+pub(super) const INBOX_ADD: Statement = Statement {
+    name: "inbox_add",
+    sql: "INSERT INTO inbox (provider, reference, digest, at, body)
+          SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bytea[])
+          ON CONFLICT DO NOTHING",
+};
+
+pub(super) const INBOX_TAKE: Statement = Statement {
+    name: "inbox_take",
+    sql: "DELETE FROM inbox i USING unnest($1::text[], $2::bytea[]) AS u (provider, reference)
+          WHERE i.provider = u.provider AND i.reference = u.reference
+          RETURNING i.provider, i.reference, i.seq, i.body",
+};

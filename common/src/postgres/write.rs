@@ -1,0 +1,163 @@
+//! A group of openings and saves in one transaction: read under locks, apply the rules in memory, write arrays, commit.
+//!
+//! Locks are taken in one order everywhere: claims, buckets, messages, each sorted. Running a group again is safe, because
+//! it is only done after nothing of it was written.
+
+mod look;
+mod rows;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use deadpool_postgres::{Client, Transaction};
+use tokio_postgres::Error;
+
+use super::days::{Days, day_of, welcome};
+use super::draft::{Draft, kind_code};
+use super::group::Verb;
+use super::rules;
+use super::trouble::{Trouble, is_missing_day};
+use crate::message::{Message, MessageId, Tag};
+use crate::store::{Opened, Opening, Save, Saved, StoreError};
+use crate::wire::{WireError, encode_row};
+use look::look;
+
+/// One opening or save, with its body encoded in the caller's task.
+pub(super) struct Ask {
+    what: What,
+    day: i32,
+    body: Vec<u8>,
+}
+
+enum What {
+    Open(Opening),
+    Save(Save),
+}
+
+pub(super) enum Answer {
+    Opened(Opened),
+    Saved(Saved),
+}
+
+impl Ask {
+    pub(super) fn open(opening: Opening) -> Result<Self, StoreError> {
+        let day = welcome(opening.message.id, opening.at)?;
+        let opening = Opening { message: rules::advanced(opening.message), ..opening };
+        Ok(Self { day, body: encode_row(&opening.message), what: What::Open(opening) })
+    }
+
+    pub(super) fn save(save: Save) -> Self {
+        let save = Save { message: rules::advanced(save.message), ..save };
+        Self { day: day_of(save.message.id), body: encode_row(&save.message), what: What::Save(save) }
+    }
+
+    pub(super) const fn message(&self) -> &Message {
+        match &self.what {
+            What::Open(opening) => &opening.message,
+            What::Save(save) => &save.message,
+        }
+    }
+
+    pub(super) const fn is_opening(&self) -> bool {
+        matches!(self.what, What::Open(_))
+    }
+
+    pub(super) const fn touches_buckets(&self) -> bool {
+        match &self.what {
+            What::Open(opening) => !opening.spends.is_empty(),
+            What::Save(save) => !save.spends.is_empty() || !save.refunds.is_empty(),
+        }
+    }
+
+    fn bucket_tags(&self) -> Vec<Tag> {
+        match &self.what {
+            What::Open(opening) => opening.spends.iter().map(|spend| spend.bucket).collect(),
+            What::Save(save) => {
+                save.spends.iter().map(|spend| spend.bucket).chain(save.refunds.iter().copied()).collect()
+            }
+        }
+    }
+
+    fn claim_keys(&self) -> Vec<(i16, Tag)> {
+        match &self.what {
+            What::Open(opening) => opening.claims.iter().map(|claim| (kind_code(claim.kind), claim.tag)).collect(),
+            What::Save(_) => Vec::new(),
+        }
+    }
+}
+
+pub(super) struct Write {
+    pub(super) days: Arc<Days>,
+}
+
+type Answers = Vec<Result<Answer, StoreError>>;
+
+impl Verb for Write {
+    type Ask = Ask;
+    type Answer = Answer;
+    const WRITES: bool = true;
+
+    fn id(ask: &Ask) -> Option<MessageId> {
+        Some(ask.message().id)
+    }
+
+    async fn run(&self, client: &mut Client, asks: &[Ask]) -> Result<Answers, Trouble> {
+        let days: BTreeSet<i32> = asks.iter().filter(|ask| ask.is_opening()).map(|ask| ask.day).collect();
+        self.days.ensure(client, days.iter().copied()).await.map_err(|error| Trouble::before_commit(&error))?;
+        let transaction = client.transaction().await.map_err(|error| Trouble::before_commit(&error))?;
+        let answers = group(&transaction, asks).await.inspect_err(|halt| {
+            if let Halt::Error(error) = halt
+                && error.as_db_error().is_some_and(is_missing_day)
+            {
+                self.days.forget(days);
+            }
+        })?;
+        transaction.commit().await.map_err(|error| Trouble::at_commit(&error))?;
+        Ok(answers)
+    }
+}
+
+/// Why a group stops before its commit.
+enum Halt {
+    Error(Error),
+    /// Rows that were not there when they were looked for were there when they were written.
+    Raced(&'static str),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Halt> for Trouble {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Error(error) => Self::before_commit(&error),
+            Halt::Raced(what) => Self::Raced { why: format!("another process wrote the same {what} meanwhile") },
+        }
+    }
+}
+
+async fn group(transaction: &Transaction<'_>, asks: &[Ask]) -> Result<Answers, Halt> {
+    let mut draft = Draft::new(asks);
+    look(transaction, asks, &mut draft).await?;
+    let mut answers: Answers = Vec::with_capacity(asks.len());
+    for (index, ask) in asks.iter().enumerate() {
+        draft.current = index;
+        let decided: Result<Answer, WireError> = match &ask.what {
+            What::Open(opening) => rules::open(&mut draft, opening).map(Answer::Opened),
+            What::Save(save) => Ok(Answer::Saved(rules::save(&mut draft, save))),
+        };
+        answers.push(decided.map_err(|error| StoreError::Refused { why: error.to_string() }));
+    }
+    rows::claims(transaction, &draft).await?;
+    rows::buckets(transaction, &draft).await?;
+    for lost in rows::messages(transaction, asks, &mut draft).await? {
+        answers[lost] = Ok(Answer::Saved(Saved::Lost));
+    }
+    rows::due(transaction, asks, &draft).await?;
+    rows::references(transaction, asks, &draft).await?;
+    rows::journal(transaction, asks, &draft).await?;
+    Ok(answers)
+}
