@@ -116,7 +116,7 @@ impl Desk {
             at: self.clock.now(),
         };
         let at = save.at;
-        match self.saved(save).await? {
+        match self.saved(save, spends).await? {
             Saved::Won { version } => {
                 decided.message.version = version;
                 for note in &decided.notes {
@@ -129,13 +129,16 @@ impl Desk {
         }
     }
 
-    async fn saved(&self, save: Save) -> Result<Saved, StoreError> {
+    /// Where the caller pays for the step, the row proves nothing: another may have paid for the same one. Such a commit
+    /// counts as lost, and what must be paid is paid once more rather than never.
+    async fn saved(&self, save: Save, paid_for: &[Spend]) -> Result<Saved, StoreError> {
         let wanted = Message { version: save.message.version + 1, ..save.message.clone() };
         match self.store.save(save).await {
             Err(StoreError::UnknownOutcome { why }) => {
                 self.metrics.store_error(&StoreError::UnknownOutcome { why });
                 let found = self.store.load(wanted.id).await?;
-                Ok(if found.as_ref() == Some(&wanted) { Saved::Won { version: wanted.version } } else { Saved::Lost })
+                let ours = paid_for.is_empty() && found.as_ref() == Some(&wanted);
+                Ok(if ours { Saved::Won { version: wanted.version } } else { Saved::Lost })
             }
             known => known,
         }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::http::{Method, StatusCode};
 use otodoke_common::broker::{Backlog, Broker, BrokerError, Delivery, Parked, Queue, Unpark};
+use otodoke_common::bucket::Spend;
+use otodoke_common::desk::{Committed, Routing};
 use otodoke_common::leg::Channel;
+use otodoke_common::lifecycle::Event;
 use otodoke_common::message::Lane;
 use otodoke_common::wire::LaneMessage;
 use serde_json::json;
@@ -135,14 +138,26 @@ async fn a_check_that_cannot_be_paid_says_nothing_about_the_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_guess_whose_commit_has_an_unknown_outcome_is_paid_once() {
+async fn a_guess_whose_commit_has_an_unknown_outcome_is_paid_for_certain() {
     let bed = Bed::new().await;
     let id = bed.sent_login().await;
     let wrong = bed.wrong_code(id).await;
-    bed.memory.faults().apply_but_report_unknown(1);
-    assert_eq!(bed.check(id, &wrong).await.json()["guesses_left"], json!(4));
     bed.memory.faults().lose_and_report_unknown(1);
-    assert_eq!(bed.check(id, &wrong).await.json()["guesses_left"], json!(3));
+    assert_eq!(bed.check(id, &wrong).await.json()["guesses_left"], json!(4));
+    bed.memory.faults().apply_but_report_unknown(1);
+    assert_eq!(bed.check(id, &wrong).await.json()["guesses_left"], json!(2), "twice rather than never");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_guesses_paid_from_one_row_an_unknown_outcome_gives_none_away() {
+    let bed = Bed::new().await;
+    let desk = &bed.door.desk;
+    let before = bed.load(bed.sent_login().await).await;
+    let spend = [Spend { bucket: desk.vault.guesses_bucket(&before), cost: 1, limit: 10, window_ms: 1_000 }];
+    let paying = || desk.decide(&before, &Event::GuessPaid, &Routing::ELSEWHERE);
+    assert!(matches!(desk.save(&before, paying(), &spend).await, Ok(Committed::Done(_))));
+    bed.memory.faults().lose_and_report_unknown(1);
+    assert!(matches!(desk.save(&before, paying(), &spend).await, Ok(Committed::Lost)), "the row shows the other's");
 }
 
 #[tokio::test(start_paused = true)]
