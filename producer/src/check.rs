@@ -3,7 +3,7 @@
 //! What cannot be paid is not compared; when a commit fails the answer is 503 and says nothing about the code.
 
 use otodoke_common::bucket::Spend;
-use otodoke_common::code::{Code, CodeFields};
+use otodoke_common::code::{Code, CodeError, CodeFields};
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::lifecycle::{Event, Note, Verdict};
 use otodoke_common::message::{End, Kind, Message, Person, Purpose, State, Tag};
@@ -29,7 +29,8 @@ pub(crate) struct Guess {
     digits: String,
     to: Option<PhoneNumber>,
     transaction: Option<Transaction>,
-    key: Option<Tag>,
+    /// Tells this request from every other: of its `Idempotency-Key`, or by chance where it has none.
+    key: Tag,
 }
 
 impl Guess {
@@ -40,12 +41,13 @@ impl Guess {
         key: Option<&str>,
         body: &CheckBody,
     ) -> Result<Self, Problem> {
-        let tag = |key: &str| door.desk.vault.tag("check key", &[message.id.bytes(), key.as_bytes()]);
+        let tag = |label: &str, key: &[u8]| door.desk.vault.tag(label, &[message.id.bytes(), key]);
         Ok(Self {
             digits: digits(&body.code)?,
             to: number(caller, message, body.to.as_deref())?,
             transaction: request::transaction(message.purpose, body.transaction.as_ref())?,
-            key: key.map(tag),
+            key: key
+                .map_or_else(|| tag("one check", &door.desk.dice.id_bits()), |key| tag("check key", key.as_bytes())),
         })
     }
 }
@@ -76,7 +78,11 @@ pub(crate) async fn check(door: &Door, message: Message, guess: &Guess) -> Resul
     if let Some(status) = standing(door, &message, guess) {
         return Ok(answer(status, &message));
     }
-    let comparison = Comparison::prepare(door, &message, guess)?;
+    let comparison = match Comparison::prepare(door, &message, guess) {
+        Ok(comparison) => comparison,
+        Err(NoCode::Revoked) => return revoked(door, message, guess).await,
+        Err(NoCode::Now(problem)) => return Err(problem),
+    };
     match pay(door, message).await? {
         Payment::Paid(message) => judge(door, message, guess, comparison.verdict(guess)).await,
         Payment::NoneLeft(message) => {
@@ -114,13 +120,28 @@ fn standing(door: &Door, message: &Message, guess: &Guess) -> Option<CheckStatus
     }
 }
 
-/// Whether this is the very request that verified, sent again.
+/// Whether this is the very request that verified, sent again: a caller's key may come back with another body, so the
+/// code must be right this time too.
 fn repeats(door: &Door, message: &Message, guess: &Guess) -> bool {
     let within = |at: Timestamp| door.now().since_ms(at) < door.desk.policy.verified_repeat_ms;
-    message
-        .verified
-        .as_ref()
-        .is_some_and(|verified| guess.key.is_some() && verified.key == guess.key && within(verified.at))
+    let same_key = message.verified.as_ref().is_some_and(|it| it.key == Some(guess.key) && within(it.at));
+    same_key && Comparison::prepare(door, message, guess).is_ok_and(|it| it.verdict(guess) == Verdict::Right)
+}
+
+/// The root of its code is gone, so no guess can be right any more.
+async fn revoked(door: &Door, message: Message, guess: &Guess) -> Result<Checked, Problem> {
+    let Applied::Done(step) = door.desk.apply_to(message, &Event::Revoked, &Routing::ELSEWHERE, &[]).await? else {
+        return Err(Problem::not_found());
+    };
+    effects::perform(door, &step).await;
+    Ok(answer(standing(door, &step.message, guess).unwrap_or(CheckStatus::Expired), &step.message))
+}
+
+/// Why a code cannot be computed.
+pub(crate) enum NoCode {
+    Revoked,
+    /// Not now, or not here.
+    Now(Problem),
 }
 
 /// The right code, computed from what the caller gave, and whether that is what was sent.
@@ -132,10 +153,10 @@ struct Comparison {
 
 impl Comparison {
     /// Before anything is paid: a root or a row that cannot be read costs nobody a guess.
-    fn prepare(door: &Door, message: &Message, guess: &Guess) -> Result<Self, Problem> {
+    fn prepare(door: &Door, message: &Message, guess: &Guess) -> Result<Self, NoCode> {
         let person = door.desk.vault.open(message).map_err(|error| {
             tracing::error!(id = %message.id, %error, "a code cannot be checked");
-            Problem::unavailable()
+            NoCode::Now(Problem::unavailable())
         })?;
         let number = guess.to.as_ref().unwrap_or(&person.to);
         let transaction = guess.transaction.as_ref().or(person.transaction.as_ref());
@@ -164,18 +185,21 @@ fn code(
     message: &Message,
     number: &PhoneNumber,
     transaction: Option<&Transaction>,
-) -> Result<Code, Problem> {
-    let Kind::Code { kid, length, .. } = &message.kind else { return Err(Problem::not_found()) };
+) -> Result<Code, NoCode> {
+    let Kind::Code { kid, length, .. } = &message.kind else { return Err(NoCode::Now(Problem::not_found())) };
     let fields =
         CodeFields { tenant: &message.tenant, id: message.id, accepted_at: message.accepted_at, number, transaction };
     door.codes.derive(kid, &fields, *length).map_err(|error| {
         tracing::error!(id = %message.id, %error, "a code cannot be derived: give every door the roots of living messages");
-        Problem::unavailable()
+        match error {
+            CodeError::UnknownKid { .. } => NoCode::Revoked,
+            CodeError::Length { .. } => NoCode::Now(Problem::unavailable()),
+        }
     })
 }
 
 /// The code as it was sent.
-pub(crate) fn sent_code(door: &Door, message: &Message, person: &Person) -> Result<Code, Problem> {
+pub(crate) fn sent_code(door: &Door, message: &Message, person: &Person) -> Result<Code, NoCode> {
     code(door, message, &person.to, person.transaction.as_ref())
 }
 
@@ -206,7 +230,7 @@ async fn pay(door: &Door, message: Message) -> Result<Payment, Problem> {
 }
 
 async fn judge(door: &Door, message: Message, guess: &Guess, verdict: Verdict) -> Result<Checked, Problem> {
-    let event = Event::Guessed { verdict, key: guess.key };
+    let event = Event::Guessed { verdict, key: Some(guess.key) };
     let Applied::Done(step) = door.desk.apply_to(message, &event, &Routing::ELSEWHERE, &[]).await? else {
         return Err(Problem::unavailable());
     };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use otodoke_common::config::TenantSettings;
 use otodoke_common::leg::Channel;
 use otodoke_common::message::MessageId;
+use otodoke_common::outcome::Reason;
 use serde_json::{Value, json};
 
 use super::bed::{Bed, NUMBER, OTHER_NUMBER, Reply, advance_ms, payment, tenant, transaction};
@@ -48,6 +49,31 @@ async fn the_same_key_repeats_verified_for_a_minute() {
     said(&bed.post_with(&path, &body, &[]).await, "already_verified", false, 4);
     advance_ms(1).await;
     said(&bed.post_with(&path, &body, &mine).await, "already_verified", false, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_verified_verifies_nothing_but_the_right_code() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let (path, key) = (format!("/v1/verifications/{id}/check"), [("idempotency-key", "check-1")]);
+    let (right, wrong) = (json!({"code": bed.code(id).await}), json!({"code": bed.wrong_code(id).await}));
+    said(&bed.post_with(&path, &right, &key).await, "verified", true, 4);
+    said(&bed.post_with(&path, &wrong, &key).await, "already_verified", false, 4);
+    let elsewhere = json!({"code": bed.code(id).await, "to": OTHER_NUMBER});
+    said(&bed.post_with(&path, &elsewhere, &key).await, "already_verified", false, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_whose_root_was_revoked_ends_at_the_check() {
+    let mut bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let code = bed.code(id).await;
+    bed.forget_roots();
+    for _ in 0..2 {
+        said(&bed.check(id, &code).await, "expired", false, 5);
+    }
+    let message = bed.load(id).await;
+    assert_eq!((message.status(), message.failure()), ("failed", Some(Reason::Revoked)));
 }
 
 #[tokio::test(start_paused = true)]
