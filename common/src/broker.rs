@@ -39,6 +39,11 @@ pub trait Broker: Send + Sync + 'static {
     /// What waits in `queue` and how fast it leaves; cheap enough to ask for every request.
     fn backlog(&self, queue: Queue) -> Backlog;
 
+    /// Why nothing can be published or taken just now, for people; `None` while all is well.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     /// Bodies that could not be handled, oldest first, for people.
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>, BrokerError>;
 

@@ -35,6 +35,7 @@ pub mod store;
 // Backends.
 pub mod embedded;
 pub mod memory;
+pub mod rabbit;
 pub mod postgres;
 
 // Edges.

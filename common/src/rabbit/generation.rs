@@ -1,0 +1,319 @@
+//! Everything that stands and falls with one pair of connections: publishers, consumers, readings. Publishing and
+//! consuming have a connection each, because a broker that is short of memory stops reading from publishing ones.
+//!
+//! Whatever goes wrong with any part ends the whole; the supervisor builds the next one from nothing.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use futures_util::{Stream, StreamExt};
+use lapin::types::ShortString;
+use lapin::{Channel, Event};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::drift::Drift;
+use super::line::{self, Line};
+use super::names::{Names, Place};
+use super::publisher::{Landing, Parcel, Publisher};
+use super::readings::Readings;
+use super::{Shared, consumer, envelope, error, readings, topology};
+use crate::broker::{BrokerError, Queue};
+use crate::clock::Clock;
+use crate::message::{Lane, MessageId};
+
+/// Consumers may take as long as deliveries in hand do; publishers as long as the broker confirms.
+const CLOSE_MS_MAX: u64 = 10_000;
+
+pub(super) struct Generation {
+    /// `host:port/vhost`.
+    pub(super) broker: String,
+    pub(super) drifts: Vec<Drift>,
+    publish_line: Line,
+    consume_line: Line,
+    outboxes: Outboxes,
+    blocked: watch::Receiver<Option<String>>,
+    readings: Readings,
+    names: Names,
+    clock: Clock,
+    prefetch: u16,
+    deadline: Duration,
+    ending: Ending,
+    consumers: TaskTracker,
+    publishers: TaskTracker,
+}
+
+/// Ways to the publishers.
+struct Outboxes {
+    shared: Vec<mpsc::Sender<Parcel>>,
+    /// Codes that people wait for never queue behind bulk.
+    critical: mpsc::Sender<Parcel>,
+    turn: AtomicUsize,
+}
+
+/// How a generation ends: at once with a reason, or step by step.
+#[derive(Clone, Default)]
+struct Ending {
+    over: CancellationToken,
+    why: Arc<OnceLock<String>>,
+    consuming: CancellationToken,
+    publishing: CancellationToken,
+}
+
+impl Generation {
+    /// Connections to one broker, the topology, and every task that belongs to it.
+    pub(super) async fn open(shared: &Shared, uri: &lapin::uri::AMQPUri) -> Result<Arc<Self>, String> {
+        let publish_line = Line::open(uri, "publisher").await?;
+        let consume_line = Line::open(uri, "consumer").await?;
+        let (blocking, blocked) = watch::channel(None);
+        let ending = Ending::default();
+        let tasks = TaskTracker::new();
+        tasks.spawn(listen(publish_line.connection.events_listener(), ending.clone(), blocking));
+        tasks.spawn(listen(consume_line.connection.events_listener(), ending.clone(), watch::Sender::new(None)));
+        let place = line::place(uri);
+        let trouble = |error: lapin::Error| format!("{place}: {}", error::trouble(&error));
+        let drifts = topology::ensure(&consume_line.connection, &shared.names).await.map_err(trouble)?;
+        let readings = Readings::new(consume_line.connection.create_channel().await.map_err(trouble)?);
+        // Before anything is published or taken here, so that it is exact.
+        readings.read_all(&shared.names, &shared.intakes).await?;
+        let publishers = TaskTracker::new();
+        let mut open = Vec::new();
+        for _ in 0..=shared.settings.publishers {
+            let (outbox, inbox) = mpsc::channel(shared.settings.window);
+            let publisher =
+                Publisher::open(&publish_line.connection, inbox, shared.settings.window, blocked.clone()).await;
+            ending.watch(&publishers, publisher.map_err(trouble)?.run(ending.publishing.clone()));
+            open.push(outbox);
+        }
+        let critical = open.pop().expect("one more was opened than are shared");
+        let generation = Arc::new(Self {
+            drifts,
+            publish_line,
+            consume_line,
+            outboxes: Outboxes { shared: open, critical, turn: AtomicUsize::new(0) },
+            blocked,
+            readings,
+            names: shared.names.clone(),
+            clock: shared.clock.clone(),
+            prefetch: shared.settings.prefetch,
+            deadline: Duration::from_millis(shared.settings.publish_deadline_ms),
+            ending,
+            consumers: TaskTracker::new(),
+            publishers,
+            broker: place,
+        });
+        generation.start(shared);
+        Ok(generation)
+    }
+
+    fn start(self: &Arc<Self>, shared: &Shared) {
+        for place in self.names.places() {
+            let intake = Arc::clone(shared.intake(place.queue));
+            self.ending.watch(&self.consumers, consumer::run(Arc::clone(self), place, intake));
+        }
+        self.ending.watch(&self.publishers, readings::run(Arc::clone(self), shared.intakes.clone()));
+    }
+
+    /// Why it ended. A generation that nobody ends lives.
+    pub(super) async fn over(&self) -> String {
+        self.ending.over.cancelled().await;
+        self.ending.why.get().cloned().unwrap_or_default()
+    }
+
+    /// At once: what is under way is answered as unconfirmed, what is in hand comes again.
+    pub(super) fn end(&self, why: String) {
+        self.ending.end(why);
+        self.publish_line.end();
+        self.consume_line.end();
+    }
+
+    /// Consumers first: what they hold may still be parked, which publishes.
+    pub(super) async fn close(&self) {
+        self.ending.consuming.cancel();
+        finish(&self.consumers).await;
+        self.ending.publishing.cancel();
+        finish(&self.publishers).await;
+        self.consume_line.close().await;
+        self.publish_line.close().await;
+        self.end("closed".to_owned());
+    }
+
+    /// Whether deliveries may still be handed out by this process.
+    pub(super) fn is_consuming(&self) -> bool {
+        !self.ending.consuming.is_cancelled() && !self.ending.over.is_cancelled()
+    }
+
+    pub(super) async fn consuming_ends(&self) {
+        tokio::select! {
+            () = self.ending.consuming.cancelled() => {}
+            () = self.ending.over.cancelled() => {}
+        }
+    }
+
+    /// A new one, for one user.
+    pub(super) async fn consume_channel(&self) -> lapin::Result<Channel> {
+        self.consume_line.connection.create_channel().await
+    }
+
+    pub(super) fn prefetch(&self) -> u16 {
+        self.prefetch
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub(super) fn readings(&self) -> &Readings {
+        &self.readings
+    }
+
+    /// What the broker says while it takes no publishes.
+    pub(super) fn blocked(&self) -> Option<String> {
+        self.blocked.borrow().clone()
+    }
+
+    /// Calls `tell` whenever the broker begins or ends to take no publishes; until dropped.
+    pub(super) async fn each_blocked_change(&self, tell: impl Fn()) -> std::convert::Infallible {
+        let mut blocked = self.blocked.clone();
+        while blocked.changed().await.is_ok() {
+            tell();
+        }
+        std::future::pending().await
+    }
+
+    /// Returns once the body is on a majority of the queue's nodes.
+    pub(super) async fn publish(&self, place: &Place, id: MessageId, body: Vec<u8>) -> Result<(), BrokerError> {
+        let properties = envelope::of(id, self.clock.now());
+        let id = ShortString::from(id.to_string());
+        let (exchange, key) = (place.exchange.clone(), place.key.clone());
+        let outbox = match place.queue {
+            Queue::Lane(Lane::Critical) => &self.outboxes.critical,
+            Queue::Lane(Lane::Normal | Lane::Bulk) | Queue::Receipts => self.outboxes.next(),
+        };
+        let parcel = |answer| Parcel { exchange, key, id, properties, body, answer };
+        let sent_at = Instant::now();
+        match self.send(outbox, parcel).await? {
+            Landing::Confirmed => Ok(()),
+            Landing::Nacked if self.readings.is_full(place, sent_at).await => {
+                Err(BrokerError::Full { queue: place.queue, limit: self.names.length(place.queue) })
+            }
+            Landing::Nacked => Err(unavailable(format!("it refused a message for queue {}", place.name))),
+            Landing::Returned => {
+                // The next generation makes what is missing.
+                self.ending.end(format!("queue {} is gone, or is not bound to its exchange", place.name));
+                Err(unavailable(format!("no queue is bound for {}; it is being made", place.name)))
+            }
+        }
+    }
+
+    /// Puts a body aside for people.
+    pub(super) async fn park(
+        &self,
+        queue: Queue,
+        id: ShortString,
+        body: Vec<u8>,
+        reason: &str,
+    ) -> Result<(), BrokerError> {
+        let properties = envelope::of_parked(id.clone(), self.clock.now(), queue, reason);
+        let (exchange, key) = ("".into(), self.names.parked());
+        let parcel = |answer| Parcel { exchange, key, id, properties, body, answer };
+        match self.send(self.outboxes.next(), parcel).await? {
+            Landing::Confirmed => Ok(()),
+            Landing::Nacked => Err(unavailable(format!(
+                "the parked queue holds its {} bodies or cannot take one; look with `otodoke parked list`",
+                self.names.parked_length()
+            ))),
+            Landing::Returned => {
+                self.ending.end(format!("queue {} is gone", self.names.parked()));
+                Err(unavailable("the parked queue is gone; it is being made".to_owned()))
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        outbox: &mpsc::Sender<Parcel>,
+        parcel: impl FnOnce(oneshot::Sender<Landing>) -> Parcel,
+    ) -> Result<Landing, BrokerError> {
+        if let Some(why) = self.blocked() {
+            return Err(unavailable(format!("it takes no messages now: {why}")));
+        }
+        let until = Instant::now() + self.deadline;
+        let room = match tokio::time::timeout_at(until, outbox.reserve()).await {
+            Ok(Ok(room)) => room,
+            Ok(Err(_)) => return Err(unavailable("its connection is gone".to_owned())),
+            Err(_) => return Err(unavailable("it confirms more slowly than messages come".to_owned())),
+        };
+        let (answer, landing) = oneshot::channel();
+        room.send(parcel(answer));
+        match tokio::time::timeout_at(until, landing).await {
+            Ok(Ok(landing)) => Ok(landing),
+            Ok(Err(_)) => Err(unconfirmed("its connection went away".to_owned())),
+            Err(_) => Err(unconfirmed(format!("no answer within {} ms", self.deadline.as_millis()))),
+        }
+    }
+}
+
+fn unavailable(why: String) -> BrokerError {
+    BrokerError::Unavailable { why }
+}
+
+fn unconfirmed(why: String) -> BrokerError {
+    BrokerError::Unconfirmed { why }
+}
+
+impl Outboxes {
+    /// By turns, past those that are full.
+    fn next(&self) -> &mpsc::Sender<Parcel> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let in_turn = (0..self.shared.len()).map(|step| &self.shared[(turn + step) % self.shared.len()]);
+        let free = in_turn.clone().find(|outbox| outbox.capacity() > 0);
+        free.unwrap_or(&self.shared[turn % self.shared.len()])
+    }
+}
+
+impl Ending {
+    fn end(&self, why: String) {
+        // Only the first reason is one; what follows follows from it.
+        drop(self.why.set(why));
+        self.over.cancel();
+    }
+
+    /// A task whose failure ends the generation, and which ends with it.
+    fn watch(&self, tasks: &TaskTracker, task: impl Future<Output = Result<(), String>> + Send + 'static) {
+        let ending = self.clone();
+        tasks.spawn(async move {
+            if let Some(Err(why)) = ending.over.run_until_cancelled(task).await {
+                ending.end(why);
+            }
+        });
+    }
+}
+
+async fn finish(tasks: &TaskTracker) {
+    tasks.close();
+    drop(tokio::time::timeout(Duration::from_millis(CLOSE_MS_MAX), tasks.wait()).await);
+}
+
+/// What the broker says about a connection as a whole.
+async fn listen(events: impl Stream<Item = Event> + Send, ending: Ending, blocking: watch::Sender<Option<String>>) {
+    let mut events = std::pin::pin!(events);
+    while let Some(Some(event)) = ending.over.run_until_cancelled(events.next()).await {
+        match event {
+            Event::ConnectionBlocked(why) => {
+                tracing::warn!(why, "the broker takes no messages now; free its memory or disk");
+                blocking.send_replace(Some(why));
+            }
+            Event::ConnectionUnblocked => {
+                tracing::info!("the broker takes messages again");
+                blocking.send_replace(None);
+            }
+            // A soft error closes one channel, and whoever uses that hears it; a passive declaration may fail.
+            Event::Error(error) if error.is_amqp_soft_error() => {}
+            Event::Error(error) => ending.end(error::trouble(&error)),
+            Event::Connected | Event::SendFlow(_) | _ => {}
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! How deliveries of one channel end. Callers note the end here and go on; the channel's one task sends what is due.
+//!
+//! When the channel is gone nothing is sent any more, and the broker hands the message out again: an end that was noted
+//! and not sent costs a repetition, which every step survives.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use async_trait::async_trait;
+use lapin::Channel;
+use lapin::options::{BasicAckOptions, BasicNackOptions};
+use lapin::types::ShortString;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::generation::Generation;
+use super::intake::Intake;
+use super::watermark::{Order, Watermark};
+use crate::broker::{BrokerError, Delivery, Queue, Settle, Settlement};
+
+pub(super) struct Ledger {
+    myself: Weak<Self>,
+    queue: Queue,
+    intake: Arc<Intake>,
+    /// Parked bodies are published through it.
+    generation: Weak<Generation>,
+    state: Mutex<State>,
+    /// Something ended.
+    ended: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    watermark: Watermark,
+    /// Of deliveries in hand, in case one is parked or given back.
+    copies: HashMap<u64, Copy>,
+}
+
+#[derive(Clone)]
+pub(super) struct Copy {
+    pub(super) id: ShortString,
+    pub(super) body: Vec<u8>,
+    /// At the broker.
+    pub(super) taken_before: u32,
+    /// Here, since the broker handed it out.
+    pub(super) given_back: u32,
+}
+
+/// A delivery that is given back is handed out here again, in its place, so many times. After that the broker gets it,
+/// which counts, and hands it to whoever is next.
+const GIVEN_BACK_HERE_MAX: u32 = 3;
+
+impl Ledger {
+    pub(super) fn new(queue: Queue, intake: Arc<Intake>, generation: &Arc<Generation>) -> Arc<Self> {
+        Arc::new_cyclic(|myself| Self {
+            myself: Weak::clone(myself),
+            queue,
+            intake,
+            generation: Arc::downgrade(generation),
+            state: Mutex::default(),
+            ended: Notify::new(),
+        })
+    }
+
+    /// A delivery of `tag`, for whoever takes it.
+    pub(super) fn hand_out(&self, tag: u64, copy: Copy) -> Delivery {
+        let delivery = self.delivery(tag, &copy);
+        let mut state = self.lock();
+        state.watermark.hand_out(tag);
+        state.copies.insert(tag, copy);
+        delivery
+    }
+
+    fn delivery(&self, tag: u64, copy: &Copy) -> Delivery {
+        let myself = self.myself.upgrade().expect("whoever calls holds it");
+        Delivery::new(copy.body.clone(), copy.taken_before.saturating_add(copy.given_back), myself, tag)
+    }
+
+    pub(super) async fn something_ended(&self) {
+        self.ended.notified().await;
+    }
+
+    /// What is given back from here on is requeued by the channel's end.
+    pub(super) fn leave(&self) {
+        self.lock().watermark.leave();
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.lock().watermark.is_settled()
+    }
+
+    /// Sends what is due, each frame after the one before it: acknowledgements of many must not overtake each other.
+    /// Returns when something else will be due.
+    pub(super) async fn send(&self, channel: &Channel) -> lapin::Result<Option<Instant>> {
+        let (orders, next_at) = {
+            let mut state = self.lock();
+            (state.watermark.orders(Instant::now()), state.watermark.next_at())
+        };
+        for order in orders {
+            match order {
+                Order::GiveBack(tag) => {
+                    // requeue: it was not handled; without it the message would be dead-lettered.
+                    channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await?;
+                }
+                Order::AckThrough(tag) => channel.basic_ack(tag, BasicAckOptions { multiple: true }).await?,
+                Order::Ack(tag) => channel.basic_ack(tag, BasicAckOptions { multiple: false }).await?,
+            }
+        }
+        Ok(next_at)
+    }
+
+    fn done(&self, tag: u64) {
+        self.intake.depth.settled();
+        let mut state = self.lock();
+        state.copies.remove(&tag);
+        state.watermark.done(tag, Instant::now());
+        drop(state);
+        self.ended.notify_one();
+    }
+
+    fn back(&self, tag: u64) {
+        let mut state = self.lock();
+        state.copies.remove(&tag);
+        state.watermark.give_back(tag);
+        drop(state);
+        self.ended.notify_one();
+    }
+
+    fn is_consuming(&self) -> bool {
+        self.generation.upgrade().is_some_and(|generation| generation.is_consuming())
+    }
+
+    fn again_here(&self, tag: u64) -> Option<Delivery> {
+        let consuming = self.is_consuming();
+        let mut state = self.lock();
+        let copy = state.copies.get_mut(&tag).filter(|copy| consuming && copy.given_back < GIVEN_BACK_HERE_MAX)?;
+        copy.given_back += 1;
+        Some(self.delivery(tag, copy))
+    }
+
+    /// First parked, then acknowledged: between the two the body is in both queues, never in none.
+    async fn park(&self, tag: u64, reason: &str) -> Result<(), BrokerError> {
+        let copy = self.lock().copies.get(&tag).cloned();
+        let parked = match (copy, self.generation.upgrade()) {
+            (Some(copy), Some(generation)) => generation.park(self.queue, copy.id, copy.body, reason).await,
+            (_, _) => Err(BrokerError::Unavailable { why: "its connection is gone; the body comes again".to_owned() }),
+        };
+        match parked {
+            Ok(()) => self.done(tag),
+            Err(_) => self.back(tag),
+        }
+        parked
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no code panics while it holds the ledger")
+    }
+}
+
+#[async_trait]
+impl Settle for Ledger {
+    async fn settle(&self, ticket: u64, how: Settlement) -> Result<(), BrokerError> {
+        match how {
+            Settlement::Done => {
+                self.done(ticket);
+                Ok(())
+            }
+            Settlement::Park { reason } => {
+                // A task of its own: who stops waiting must not leave the delivery without an end.
+                let ledger = self.myself.upgrade().expect("whoever calls holds it");
+                let parking = tokio::spawn(async move { ledger.park(ticket, &reason).await });
+                let stopped = |_| BrokerError::Unconfirmed { why: "the process is stopping".to_owned() };
+                parking.await.map_err(stopped)?
+            }
+        }
+    }
+
+    fn give_back(&self, ticket: u64) {
+        match self.again_here(ticket) {
+            Some(delivery) => {
+                self.intake.put_back(delivery);
+                // The end of consuming may have come in between, and nobody would look into the intake again.
+                if !self.is_consuming() {
+                    self.intake.clear();
+                }
+            }
+            None => self.back(ticket),
+        }
+    }
+}

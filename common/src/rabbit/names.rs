@@ -1,0 +1,152 @@
+//! What things are called at the broker. API.md is the contract of the lanes; receipts and the parked queue are ours.
+//!
+//! Public programs may write to the exchange only. Receipts and parked bodies go through the default exchange, by the
+//! name of their queue, so that the right to send a message is no right to forge a receipt.
+
+use lapin::types::ShortString;
+
+use super::settings::{QueueLengths, RabbitSettings};
+use crate::broker::Queue;
+use crate::message::MessageId;
+
+/// One queue at the broker, and the way into it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Place {
+    pub(super) queue: Queue,
+    pub(super) name: ShortString,
+    pub(super) exchange: ShortString,
+    pub(super) key: ShortString,
+    pub(super) length: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    namespace: String,
+    shards: u16,
+    lengths: QueueLengths,
+}
+
+impl Names {
+    pub(super) fn new(settings: &RabbitSettings) -> Self {
+        Self { namespace: settings.namespace.clone(), shards: settings.shards, lengths: settings.lengths }
+    }
+
+    pub(super) fn exchange(&self) -> ShortString {
+        self.of("send").into()
+    }
+
+    /// Where bodies wait for people.
+    pub(super) fn parked(&self) -> ShortString {
+        self.of("parked").into()
+    }
+
+    pub(super) fn parked_length(&self) -> u32 {
+        self.lengths.parked
+    }
+
+    /// Of all places of a queue together.
+    pub(super) fn length(&self, queue: Queue) -> u64 {
+        u64::from(self.shards(queue)) * u64::from(self.place(queue, 0).length)
+    }
+
+    /// Every place of every queue.
+    pub(super) fn places(&self) -> Vec<Place> {
+        Queue::ALL
+            .into_iter()
+            .flat_map(|queue| (0..self.shards(queue)).map(move |shard| (queue, shard)))
+            .map(|(queue, shard)| self.place(queue, shard))
+            .collect()
+    }
+
+    /// The place for one message. The last bits of an id are chance, so a remainder spreads evenly.
+    pub(super) fn place_of(&self, queue: Queue, id: MessageId) -> Place {
+        let shard = id.0.as_u128() % u128::from(self.shards(queue));
+        self.place(queue, u16::try_from(shard).expect("a remainder is below its divisor, which is a u16"))
+    }
+
+    /// Whose queue a name belongs to; `None` for names that are not ours.
+    pub(super) fn queue_named(&self, name: &str) -> Option<Queue> {
+        let word = name.strip_prefix(&self.namespace)?.strip_prefix("otodoke.")?;
+        let word = word.split_once('.').map_or(word, |(queue, _shard)| queue);
+        Queue::ALL.into_iter().find(|queue| queue.word() == word)
+    }
+
+    fn shards(&self, queue: Queue) -> u16 {
+        match queue {
+            Queue::Lane(_) => self.shards,
+            Queue::Receipts => 1,
+        }
+    }
+
+    /// The first shard has the lane's bare name: foreign publishers know no shards, and a second shard moves nothing.
+    fn place(&self, queue: Queue, shard: u16) -> Place {
+        let key = match shard {
+            0 => queue.word().to_owned(),
+            shard => format!("{}.{shard}", queue.word()),
+        };
+        let name = ShortString::from(self.of(&key));
+        match queue {
+            Queue::Lane(_) => {
+                Place { queue, name, exchange: self.exchange(), key: key.into(), length: self.lengths.lane }
+            }
+            Queue::Receipts => {
+                Place { queue, key: name.clone(), name, exchange: "".into(), length: self.lengths.receipts }
+            }
+        }
+    }
+
+    fn of(&self, word: &str) -> String {
+        format!("{}otodoke.{word}", self.namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+    use crate::message::Lane;
+
+    fn names(shards: u16) -> Names {
+        let settings = RabbitSettings::new(vec![Secret::new("amqp://localhost")]);
+        Names::new(&RabbitSettings { namespace: "east.".to_owned(), shards, ..settings })
+    }
+
+    #[test]
+    fn more_shards_leave_the_first_ones_name_as_it_was() {
+        let one: Vec<_> = names(1).places().iter().map(|place| place.name.to_string()).collect();
+        let bare = ["east.otodoke.critical", "east.otodoke.normal", "east.otodoke.bulk", "east.otodoke.receipts"];
+        assert_eq!(one, bare);
+        let two: Vec<_> = names(2).places().iter().map(|place| place.name.to_string()).collect();
+        assert!(one.iter().all(|name| two.contains(name)) && two.contains(&"east.otodoke.bulk.1".to_owned()));
+        assert_eq!(two.len(), 7, "receipts have one queue");
+    }
+
+    #[test]
+    fn receipts_do_not_pass_the_public_exchange() {
+        for place in names(2).places() {
+            assert_eq!(place.queue == Queue::Receipts, place.exchange.as_str().is_empty(), "{place:?}");
+        }
+    }
+
+    #[test]
+    fn a_queue_is_known_by_its_name_and_no_other_is() {
+        let names = names(3);
+        for place in names.places() {
+            assert_eq!(names.queue_named(place.name.as_str()), Some(place.queue));
+        }
+        for other in ["otodoke.normal", "east.otodoke.parked", "east.normal", ""] {
+            assert_eq!(names.queue_named(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn one_message_has_one_place() {
+        let names = names(4);
+        let of = |last: u8| {
+            let id = MessageId(uuid::Uuid::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]));
+            names.place_of(Queue::Lane(Lane::Normal), id).name.to_string()
+        };
+        assert_eq!([of(0), of(4)], ["east.otodoke.normal", "east.otodoke.normal"]);
+        assert_eq!(of(7), "east.otodoke.normal.3");
+    }
+}

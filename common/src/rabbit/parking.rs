@@ -1,0 +1,120 @@
+//! Looking into the parked queue, and taking single bodies out of it. For people: seldom, and a few at a time.
+//!
+//! AMQP has no way to look without taking, so bodies are taken, looked at and given back. Meanwhile other processes do
+//! not see them.
+
+use lapin::Channel;
+use lapin::message::BasicGetMessage;
+use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
+use ring::digest::{SHA256, digest};
+use tokio::time::Duration;
+
+use super::generation::Generation;
+use super::{envelope, error, line};
+use crate::broker::{BrokerError, Parked, Queue, Unpark};
+use crate::message::{Lane, MessageId};
+
+/// Bodies that one look reads; deeper ones show once those before them are gone.
+const LOOK_MAX: usize = 1_000;
+const LOOK_MS_MAX: u64 = 30_000;
+
+/// All bodies held by one look, given back when it ends.
+struct Look<'a> {
+    generation: &'a Generation,
+    channel: Channel,
+}
+
+pub(super) async fn list(generation: &Generation, limit: usize) -> Result<Vec<Parked>, BrokerError> {
+    within_bounds(async {
+        let look = Look::open(generation).await?;
+        let mut found = Vec::new();
+        while found.len() < limit.min(LOOK_MAX)
+            && let Some(message) = look.next().await?
+        {
+            found.push(read(generation, &message));
+        }
+        look.close().await?;
+        found.sort_by_key(|parked| parked.at);
+        Ok(found)
+    })
+    .await
+}
+
+/// Replayed first, then taken away: between the two the body is in both queues, never in none.
+pub(super) async fn take_out(
+    generation: &Generation,
+    parked_id: i64,
+    how: Unpark,
+    replay: impl AsyncFnOnce(Parked, Option<MessageId>) -> Result<(), BrokerError>,
+) -> Result<bool, BrokerError> {
+    within_bounds(async {
+        let look = Look::open(generation).await?;
+        for _ in 0..LOOK_MAX {
+            let Some(message) = look.next().await? else { break };
+            let parked = read(generation, &message);
+            if parked.parked_id != parked_id {
+                continue;
+            }
+            if how == Unpark::Replay {
+                replay(parked, MessageId::parse(envelope::message_id(&message.properties).as_str())).await?;
+            }
+            let one = BasicAckOptions { multiple: false };
+            look.channel.basic_ack(message.delivery_tag, one).await.map_err(failed)?;
+            look.close().await?;
+            return Ok(true);
+        }
+        look.close().await?;
+        Ok(false)
+    })
+    .await
+}
+
+impl<'a> Look<'a> {
+    async fn open(generation: &'a Generation) -> Result<Self, BrokerError> {
+        Ok(Self { generation, channel: generation.consume_channel().await.map_err(failed)? })
+    }
+
+    async fn next(&self) -> Result<Option<BasicGetMessage>, BrokerError> {
+        // no_ack: a body leaves the queue when somebody says so.
+        let options = BasicGetOptions { no_ack: false };
+        self.channel.basic_get(self.generation.names().parked(), options).await.map_err(failed)
+    }
+
+    /// Gives back all that was not acknowledged: tag 0 stands for every one of them. A look that fails before it comes
+    /// here drops its channel, which gives them back as well.
+    async fn close(self) -> Result<(), BrokerError> {
+        let all = BasicNackOptions { multiple: true, requeue: true };
+        self.channel.basic_nack(0, all).await.map_err(failed)?;
+        line::close_channel(&self.channel).await;
+        Ok(())
+    }
+}
+
+fn read(generation: &Generation, message: &BasicGetMessage) -> Parked {
+    let story = envelope::story(&message.properties);
+    let word = story.queue.unwrap_or_default();
+    let by_word = Queue::ALL.into_iter().find(|queue| queue.word() == word);
+    // A body from nowhere goes where most would.
+    let queue = by_word.or_else(|| generation.names().queue_named(&word)).unwrap_or(Queue::Lane(Lane::Normal));
+    let body = message.data.clone();
+    let parked_id = parked_id(envelope::message_id(&message.properties).as_str(), queue, &body);
+    Parked { parked_id, queue, at: story.at, reason: story.reason, body }
+}
+
+/// The same for every look at the same body; equal bodies of one message may stand for each other.
+fn parked_id(message_id: &str, queue: Queue, body: &[u8]) -> i64 {
+    let digest = digest(&SHA256, &[message_id.as_bytes(), &[0], queue.word().as_bytes(), &[0], body].concat());
+    let (first, _) = digest.as_ref().split_first_chunk().expect("a digest has 32 bytes");
+    // Without the sign, which people would have to type.
+    i64::from_be_bytes(*first) & i64::MAX
+}
+
+async fn within_bounds<T>(look: impl Future<Output = Result<T, BrokerError>>) -> Result<T, BrokerError> {
+    let silent = |_| BrokerError::Unavailable { why: format!("no answer within {LOOK_MS_MAX} ms") };
+    tokio::time::timeout(Duration::from_millis(LOOK_MS_MAX), look).await.map_err(silent)?
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as map_err takes it")]
+fn failed(error: lapin::Error) -> BrokerError {
+    BrokerError::Unavailable { why: error::trouble(&error) }
+}

@@ -1,0 +1,84 @@
+//! How many messages are ready in each queue, asked about once a second, on a channel of its own.
+//!
+//! Asking is also how a broker that went silent is noticed while nobody publishes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+use lapin::Channel;
+use lapin::types::ShortString;
+use tokio::time::{Duration, Instant};
+
+use super::generation::Generation;
+use super::intake::Intake;
+use super::names::{Names, Place};
+use super::{error, topology};
+use crate::broker::Queue;
+
+const READ_EVERY_MS: u64 = 1_000;
+/// A broker that cannot count its messages in this time is as good as gone.
+const ANSWER_MS_MAX: u64 = 5_000;
+/// A queue that was full refuses until it is down to 80 % of its length.
+const REFUSING_PERCENT: u64 = 80;
+
+pub(super) struct Readings {
+    channel: tokio::sync::Mutex<Channel>,
+    ready: Mutex<HashMap<ShortString, (u64, Instant)>>,
+}
+
+impl Readings {
+    pub(super) fn new(channel: Channel) -> Self {
+        Self { channel: tokio::sync::Mutex::new(channel), ready: Mutex::default() }
+    }
+
+    /// Why a publish was refused: because of the queue's length, or something is wrong with the queue. Refusals come in
+    /// crowds; one reading answers for all that were sent before it.
+    pub(super) async fn is_full(&self, place: &Place, sent_at: Instant) -> bool {
+        let refusing = |ready: u64| ready * 100 >= u64::from(place.length) * REFUSING_PERCENT;
+        let last = || self.lock().get(&place.name).copied();
+        if last().is_some_and(|(ready, _)| refusing(ready)) {
+            return true;
+        }
+        let channel = self.channel.lock().await;
+        match last() {
+            Some((ready, at)) if at >= sent_at => refusing(ready),
+            Some(_) | None => self.ask(&channel, &place.name).await.is_ok_and(refusing),
+        }
+    }
+
+    pub(super) async fn read_all(&self, names: &Names, intakes: &BTreeMap<Queue, Arc<Intake>>) -> Result<(), String> {
+        let channel = self.channel.lock().await;
+        for (queue, intake) in intakes {
+            let before = intake.depth.before_reading(intake.held());
+            let mut ready = 0;
+            for place in names.places().iter().filter(|place| place.queue == *queue) {
+                ready += self.ask(&channel, &place.name).await?;
+            }
+            intake.depth.read(ready, before, Instant::now());
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, channel: &Channel, name: &ShortString) -> Result<u64, String> {
+        let asked = tokio::time::timeout(Duration::from_millis(ANSWER_MS_MAX), topology::waiting(channel, name)).await;
+        let silent = |_| format!("the broker gave no answer about queue {name} within {ANSWER_MS_MAX} ms");
+        let ready = asked.map_err(silent)?.map_err(|error| format!("queue {name}: {}", error::trouble(&error)))?;
+        self.lock().insert(name.clone(), (ready, Instant::now()));
+        Ok(ready)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ShortString, (u64, Instant)>> {
+        self.ready.lock().expect("no code panics while it holds the readings")
+    }
+}
+
+/// Until the generation closes.
+pub(super) async fn run(generation: Arc<Generation>, intakes: BTreeMap<Queue, Arc<Intake>>) -> Result<(), String> {
+    loop {
+        tokio::select! {
+            () = generation.consuming_ends() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_millis(READ_EVERY_MS)) => {}
+        }
+        generation.readings().read_all(generation.names(), &intakes).await?;
+    }
+}

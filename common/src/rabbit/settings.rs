@@ -1,0 +1,131 @@
+//! What the RabbitMQ backend is told: where brokers are, what names begin with, and how much may be under way at once.
+//!
+//! Checked once, by `Settings::check`; everything below trusts it. URLs hold passwords and are never printed.
+
+use lapin::uri::{AMQPScheme, AMQPUri};
+
+use super::RabbitError;
+use crate::config::Secret;
+
+const URLS_MAX: usize = 16;
+const NAMESPACE_BYTES_MAX: usize = 64;
+const SHARDS_MAX: u16 = 64;
+/// The highest prefetch that quorum queues take.
+const PREFETCH_MAX: u16 = 2_000;
+const PUBLISHERS_MAX: usize = 64;
+const WINDOW_MAX: usize = 4_096;
+const PUBLISH_DEADLINE_MS_MAX: u64 = 60_000;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RabbitSettings {
+    /// `amqp://user:password@host:port/vhost`, any number of brokers of one cluster. Tried in a shuffled order.
+    pub urls: Vec<Secret>,
+    /// Stands before every name, so that several systems share one broker.
+    pub namespace: String,
+    /// Queues per lane. One quorum queue has one leader; more queues spread a lane over more of them.
+    pub shards: u16,
+    /// Deliveries a consumer holds unsettled, per queue.
+    pub prefetch: u16,
+    /// Channels that publish, besides the one that is kept for `critical`.
+    pub publishers: usize,
+    /// Unconfirmed publishes per channel.
+    pub window: usize,
+    /// From the call of `publish` until its answer.
+    pub publish_deadline_ms: u64,
+    pub lengths: QueueLengths,
+}
+
+/// How many messages a queue holds before its publishers hear that it is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLengths {
+    /// Of each queue of a lane.
+    pub lane: u32,
+    pub receipts: u32,
+    pub parked: u32,
+}
+
+impl RabbitSettings {
+    /// Defaults for everything but the brokers.
+    pub fn new(urls: Vec<Secret>) -> Self {
+        Self {
+            urls,
+            namespace: String::new(),
+            shards: 1,
+            prefetch: 300,
+            publishers: 4,
+            window: 256,
+            publish_deadline_ms: 5_000,
+            lengths: QueueLengths { lane: 1_000_000, receipts: 1_000_000, parked: 100_000 },
+        }
+    }
+
+    /// The brokers' addresses, when every setting makes sense.
+    pub(crate) fn check(&self) -> Result<Vec<AMQPUri>, RabbitError> {
+        self.check_namespace()?;
+        let range = |name, value: u64, least: u64, most: u64| match (least..=most).contains(&value) {
+            true => Ok(()),
+            false => Err(RabbitError::Setting { name, value, least, most }),
+        };
+        range("shards", self.shards.into(), 1, SHARDS_MAX.into())?;
+        range("prefetch", self.prefetch.into(), 1, PREFETCH_MAX.into())?;
+        range("publishers", self.publishers as u64, 1, PUBLISHERS_MAX as u64)?;
+        range("window", self.window as u64, 1, WINDOW_MAX as u64)?;
+        range("publish_deadline_ms", self.publish_deadline_ms, 1, PUBLISH_DEADLINE_MS_MAX)?;
+        let lengths = self.lengths;
+        for (name, value) in [("lane", lengths.lane), ("receipts", lengths.receipts), ("parked", lengths.parked)] {
+            range(name, value.into(), 1, u32::MAX.into())?;
+        }
+        range("urls", self.urls.len() as u64, 1, URLS_MAX as u64)?;
+        self.urls.iter().enumerate().map(|(index, url)| read(index + 1, url)).collect()
+    }
+
+    fn check_namespace(&self) -> Result<(), RabbitError> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if self.namespace.len() <= NAMESPACE_BYTES_MAX && self.namespace.bytes().all(allowed) {
+            return Ok(());
+        }
+        Err(RabbitError::Namespace { namespace: self.namespace.clone() })
+    }
+}
+
+/// The parser's own words are kept out of the error: they may quote the URL.
+fn read(number: usize, url: &Secret) -> Result<AMQPUri, RabbitError> {
+    let uri: AMQPUri = url.expose().parse().map_err(|_| RabbitError::Url { number })?;
+    match (&uri.scheme, cfg!(feature = "tls")) {
+        (AMQPScheme::AMQPS, false) => Err(RabbitError::NoTls { number }),
+        (AMQPScheme::AMQP | AMQPScheme::AMQPS, _) => Ok(uri),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(url: &str) -> RabbitSettings {
+        RabbitSettings::new(vec![Secret::new(url)])
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named_with_what_is_right() {
+        let good = settings("amqp://guest:hunter2@127.0.0.1:5672/%2f");
+        assert!(good.check().is_ok());
+        let said = |change: fn(&mut RabbitSettings)| {
+            let mut settings = good.clone();
+            change(&mut settings);
+            settings.check().expect_err("wrong").to_string()
+        };
+        assert_eq!(said(|settings| settings.shards = 0), "shards = 0: must be 1 to 64");
+        assert_eq!(said(|settings| settings.prefetch = 3_000), "prefetch = 3000: must be 1 to 2000");
+        assert_eq!(said(|settings| settings.urls.clear()), "urls = 0: must be 1 to 16");
+        assert!(said(|settings| settings.namespace = "a/b".to_owned()).contains("\"a/b\""));
+    }
+
+    #[test]
+    fn a_wrong_url_is_counted_and_never_quoted() {
+        for url in ["http://guest:hunter2@host", "amqp://guest:hunter2@host:port", "hunter2"] {
+            let said = settings(url).check().expect_err("wrong").to_string();
+            assert!(said.contains("number 1") && !said.contains("hunter2"), "{said}");
+        }
+        assert!(!format!("{:?}", settings("amqp://guest:hunter2@host")).contains("hunter2"));
+    }
+}

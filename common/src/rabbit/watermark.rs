@@ -1,0 +1,198 @@
+//! Which deliveries of one channel may be acknowledged, and how: the unbroken beginning at once, with one frame; what
+//! stands behind a gap one by one, once it has waited long enough. Pure; `ledger` sends what is ordered here.
+
+use std::collections::BTreeMap;
+
+use tokio::time::{Duration, Instant};
+
+/// How long an ended delivery waits for those before it. Long enough that most acknowledgements are grouped, short enough
+/// that a slow delivery at the front does not exhaust the prefetch.
+const GAP_MS_MAX: u64 = 100;
+
+/// Deliveries that the broker counts as unacknowledged, by tag; never more than the prefetch.
+#[derive(Debug, Default)]
+pub(super) struct Watermark {
+    outstanding: BTreeMap<u64, Entry>,
+    leaving: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    InHand,
+    Done {
+        at: Instant,
+    },
+    GivenBack,
+    /// Given back by a channel that closes, which says enough.
+    Left,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Requeue this one.
+    GiveBack(u64),
+    /// Acknowledge everything outstanding up to and with this one.
+    AckThrough(u64),
+    Ack(u64),
+}
+
+impl Watermark {
+    /// The broker handed out `tag`.
+    pub(super) fn hand_out(&mut self, tag: u64) {
+        self.outstanding.insert(tag, Entry::InHand);
+    }
+
+    /// A tag that is not in hand is left as it is: it has ended before.
+    pub(super) fn done(&mut self, tag: u64, now: Instant) {
+        self.end(tag, Entry::Done { at: now });
+    }
+
+    pub(super) fn give_back(&mut self, tag: u64) {
+        self.end(tag, if self.leaving { Entry::Left } else { Entry::GivenBack });
+    }
+
+    /// From here on nothing is requeued one by one: the channel closes soon, and that requeues all that is left.
+    pub(super) fn leave(&mut self) {
+        self.leaving = true;
+    }
+
+    /// Whether nothing is in hand and nothing is left to send.
+    pub(super) fn is_settled(&self) -> bool {
+        self.outstanding.values().all(|entry| matches!(entry, Entry::Left))
+    }
+
+    /// What to send now, in this order. What is given back goes first: an acknowledgement of many would cover it.
+    pub(super) fn orders(&mut self, now: Instant) -> Vec<Order> {
+        let mut orders = Vec::new();
+        self.outstanding.retain(|tag, entry| match entry {
+            Entry::GivenBack => {
+                orders.push(Order::GiveBack(*tag));
+                false
+            }
+            Entry::InHand | Entry::Done { .. } | Entry::Left => true,
+        });
+        let mut through = None;
+        while let Some(first) = self.outstanding.first_entry()
+            && matches!(first.get(), Entry::Done { .. })
+        {
+            through = Some(first.remove_entry().0);
+        }
+        orders.extend(through.map(Order::AckThrough));
+        self.outstanding.retain(|tag, entry| match entry {
+            Entry::Done { at } if now.duration_since(*at) >= Duration::from_millis(GAP_MS_MAX) => {
+                orders.push(Order::Ack(*tag));
+                false
+            }
+            Entry::InHand | Entry::Done { .. } | Entry::GivenBack | Entry::Left => true,
+        });
+        orders
+    }
+
+    /// When something behind a gap has waited long enough.
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        let ended = self.outstanding.values().filter_map(|entry| match entry {
+            Entry::Done { at } => Some(*at + Duration::from_millis(GAP_MS_MAX)),
+            Entry::InHand | Entry::GivenBack | Entry::Left => None,
+        });
+        ended.min()
+    }
+
+    fn end(&mut self, tag: u64, how: Entry) {
+        if let Some(entry @ Entry::InHand) = self.outstanding.get_mut(&tag) {
+            *entry = how;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn watermark(tags: std::ops::RangeInclusive<u64>) -> Watermark {
+        let mut watermark = Watermark::default();
+        tags.for_each(|tag| watermark.hand_out(tag));
+        watermark
+    }
+
+    #[tokio::test]
+    async fn the_unbroken_beginning_is_one_acknowledgement() {
+        let now = Instant::now();
+        let mut watermark = watermark(1..=5);
+        for tag in [2, 1, 3, 5] {
+            watermark.done(tag, now);
+        }
+        assert_eq!(watermark.orders(now), [Order::AckThrough(3)]);
+        assert_eq!(watermark.orders(now), [], "5 waits for 4");
+        watermark.done(4, now);
+        assert_eq!(watermark.orders(now), [Order::AckThrough(5)]);
+        assert!(watermark.is_settled());
+    }
+
+    #[tokio::test]
+    async fn what_waits_behind_an_old_gap_is_acknowledged_alone() {
+        let now = Instant::now();
+        let mut watermark = watermark(1..=3);
+        watermark.done(2, now);
+        watermark.done(3, now + Duration::from_millis(50));
+        assert_eq!(watermark.next_at(), Some(now + Duration::from_millis(GAP_MS_MAX)));
+        assert_eq!(watermark.orders(now + Duration::from_millis(GAP_MS_MAX)), [Order::Ack(2)]);
+        watermark.done(1, now);
+        assert_eq!(watermark.orders(now), [Order::AckThrough(3)]);
+    }
+
+    #[tokio::test]
+    async fn what_is_given_back_is_never_covered_by_an_acknowledgement() {
+        let now = Instant::now();
+        let mut watermark = watermark(1..=3);
+        watermark.done(1, now);
+        watermark.give_back(2);
+        watermark.done(3, now);
+        watermark.done(2, now);
+        assert_eq!(watermark.orders(now), [Order::GiveBack(2), Order::AckThrough(3)]);
+    }
+
+    #[tokio::test]
+    async fn what_a_closing_channel_leaves_is_not_acknowledged_with_others() {
+        let now = Instant::now();
+        let mut watermark = watermark(1..=3);
+        watermark.leave();
+        watermark.done(1, now);
+        watermark.give_back(2);
+        watermark.done(3, now);
+        assert_eq!(watermark.orders(now), [Order::AckThrough(1)]);
+        assert!(!watermark.is_settled(), "3 is to be acknowledged");
+        assert_eq!(watermark.orders(now + Duration::from_millis(GAP_MS_MAX)), [Order::Ack(3)]);
+        assert!(watermark.is_settled());
+    }
+
+    proptest! {
+        #[test]
+        fn every_ended_delivery_is_settled_once_and_as_it_ended(ends in prop::collection::vec((1_u64..40, any::<bool>(), 0_u64..60), 1..80)) {
+            let start = Instant::now();
+            let mut watermark = watermark(1..=39);
+            let mut held: BTreeMap<u64, Option<bool>> = (1..=39).map(|tag| (tag, None)).collect();
+            let mut now = start;
+            for (tag, done, wait_ms) in ends {
+                now += Duration::from_millis(wait_ms);
+                if let Some(how @ None) = held.get_mut(&tag) {
+                    *how = Some(done);
+                }
+                if done { watermark.done(tag, now) } else { watermark.give_back(tag) }
+                for order in watermark.orders(now) {
+                    let settled: Vec<u64> = match order {
+                        Order::AckThrough(through) => held.range(..=through).map(|(tag, _)| *tag).collect(),
+                        Order::Ack(tag) | Order::GiveBack(tag) => vec![tag],
+                    };
+                    for tag in settled {
+                        prop_assert_eq!(held.remove(&tag), Some(Some(!matches!(order, Order::GiveBack(_)))));
+                    }
+                }
+            }
+            for order in watermark.orders(now + Duration::from_secs(1)) {
+                prop_assert!(matches!(order, Order::Ack(_)), "only what stands behind a gap was left: {:?}", order);
+            }
+        }
+    }
+}
