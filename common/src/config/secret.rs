@@ -40,15 +40,21 @@ impl Secret {
 }
 
 impl Secret {
-    /// Writes a new file that only this user may read; a file that is there already is an error.
+    /// Writes a new file that only this user may read; a file that is there already is an error. Whole or not at all: a
+    /// process that ends in the middle leaves a draft that nobody reads, never a file that holds half a secret.
     pub fn write(&self, path: &Path) -> Result<(), String> {
-        let mut options = std::fs::OpenOptions::new();
-        let opened = options.write(true).create_new(true).mode(PRIVATE_MODE).open(path);
-        let written = opened.and_then(|mut file| {
-            writeln!(file, "{}", self.0)?;
-            file.sync_all()
-        });
+        let draft = path.with_extension(format!("{}.draft", std::process::id()));
+        let written = self.write_draft(&draft).and_then(|()| std::fs::hard_link(&draft, path));
+        // Whether there is one to remove depends on how far it came.
+        drop(std::fs::remove_file(&draft));
         written.map_err(|error| format!("{} cannot be written: {error}", path.display()))
+    }
+
+    fn write_draft(&self, draft: &Path) -> std::io::Result<()> {
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(PRIVATE_MODE).open(draft)?;
+        writeln!(file, "{}", self.0)?;
+        file.sync_all()
     }
 }
 
@@ -138,6 +144,18 @@ mod tests {
         for bad in ["AAEC", "not base64!", ""] {
             assert!(Root::read(file(bad).path()).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_written_whole_and_never_over_another() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("key");
+        Secret::new("first").write(&path).expect("written");
+        let said = Secret::new("second").write(&path).expect_err("it is there already");
+        assert!(said.contains("cannot be written"), "{said}");
+        assert_eq!(Secret::read(&path).expect("readable").expose(), "first");
+        let files = std::fs::read_dir(directory.path()).expect("readable").count();
+        assert_eq!(files, 1, "no draft is left behind");
     }
 
     #[test]
