@@ -131,17 +131,19 @@ impl Figures {
     async fn add(&mut self, caller: &Caller, (number, id): (&str, &str), message: &Value) {
         let phone = caller.handset(number).await;
         let trace = caller.get(&format!("/v1/trace/{id}")).await.json();
-        let lost = |line: &Value| line["fields"]["outcome"] == "unknown";
-        let in_hand = trace["journal"].as_array().is_some_and(|journal| journal.iter().any(lost));
+        let journal = trace["journal"].as_array().expect("a trace has a journal");
+        let holds = |name: &str, word: &str| journal.iter().any(|line| line["fields"][name] == word);
         let extra = phone.texts.len().saturating_sub(1);
 
         assert!(!phone.texts.is_empty(), "{number} has no text:\n{}", caller.story(id).await);
         assert!(extra <= 1 && phone.calls.is_empty(), "{phone:?}\n{}", caller.story(id).await);
-        assert!(extra == 0 || in_hand, "an extra text without a lost answer: {phone:?}\n{}", caller.story(id).await);
+        // A lost answer is not the only cause: on a machine that is busy enough, receipts are late as well.
+        let counted = extra == 0 || holds("event", "duplicate_possible");
+        assert!(counted, "an extra text that nobody counted: {phone:?}\n{}", caller.story(id).await);
         assert!(phone.texts.iter().all(|text| text.code() == phone.texts[0].code()), "one code: {phone:?}");
 
         *self.ended.entry(message["status"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
-        self.in_hand += usize::from(in_hand);
+        self.in_hand += usize::from(holds("outcome", "unknown"));
         self.legs += legs(message).len();
         self.texts += phone.texts.len();
         self.extra_texts += extra;
