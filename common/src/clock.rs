@@ -23,6 +23,22 @@ impl Clock {
         Self::Simulated { epoch, started: tokio::time::Instant::now() }
     }
 
+    /// What was added to the machine's clock to agree with the store's: more than 0 where the machine's is behind.
+    pub fn offset_ms(&self) -> i64 {
+        match self {
+            Self::System { offset_ms } => offset_ms.load(Ordering::Relaxed),
+            Self::Simulated { .. } => 0,
+        }
+    }
+
+    /// Sets what `now` adds to the machine's clock. A simulation is right by itself.
+    pub fn correct(&self, to_ms: i64) {
+        match self {
+            Self::System { offset_ms } => offset_ms.store(to_ms, Ordering::Relaxed),
+            Self::Simulated { .. } => {}
+        }
+    }
+
     #[expect(clippy::disallowed_methods, reason = "this is the door the rule names")]
     pub fn now(&self) -> Timestamp {
         match self {

@@ -4,7 +4,9 @@
 //! `OTODOKE_PUBLIC_URL`, `OTODOKE_LISTEN`, `OTODOKE_CODES__ACTIVE`, `OTODOKE_CODES__ROOTS__<KID>` (a file),
 //! `OTODOKE_SEAL__ROOT_FILE`, `OTODOKE_TENANT__<NAME>__REQUIRE_TO` (and the other keys of `TenantSettings`),
 //! `OTODOKE_PLAN__JP__INTERNATIONAL`, `OTODOKE_PLAN__JP__VOICE`, `OTODOKE_POLICY__<KEY>` (the keys of `Policy`),
-//! `OTODOKE_LANES__<LANE>__CONCURRENCY`, `OTODOKE_LANES__<LANE>__WINDOW`. `[[provider]]` and `[[route]]` are lists and
+//! `OTODOKE_LANES__<LANE>__CONCURRENCY`, `OTODOKE_LANES__<LANE>__WINDOW`, `OTODOKE_AMQP__URL_FILE`, `OTODOKE_AMQP__URL`,
+//! `OTODOKE_POSTGRES__URL_FILE`, `OTODOKE_POSTGRES__URL` and `OTODOKE_AMQP__<KEY>`, `OTODOKE_POSTGRES__<KEY>` (the other
+//! keys of `RabbitSettings` and `PostgresSettings`). `[[provider]]` and `[[route]]` are lists and
 //! come from the file; a provider's `secret_file` keeps its secret out of it. A value reads as TOML does, so a text that
 //! looks like a number is quoted twice: `OTODOKE_CODES__ACTIVE='"1"'`. Paths are relative to where the process starts.
 //! No settings, but read elsewhere: `OTODOKE_URL`, `OTODOKE_API_KEY` and `OTODOKE_DATA` (the command line), `OTODOKE_LOG`
@@ -19,6 +21,8 @@ use crate::leg::{Abilities, ProviderId};
 use crate::message::{Kid, TenantId};
 use crate::phone::Country;
 use crate::policy::Policy;
+use crate::postgres::PostgresSettings;
+use crate::rabbit::RabbitSettings;
 use crate::route::{Plan, RouteTable};
 
 mod carriers;
@@ -28,10 +32,11 @@ mod log;
 mod problem;
 mod sandbox;
 mod secret;
+mod servers;
 mod source;
 mod tenant;
 
-pub use carriers::{PlanSettings, ProviderKind, ProviderSettings, RouteSettings};
+pub use carriers::{CarriersSettings, PlanSettings, ProviderKind, ProviderSettings, RouteSettings};
 pub use lanes::{LaneSettings, LanesSettings};
 pub use log::{LogFormat, LogSettings};
 pub use problem::{Problem, Problems};
@@ -54,6 +59,9 @@ pub struct Settings {
     pub plans: BTreeMap<Country, Plan>,
     pub policy: Policy,
     pub lanes: LanesSettings,
+    /// For processes in production; `otodoke up` has neither.
+    pub amqp: Option<RabbitSettings>,
+    pub postgres: Option<PostgresSettings>,
 }
 
 /// The roots that codes are derived from: all that living messages may still name, one for new messages.

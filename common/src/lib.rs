@@ -29,17 +29,21 @@ pub mod broker;
 pub mod clock;
 pub mod desk;
 pub mod dice;
+pub mod parts;
 pub mod provider;
 pub mod store;
 
 // Backends.
 pub mod embedded;
 pub mod memory;
-pub mod rabbit;
 pub mod postgres;
+pub mod rabbit;
 
 // Edges.
 pub mod config;
 pub mod metrics;
+pub mod output;
 pub mod retry;
+pub mod servers;
 pub mod startup;
+pub mod vitals;

@@ -6,7 +6,9 @@ mod operate;
 use clap::{Parser, Subcommand};
 
 pub(crate) use ask::{Access, Cancel, Channel, Check, Purpose, Resend, Send, Trace, Transaction, Voice};
-pub(crate) use operate::{Config, ConfigVerb, Explain, Keys, KeysVerb, Parked, ParkedVerb, Up};
+pub(crate) use operate::{
+    Config, ConfigVerb, Explain, Keys, KeysVerb, Parked, ParkedVerb, Place, Sandbox, Topology, TopologyVerb, Up,
+};
 
 /// One-time codes that arrive, in time, once.
 ///
@@ -26,6 +28,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Start everything in one process: door, worker, and carriers that do not exist
     Up(Up),
+    /// Start only the carriers that do not exist, beside a door and workers of their own
+    Sandbox(Sandbox),
     /// Send a code or a text, or a whole file of them
     Send(Box<Send>),
     /// Check the code a person typed
@@ -42,6 +46,8 @@ pub(crate) enum Command {
     Keys(Keys),
     /// Look after bodies that could not be handled
     Parked(Parked),
+    /// Look after the queues
+    Topology(Topology),
     /// Look after the settings
     Config(Config),
 }

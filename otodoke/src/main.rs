@@ -1,13 +1,13 @@
 //! The one binary of Otodoke. Here the command line is read and each command finds its module; nothing is decided.
 //!
-//! `http` holds the commands that talk to a door, `backend` those that open a directory or read settings, `up` starts
-//! everything in one process. Exit status: 0 done, 1 failed, 2 not understood.
+//! `http` holds the commands that talk to a door, `backend` those that open the backends or read settings, `up` starts
+//! everything in one process, `sandbox` only the carriers. Exit status: 0 done, 1 failed, 2 not understood.
 
 mod backend;
-mod carriers;
 mod cli;
 mod http;
 mod output;
+mod sandbox;
 mod up;
 
 use std::process::ExitCode;
@@ -26,20 +26,21 @@ async fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
         Err(error) => {
-            Output::complain(&error);
+            Output::complain("otodoke", &error);
             ExitCode::FAILURE
         }
     }
 }
 
 async fn run(cli: Cli) -> anyhow::Result<Outcome> {
-    let quiet = if matches!(cli.command, Command::Up(_)) { None } else { Some("warn") };
+    let quiet = if matches!(cli.command, Command::Up(_) | Command::Sandbox(_)) { None } else { Some("warn") };
     startup::write_logs(&LogSettings::of(&Source::of_process(None).variables, quiet)?)?;
     // One TLS provider for every client of this process; a second call would only say that it is there.
     drop(rustls::crypto::ring::default_provider().install_default());
     let output = Output::new(cli.json);
     match cli.command {
         Command::Up(command) => up::run(&command, &output).await,
+        Command::Sandbox(command) => sandbox::run(&command, &output).await,
         Command::Send(command) => http::send(command, &output).await,
         Command::Check(command) => http::check(command, &output).await,
         Command::Resend(command) => http::resend(command, &output).await,
@@ -48,6 +49,7 @@ async fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Explain(command) => backend::explain(&command, &output),
         Command::Keys(command) => backend::keys(&command, &output).await,
         Command::Parked(command) => backend::parked(&command, &output).await,
+        Command::Topology(command) => backend::topology(&command, &output).await,
         Command::Config(command) => backend::config(&command, &output),
     }
 }

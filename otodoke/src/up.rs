@@ -29,7 +29,7 @@ pub(crate) async fn run(command: &Up, output: &Output) -> anyhow::Result<Outcome
         .with_context(|| format!("{} cannot be listened on; --listen 127.0.0.1:0 takes a free port", command.listen))?;
     let directory = Directory::open(&command.data.data)?;
     let house = House::build(&directory, listener.local_addr()?, &stop).await?;
-    house.run(listener, stop, |welcome| output.answer(welcome, || welcome.sentences())).await?;
+    house.run(listener, stop, |welcome| Ok(output.answer(welcome, || welcome.sentences())?)).await?;
     Ok(Outcome::Done)
 }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use otodoke_common::broker::Broker;
 use otodoke_common::code::CodeKeys;
-use otodoke_common::config::TenantSettings;
+use otodoke_common::config::{Settings, TenantSettings};
 use otodoke_common::desk::Desk;
 use otodoke_common::message::{Message, TenantId};
+use otodoke_common::parts::Parts;
 use otodoke_common::provider::Registry;
 use otodoke_common::route::RouteTable;
 use otodoke_common::text::Templates;
@@ -37,6 +38,23 @@ pub struct Door {
 }
 
 impl Door {
+    /// Not ready any more once `stopping` is cancelled.
+    pub fn assemble(settings: &Settings, parts: Parts, stopping: CancellationToken) -> Self {
+        Self {
+            desk: parts.desk,
+            broker: parts.broker,
+            codes: parts.codes,
+            templates: parts.templates,
+            routes: parts.routes,
+            providers: parts.providers,
+            tenants: settings.tenants.clone(),
+            windows: LaneWindows::from(&settings.lanes),
+            public_url: settings.public_url.clone(),
+            stopping,
+            hands: Hands::default(),
+        }
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.desk.clock.now()
     }

@@ -1,7 +1,6 @@
 //! `/healthz`, `/readyz`, `/metrics`: for those who run the process. No key, no personal data.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -9,12 +8,10 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use otodoke_common::broker::Queue;
 use otodoke_common::message::Lane;
+use otodoke_common::vitals;
 
 use crate::answer::{Alive, Readiness};
 use crate::door::Door;
-
-/// Longest wait for the store before it counts as away.
-pub const READY_WAIT_MS_MAX: u64 = 2_000;
 
 /// Alive.
 #[utoipa::path(get, path = "/healthz", tag = "operation", security(()), responses((status = 200, body = Alive)))]
@@ -39,12 +36,7 @@ async fn reasons(door: &Door) -> Vec<String> {
     if door.stopping.is_cancelled() {
         reasons.push("the process is stopping".to_owned());
     }
-    let counts = door.desk.store.counts(door.now());
-    match tokio::time::timeout(Duration::from_millis(READY_WAIT_MS_MAX), counts).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => reasons.push(error.to_string()),
-        Err(_) => reasons.push(format!("the store did not answer within {READY_WAIT_MS_MAX} ms")),
-    }
+    reasons.extend(vitals::reasons(&door.desk, &*door.broker).await);
     for lane in Lane::ALL {
         let (waiting, window) = (door.broker.backlog(Queue::Lane(lane)).waiting, door.windows.of(lane));
         if waiting >= window {

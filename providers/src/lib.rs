@@ -1,8 +1,10 @@
 //! The vendors. One vendor, one file: request, answer table, asking, webhook reading and reply.
 //!
-//! `build` turns a provider's settings into the seam `common::provider::Provider`. Everything above this crate
+//! `build` turns a provider's settings into the seam `common::provider::Provider`; `assemble` does so for all of them and
+//! makes the parts that door and worker stand on. Everything above this crate
 //! sees classes and scopes, never a vendor's codes. Who is called when is decided elsewhere.
 
+mod assemble;
 mod http;
 mod infobip;
 mod report;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 use otodoke_common::provider::Provider;
 use otodoke_common::seal::Vault;
 
+pub use crate::assemble::{Assembled, Backends, assemble};
 pub use crate::settings::{ProviderError, ProviderSettings};
 
 /// Makes the provider that `settings.kind` names. Nothing is sent yet.

@@ -8,6 +8,7 @@ mod sakura;
 mod twilio;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use crate::exchange::{Exchange, pause};
 use crate::line::{Line, Lines};
 use crate::scenario::{Carrier, Telling};
 use crate::text::Text;
-use crate::{CarrierUrls, SandboxError, clock};
+use crate::{CarrierPlaces, CarrierUrls, SandboxError, clock};
 
 const REQUEST_BYTES_MAX: usize = 256 * 1024;
 /// A receipt that must come before the answer is waited for no longer than this.
@@ -41,6 +42,7 @@ struct Tellers {
 /// Binds all four and sends what a former run still owed.
 pub(crate) async fn open_all(
     exchange: &Arc<Exchange>,
+    places: CarrierPlaces,
     shutdown: &CancellationToken,
 ) -> Result<(CarrierUrls, Vec<JoinHandle<()>>), SandboxError> {
     let tellers = Tellers {
@@ -48,10 +50,14 @@ pub(crate) async fn open_all(
         fuji: fuji::Fuji::new(Arc::clone(exchange)),
         atlas: atlas::Atlas::new(Arc::clone(exchange)),
     };
-    let (sakura, sakura_server) = open("sakura", sakura::router(tellers.sakura.clone()), shutdown).await?;
-    let (fuji, fuji_server) = open("fuji", fuji::router(tellers.fuji.clone()), shutdown).await?;
-    let (atlas, atlas_server) = open("atlas", atlas::router(tellers.atlas.clone()), shutdown).await?;
-    let (kodama, kodama_server) = open("kodama", kodama::router(Arc::clone(exchange)), shutdown).await?;
+    let sakura = Opening { carrier: "sakura", place: places.sakura, router: sakura::router(tellers.sakura.clone()) };
+    let fuji = Opening { carrier: "fuji", place: places.fuji, router: fuji::router(tellers.fuji.clone()) };
+    let atlas = Opening { carrier: "atlas", place: places.atlas, router: atlas::router(tellers.atlas.clone()) };
+    let kodama = Opening { carrier: "kodama", place: places.kodama, router: kodama::router(Arc::clone(exchange)) };
+    let (sakura, sakura_server) = open(sakura, shutdown).await?;
+    let (fuji, fuji_server) = open(fuji, shutdown).await?;
+    let (atlas, atlas_server) = open(atlas, shutdown).await?;
+    let (kodama, kodama_server) = open(kodama, shutdown).await?;
     resume_all(exchange, &tellers);
     let urls = CarrierUrls { sakura, fuji, atlas, kodama };
     Ok((urls, vec![sakura_server, fuji_server, atlas_server, kodama_server]))
@@ -74,13 +80,17 @@ fn resume_all(exchange: &Arc<Exchange>, tellers: &Tellers) {
     }
 }
 
-async fn open(
+/// A carrier that is to open.
+struct Opening {
     carrier: &'static str,
+    place: SocketAddr,
     router: Router,
-    shutdown: &CancellationToken,
-) -> Result<(String, JoinHandle<()>), SandboxError> {
-    let bind = |source| SandboxError::Bind { carrier, source };
-    let lines = Lines::bind().await.map_err(bind)?;
+}
+
+async fn open(opening: Opening, shutdown: &CancellationToken) -> Result<(String, JoinHandle<()>), SandboxError> {
+    let Opening { carrier, place, router } = opening;
+    let bind = |source| SandboxError::Bind { carrier, place, source };
+    let lines = Lines::bind(place).await.map_err(bind)?;
     let url = format!("http://{}", lines.address().map_err(bind)?);
     let service = router
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))

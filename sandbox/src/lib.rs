@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::exchange::Exchange;
-pub use crate::settings::{CarrierUrls, SandboxError, SandboxSettings, Secrets, TwilioAccount, Waits};
+pub use crate::settings::{CarrierPlaces, CarrierUrls, SandboxError, SandboxSettings, Secrets, TwilioAccount, Waits};
 
 /// A carrier that still has callers in hand after this is closed over them.
 const STOP_WAIT_MS_MAX: u64 = 3_000;
@@ -48,8 +48,9 @@ impl Sandbox {
     /// [`Self::set_api_url`], by a caller who needs the carriers' addresses before its own door is bound.
     pub async fn start(settings: SandboxSettings, shutdown: CancellationToken) -> Result<Self, SandboxError> {
         let shutdown = shutdown.child_token();
+        let places = settings.places;
         let exchange = Arc::new(Exchange::open(settings, shutdown.clone())?);
-        let (urls, servers) = carrier::open_all(&exchange, &shutdown).await?;
+        let (urls, servers) = carrier::open_all(&exchange, places, &shutdown).await?;
         Ok(Self { exchange, urls, servers, shutdown })
     }
 

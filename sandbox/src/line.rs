@@ -39,9 +39,8 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// A free port of 127.0.0.1.
-    pub(crate) async fn bind() -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    pub(crate) async fn bind(place: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(place).await?;
         Ok(Self { listener, free: Arc::new(Semaphore::new(CONNECTIONS_MAX)) })
     }
 

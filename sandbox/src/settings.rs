@@ -1,5 +1,6 @@
 //! What the sandbox is told when it starts, where it then listens, and why it may refuse to start.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 pub struct SandboxSettings {
@@ -13,6 +14,23 @@ pub struct SandboxSettings {
     pub api_key: String,
     pub waits: Waits,
     pub secrets: Secrets,
+    pub places: CarrierPlaces,
+}
+
+/// Where each carrier listens; port 0 takes a free one.
+#[derive(Clone, Copy, Debug)]
+pub struct CarrierPlaces {
+    pub sakura: SocketAddr,
+    pub fuji: SocketAddr,
+    pub atlas: SocketAddr,
+    pub kodama: SocketAddr,
+}
+
+impl Default for CarrierPlaces {
+    fn default() -> Self {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self { sakura: free, fuji: free, atlas: free, kodama: free }
+    }
 }
 
 /// How long carriers and people take. Short, so that a demonstration and a test end soon; all in milliseconds.
@@ -78,8 +96,8 @@ pub struct CarrierUrls {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    #[error("no port on 127.0.0.1 for the carrier {carrier}: {source}")]
-    Bind { carrier: &'static str, source: std::io::Error },
+    #[error("the carrier {carrier} cannot listen on {place}: {source}")]
+    Bind { carrier: &'static str, place: SocketAddr, source: std::io::Error },
     #[error("{path}: {source}; the sandbox needs a directory it may write", path = path.display())]
     Book { path: PathBuf, source: std::io::Error },
     #[error("{path} line {line} cannot be read: {reason}; move the file away to start with empty handsets", path = path.display())]

@@ -19,8 +19,8 @@ const NAMED_IN_ONE_PLACE: [(&str, &str); 5] = [
 const KNOWS_NOT: [(&str, &[&str]); 5] = [
     ("common", &["otodoke_providers", "otodoke_producer", "otodoke_worker", "otodoke_sandbox"]),
     ("providers", &["otodoke_producer", "otodoke_worker", "otodoke_sandbox"]),
-    ("producer", &["otodoke_worker", "otodoke_providers", "otodoke_sandbox"]),
-    ("worker", &["otodoke_producer", "otodoke_providers", "otodoke_sandbox"]),
+    ("producer", &["otodoke_worker", "otodoke_sandbox"]),
+    ("worker", &["otodoke_producer", "otodoke_sandbox"]),
     ("sandbox", &["otodoke_common", "otodoke_providers", "otodoke_producer", "otodoke_worker"]),
 ];
 

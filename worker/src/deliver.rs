@@ -1,93 +1,24 @@
-//! The consumer of one lane: a permit of the lane, then take; open or load the row, and let the courier carry it.
+//! What is taken from a lane: open or load the row, and let the courier carry it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use otodoke_common::broker::{Delivery, Queue};
+use otodoke_common::broker::Delivery;
 use otodoke_common::lifecycle::{Event, Note};
-use otodoke_common::message::{End, Lane, Message, State};
+use otodoke_common::message::{End, Message, State};
 use otodoke_common::outcome::Reason;
-use otodoke_common::retry::Delays;
 use otodoke_common::store::{Opened, Opening, StoreError};
 use otodoke_common::wire::LaneMessage;
-use tokio::sync::Semaphore;
-use tokio::time::Duration;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::courier::Courier;
 
-/// Messages of a lane that may wait in hand for a permit before the lane itself waits.
-const WAITING_MAX: usize = 16;
-/// A delivery seen this often is taken alone, so that a message that kills its worker kills only itself.
-const TAKEN_ALONE_AFTER: u32 = 3;
-/// And after this often it is parked: whoever had it in hand before never came back to say what became of it.
+/// A delivery taken this often is parked: whoever had it in hand before never came back to say what became of it.
 const TAKEN_MAX: u32 = 6;
-/// Delays while the broker or the store is away.
-const AWAY_FIRST_MS: u64 = 100;
-const AWAY_LAST_MS: u64 = 5_000;
 
-pub(crate) async fn run(
-    courier: Arc<Courier>,
-    lane: Lane,
-    concurrency: usize,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
-    let in_hand = Arc::new(Semaphore::new(concurrency));
-    let mut failures = 0;
-    while !stop.is_cancelled() {
-        let Some(taken) = stop.run_until_cancelled(take(&courier, lane, &in_hand)).await else { return };
-        let Some((delivery, permit)) = taken else {
-            pause(&courier, failures, &stop).await;
-            failures += 1;
-            continue;
-        };
-        failures = 0;
-        let alone = delivery.taken_before >= TAKEN_ALONE_AFTER;
-        // A task of its own even when alone: if it panics, or outlasts a stop, the lane does not.
-        let task = tasks.spawn(handle(Arc::clone(&courier), delivery, permit));
-        if alone {
-            stop.run_until_cancelled(task).await;
-        }
-    }
-}
-
-async fn take(
-    courier: &Courier,
-    lane: Lane,
-    in_hand: &Arc<Semaphore>,
-) -> Option<(Delivery, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = Arc::clone(in_hand).acquire_owned().await.expect("the semaphore of a lane is never closed");
-    while courier.waiting[lane as usize].load(Ordering::Relaxed) >= WAITING_MAX {
-        courier.permits.wait(AWAY_FIRST_MS).await;
-    }
-    match courier.broker.take(Queue::Lane(lane)).await {
-        Ok(delivery) => {
-            courier.desk.metrics.delivery(Queue::Lane(lane), courier.desk.clock.now());
-            Some((delivery, permit))
-        }
-        Err(error) => {
-            courier.desk.metrics.broker_error(&error);
-            None
-        }
-    }
-}
-
-/// Waits before the next try; longer after each failure in a row.
-pub(crate) async fn pause(courier: &Courier, failures: u32, stop: &CancellationToken) {
-    let wait_ms = Delays::new(AWAY_FIRST_MS, AWAY_LAST_MS).delay_ms(failures, courier.desk.dice.roll());
-    stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(wait_ms))).await;
-}
-
-/// The lane's permit is held until the message rests: no more of a lane is in hand than its concurrency.
-async fn handle(courier: Arc<Courier>, delivery: Delivery, permit: tokio::sync::OwnedSemaphorePermit) {
-    let result = deliver(&courier, delivery).await;
-    if let Err(error) = result {
+pub(crate) async fn handle(courier: Arc<Courier>, delivery: Delivery) {
+    if let Err(error) = deliver(&courier, delivery).await {
         // The sweep finds the row.
         courier.desk.metrics.store_error(&error);
     }
-    drop(permit);
 }
 
 async fn deliver(courier: &Courier, delivery: Delivery) -> Result<(), StoreError> {

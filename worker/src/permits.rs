@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use otodoke_common::config::ProviderSettings;
 use otodoke_common::leg::ProviderId;
 use otodoke_common::message::Lane;
 use tokio::sync::Notify;
@@ -27,6 +28,12 @@ pub struct Capacity {
     pub concurrency: u32,
     /// Calls begun per second.
     pub rate_per_s: u32,
+}
+
+impl Capacity {
+    pub(crate) const fn of(provider: &ProviderSettings) -> Self {
+        Self { concurrency: provider.concurrency, rate_per_s: provider.rate_per_s }
+    }
 }
 
 pub(crate) struct Permits {

@@ -2,53 +2,20 @@
 
 use std::sync::Arc;
 
-use otodoke_common::broker::{BrokerError, Delivery, Queue};
+use otodoke_common::broker::{Delivery, Queue};
 use otodoke_common::leg::LegNumber;
 use otodoke_common::message::MessageId;
 use otodoke_common::metrics::ReceiptMatch;
 use otodoke_common::outcome::{About, Report};
 use otodoke_common::store::StoreError;
 use otodoke_common::wire::decode_reports;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::courier::{Courier, Heard};
-use crate::deliver::pause;
 
 /// Deliveries of reports in hand at once; a question to a provider holds one of them.
 pub(crate) const IN_HAND_MAX: usize = 128;
 
-pub(crate) async fn run(courier: Arc<Courier>, tasks: TaskTracker, stop: CancellationToken) {
-    let in_hand = Arc::new(Semaphore::new(IN_HAND_MAX));
-    let mut failures = 0;
-    while !stop.is_cancelled() {
-        let Some((taken, permit)) = stop.run_until_cancelled(take(&courier, &in_hand)).await else { return };
-        match taken {
-            Ok(delivery) => {
-                failures = 0;
-                courier.desk.metrics.delivery(Queue::Receipts, courier.desk.clock.now());
-                let courier = Arc::clone(&courier);
-                tasks.spawn(async move {
-                    handle(&courier, delivery).await;
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                courier.desk.metrics.broker_error(&error);
-                pause(&courier, failures, &stop).await;
-                failures += 1;
-            }
-        }
-    }
-}
-
-async fn take(courier: &Courier, in_hand: &Arc<Semaphore>) -> (Result<Delivery, BrokerError>, OwnedSemaphorePermit) {
-    let permit = Arc::clone(in_hand).acquire_owned().await.expect("the semaphore of receipts is never closed");
-    (courier.broker.take(Queue::Receipts).await, permit)
-}
-
-async fn handle(courier: &Courier, delivery: Delivery) {
+pub(crate) async fn handle(courier: Arc<Courier>, delivery: Delivery) {
     let reports = match decode_reports(&delivery.body) {
         Ok(reports) => reports,
         Err(error) => {
@@ -60,7 +27,7 @@ async fn handle(courier: &Courier, delivery: Delivery) {
         }
     };
     for report in &reports {
-        if let Err(error) = courier.patiently(|| hear(courier, report)).await {
+        if let Err(error) = courier.patiently(|| hear(&courier, report)).await {
             courier.desk.metrics.store_error(&error);
             // Dropped unsettled: all of its reports come again, and those that were heard are late.
             return;

@@ -83,12 +83,17 @@ impl Words<'_> {
             locale: message.locale,
             purpose: message.purpose,
             code: code.digits(),
-            minutes: message.useful_until.since_ms(message.accepted_at).div_ceil(MINUTE_MS),
+            minutes: minutes(message.useful_until.since_ms(message.accepted_at)),
             transaction: person.transaction.as_ref(),
             origin: domain.as_deref().filter(|_| origin_line),
         };
         self.templates.render(&input).map_err(|_| refused("the template cannot be rendered"))
     }
+}
+
+/// How long the text says the code is valid: rather too short than too long. Less than one minute cannot be said.
+fn minutes(useful_ms: u64) -> u64 {
+    (useful_ms / MINUTE_MS).max(1)
 }
 
 /// What we call a leg towards its provider: the same for a repeat, so that a provider can dedupe on it.
@@ -99,4 +104,16 @@ fn our_reference(message: &Message, leg: &Leg) -> String {
 fn refused(why: &str) -> Unsendable {
     let refusal = Refusal { class: Class::Content, scope: Scope::Message, code: why.to_owned(), retry_after_ms: None };
     Unsendable::Refused(Answer::Refused(refusal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_never_promises_more_minutes_than_there_are() {
+        for (useful_s, said) in [(30, 1), (60, 1), (90, 1), (119, 1), (120, 2), (300, 5), (1_800, 30)] {
+            assert_eq!(minutes(useful_s * 1_000), said, "{useful_s} s");
+        }
+    }
 }

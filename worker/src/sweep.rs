@@ -10,8 +10,7 @@ use tokio::time::{Duration, Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::courier::Courier;
-use crate::deliver::pause;
+use crate::courier::{Courier, pause};
 
 /// Due messages taken at a time, and in hand at once.
 const BATCH_MAX: usize = 256;

@@ -1,38 +1,33 @@
-//! A worker: its parts, its settings, and how it runs and stops.
+//! A worker: its parts, its settings, its roles, and how it runs and stops.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
-use otodoke_common::broker::Broker;
-use otodoke_common::code::CodeKeys;
-use otodoke_common::desk::Desk;
+use otodoke_common::broker::Queue;
+use otodoke_common::config::Settings;
 use otodoke_common::health::Health;
 use otodoke_common::leg::ProviderId;
 use otodoke_common::message::Lane;
-use otodoke_common::provider::Registry;
-use otodoke_common::route::RouteTable;
-use otodoke_common::text::Templates;
+pub use otodoke_common::parts::Parts as WorkerParts;
+use tokio::task::JoinSet;
 use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::consumer::Consumer;
 use crate::courier::Courier;
 use crate::permits::{Capacity, Permits};
+use crate::probes::Probes;
+use crate::roles::{Role, Roles};
 use crate::sweep::{self, Pace};
 use crate::{deliver, receipts};
 
 /// What is in hand when the stop comes gets this long to finish; what does not is found by the sweep of the next start.
 const STOP_WAIT_MS_MAX: u64 = 15_000;
-
-pub struct WorkerParts {
-    pub desk: Desk,
-    pub broker: Arc<dyn Broker>,
-    pub routes: Arc<RouteTable>,
-    pub providers: Arc<Registry>,
-    pub codes: Arc<CodeKeys>,
-    pub templates: Arc<Templates>,
-}
+/// How often the sweep looks. A retry or a crash gap is seconds, so a tenth of one is soon enough.
+const SWEEP_EVERY_MS: u64 = 100;
+const RELEASE_PER_S: u32 = 500;
 
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
@@ -44,14 +39,33 @@ pub struct WorkerSettings {
     pub release_per_s: u32,
 }
 
+impl From<&Settings> for WorkerSettings {
+    fn from(settings: &Settings) -> Self {
+        let concurrency = |lane: Lane| usize::try_from(settings.lanes.of(lane).concurrency).unwrap_or(usize::MAX);
+        Self {
+            lanes: Lane::ALL.into_iter().map(|lane| (lane, concurrency(lane))).collect(),
+            capacities: settings.providers.iter().map(|each| (each.id.clone(), Capacity::of(each))).collect(),
+            sweep_every_ms: SWEEP_EVERY_MS,
+            release_per_s: RELEASE_PER_S,
+        }
+    }
+}
+
 pub struct Worker {
     courier: Arc<Courier>,
-    settings: WorkerSettings,
+    consumers: Vec<Arc<Consumer>>,
+    pace: Pace,
+    roles: Roles,
 }
 
 impl Worker {
+    /// With every role.
+    #[expect(clippy::needless_pass_by_value, reason = "a worker is made once, of what nobody else needs then")]
     pub fn new(parts: WorkerParts, settings: WorkerSettings) -> Self {
         let health = Mutex::new(Health::new(parts.desk.clock.now()));
+        let room = |lane| settings.lanes.get(&lane).copied().unwrap_or(1);
+        let lanes = Lane::ALL.into_iter().map(|lane| Consumer::new(Queue::Lane(lane), room(lane)));
+        let receipts = Consumer::new(Queue::Receipts, receipts::IN_HAND_MAX);
         let courier = Courier {
             permits: Permits::new(settings.capacities.clone()),
             desk: parts.desk,
@@ -61,28 +75,72 @@ impl Worker {
             codes: parts.codes,
             templates: parts.templates,
             health,
+            catching_up: tokio::sync::Mutex::default(),
             waiting: [const { AtomicUsize::new(0) }; 3],
         };
-        Self { courier: Arc::new(courier), settings }
+        Self {
+            courier: Arc::new(courier),
+            consumers: lanes.chain([receipts]).map(Arc::new).collect(),
+            pace: Pace { every_ms: settings.sweep_every_ms, release_per_s: settings.release_per_s },
+            roles: Roles::all(),
+        }
     }
 
-    /// Runs until `stop`: then takes nothing more, finishes what is in hand (bounded), and returns.
+    /// Only with these roles.
+    #[must_use]
+    pub fn with_roles(mut self, roles: Roles) -> Self {
+        self.consumers.retain(|consumer| match consumer.queue {
+            Queue::Lane(_) => roles.has(Role::Deliver),
+            Queue::Receipts => roles.has(Role::Status),
+        });
+        self.roles = roles;
+        self
+    }
+
+    /// How the worker looks from outside. Not ready any more once `stopping` is cancelled.
+    pub fn probes(&self, stopping: CancellationToken) -> Probes {
+        Probes { courier: Arc::clone(&self.courier), consumers: self.consumers.clone(), stopping }
+    }
+
+    /// Runs until `stop`: then takes nothing more, finishes what is in hand (bounded), and returns. Returns also when one
+    /// of its loops is gone: a worker that does half its work must be seen, and replaced.
     pub async fn run(self, stop: CancellationToken) {
+        let stop = stop.child_token();
         let tasks = TaskTracker::new();
-        let loops = TaskTracker::new();
-        for lane in Lane::ALL {
-            let concurrency = self.settings.lanes.get(&lane).copied().unwrap_or(1);
-            loops.spawn(deliver::run(Arc::clone(&self.courier), lane, concurrency, tasks.clone(), stop.clone()));
+        let mut loops = self.start(&tasks, &stop);
+        while let Some(ended) = loops.join_next().await {
+            if !stop.is_cancelled() {
+                tracing::error!(panicked = ended.is_err(), "a loop of the worker ended by itself: the worker stops");
+                stop.cancel();
+            }
         }
-        loops.spawn(receipts::run(Arc::clone(&self.courier), tasks.clone(), stop.clone()));
-        let pace = Pace { every_ms: self.settings.sweep_every_ms, release_per_s: self.settings.release_per_s };
-        loops.spawn(sweep::run(Arc::clone(&self.courier), pace, tasks.clone(), stop.clone()));
-        loops.spawn(sweep::tidy(Arc::clone(&self.courier), stop.clone()));
-        loops.close();
-        loops.wait().await;
         tasks.close();
         if tokio::time::timeout(Duration::from_millis(STOP_WAIT_MS_MAX), tasks.wait()).await.is_err() {
             tracing::warn!(in_hand = tasks.len(), "stopped with messages in hand; the next sweep finds them");
         }
+    }
+
+    fn start(&self, tasks: &TaskTracker, stop: &CancellationToken) -> JoinSet<()> {
+        let mut loops = JoinSet::new();
+        for consumer in &self.consumers {
+            let (courier, consumer) = (Arc::clone(&self.courier), Arc::clone(consumer));
+            let (tasks, stop) = (tasks.clone(), stop.clone());
+            let (watching, watched) = (Arc::clone(&courier), Arc::clone(&consumer));
+            let told = stop.clone();
+            loops.spawn(async move { watched.watch(&watching, told).await });
+            match consumer.queue {
+                Queue::Lane(_) => {
+                    loops.spawn(async move { consumer.run(&courier, deliver::handle, tasks, stop).await })
+                }
+                Queue::Receipts => {
+                    loops.spawn(async move { consumer.run(&courier, receipts::handle, tasks, stop).await })
+                }
+            };
+        }
+        if self.roles.has(Role::Sweep) {
+            loops.spawn(sweep::run(Arc::clone(&self.courier), self.pace, tasks.clone(), stop.clone()));
+            loops.spawn(sweep::tidy(Arc::clone(&self.courier), stop.clone()));
+        }
+        loops
     }
 }

@@ -58,6 +58,13 @@ pub struct ProviderSettings {
     pub timeout_ms: u64,
 }
 
+/// The carriers of one file, and where they reach us, without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CarriersSettings {
+    pub public_url: String,
+    pub providers: Vec<ProviderSettings>,
+}
+
 /// What the file says, before its secret is fetched.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

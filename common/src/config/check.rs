@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::problem::Problem;
-use super::{ProviderSettings, RouteSettings, Settings};
+use super::{ProviderSettings, RouteSettings, Settings, servers};
 use crate::leg::{Channel, RouteClass};
 use crate::message::Lane;
 use crate::route::International;
@@ -18,6 +18,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<Problem> {
     plans(settings, &mut found);
     policy(settings, &mut found);
     lanes(settings, &mut found);
+    found.extend(servers::problems(settings));
     found
 }
 
@@ -203,7 +204,7 @@ fn lanes(settings: &Settings, found: &mut Vec<Problem>) {
     }
 }
 
-fn positive(found: &mut Vec<Problem>, key: &str, value: u64) {
+pub(super) fn positive(found: &mut Vec<Problem>, key: &str, value: u64) {
     if value == 0 {
         found.push(Problem::new(key, &value, "must be at least 1"));
     }

@@ -30,7 +30,9 @@ impl Problem {
         for part in &error.path {
             key = if part.parse::<usize>().is_ok() { format!("{key}[{part}]") } else { format!("{key}.{part}") };
         }
-        let seen = |actual: &Actual| if key.contains("secret") { None } else { Some(words(actual)) };
+        // The URLs of the servers hold passwords.
+        let is_secret = key.contains("secret") || key.starts_with("amqp.url") || key.starts_with("postgres.url");
+        let seen = |actual: &Actual| if is_secret { None } else { Some(words(actual)) };
         match &error.kind {
             Kind::MissingField(name) => Self::missing(format!("{key}.{name}"), "is missing; set it"),
             Kind::UnknownField(_, known) => {
@@ -79,6 +81,7 @@ fn words(actual: &Actual) -> String {
 fn wanted(expected: &str) -> &str {
     match expected {
         "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
         "u32" | "u64" | "usize" => "a whole number, 0 or more",
         "a string" => "a text in quotes",
         "a boolean" => "true or false",

@@ -71,6 +71,8 @@ impl Settings {
             plans: BTreeMap::from([(Country::JP, Plan { international: International::Last, voice: true })]),
             policy: policy(),
             lanes: LanesSettings::default(),
+            amqp: None,
+            postgres: None,
         }
     }
 }

@@ -10,8 +10,10 @@ use figment::{Figment, Profile};
 use serde::de::DeserializeOwned;
 
 use super::problem::{Problem, Problems};
-use super::{CodesSettings, PlanSettings, SealSettings, Settings, check};
+use super::servers::{Amqp, Postgres};
+use super::{CarriersSettings, CodesSettings, PlanSettings, SealSettings, Settings, check};
 
+const PUBLIC_URL_REMEDY: &str = "set where providers reach us: https://otp.example.com";
 const PREFIX: &str = "OTODOKE_";
 /// Variables with our prefix that are no settings.
 const NO_SETTINGS: [&str; 6] = ["config", "url", "api_key", "data", "log", "log_format"];
@@ -34,9 +36,7 @@ impl Source {
 
     /// Reads and checks everything.
     pub fn read(&self) -> Result<Settings, Problems> {
-        let tree =
-            self.tree().map_err(|error| Problems(error.into_iter().map(|each| self.unreadable(&each)).collect()))?;
-        let mut sections = Sections { tree, problems: Vec::new() };
+        let mut sections = self.sections()?;
         let settings = sections.settings();
         sections.leftovers();
         let mut problems = sections.problems;
@@ -47,6 +47,25 @@ impl Source {
             }
             None => Err(Problems(problems)),
         }
+    }
+
+    /// Only the carriers and where they reach us: for whoever stands in for carriers, and may hold no other secret.
+    pub fn read_carriers(&self) -> Result<CarriersSettings, Problems> {
+        let mut sections = self.sections()?;
+        let public_url = sections.needed::<String>("public_url", PUBLIC_URL_REMEDY);
+        let providers = sections.list("provider");
+        match public_url {
+            Some(public_url) if sections.problems.is_empty() => {
+                Ok(CarriersSettings { public_url: public_url.trim_end_matches('/').to_owned(), providers })
+            }
+            Some(_) | None => Err(Problems(sections.problems)),
+        }
+    }
+
+    fn sections(&self) -> Result<Sections, Problems> {
+        let tree =
+            self.tree().map_err(|error| Problems(error.into_iter().map(|each| self.unreadable(&each)).collect()))?;
+        Ok(Sections { tree, problems: Vec::new() })
     }
 
     fn tree(&self) -> Result<Dict, Box<figment::Error>> {
@@ -93,13 +112,14 @@ struct Sections {
 impl Sections {
     /// `None` only where something is missing or unreadable, which is then among the problems.
     fn settings(&mut self) -> Option<Settings> {
-        let public_url = self.needed::<String>("public_url", "set where providers reach us: https://otp.example.com");
+        let public_url = self.needed::<String>("public_url", PUBLIC_URL_REMEDY);
         let codes = self.needed::<CodesSettings>("codes", "name the active kid and the files of the roots");
         let seal = self.needed::<SealSettings>("seal", "set seal.root_file");
         let listen = self.optional("listen").unwrap_or_else(|| ([127, 0, 0, 1], 8080).into());
         let plans: BTreeMap<_, PlanSettings> = self.table("plan");
         let (tenants, providers, routes) = (self.table("tenant"), self.list("provider"), self.list("route"));
         let (policy, lanes) = (self.optional("policy").unwrap_or_default(), self.optional("lanes").unwrap_or_default());
+        let (amqp, postgres) = (self.optional::<Amqp>("amqp"), self.optional::<Postgres>("postgres"));
         Some(Settings {
             public_url: public_url?.trim_end_matches('/').to_owned(),
             listen,
@@ -111,6 +131,8 @@ impl Sections {
             plans: plans.into_iter().map(|(country, plan)| (country, plan.into())).collect(),
             policy,
             lanes,
+            amqp: amqp.map(|Amqp(amqp)| amqp),
+            postgres: postgres.map(|Postgres(postgres)| postgres),
         })
     }
 
@@ -155,7 +177,8 @@ impl Sections {
 
     /// A section nobody asked for is a typo.
     fn leftovers(&mut self) {
-        const KNOWN: &str = "public_url, listen, codes, seal, tenant, provider, route, plan, policy, lanes";
+        const KNOWN: &str =
+            "public_url, listen, codes, seal, tenant, provider, route, plan, policy, lanes, amqp, postgres";
         let unknown =
             self.tree.keys().map(|key| Problem::missing(key, format!("is not a setting; known here: {KNOWN}")));
         self.problems.extend(unknown);

@@ -192,3 +192,68 @@ fn the_sandbox_is_well_set() {
     let carriers = SandboxCarriers { sakura: carrier(), fuji: carrier(), atlas: carrier(), kodama: carrier() };
     assert_eq!(Settings::sandbox(place, carriers).problems(), []);
 }
+
+/// The settings of a process in production, with `section` among them.
+fn with_servers(amqp: &str, postgres: &str) -> String {
+    format!("{GOOD}\n[amqp]\n{amqp}\n[postgres]\n{postgres}")
+}
+
+const AMQP: &str = "url = \"amqp://guest:hunter2@127.0.0.1:5672/%2f\"";
+const POSTGRES: &str = "url = \"postgres://otodoke:hunter2@127.0.0.1/otodoke\"";
+
+#[test]
+fn servers_are_read_with_the_limits_that_were_set() {
+    let toml =
+        with_servers(&format!("{AMQP}\nnamespace = \"east.\"\nlane_length = 7"), &format!("{POSTGRES}\npool_size = 5"));
+    let settings = read(&toml, &[]).expect("good settings");
+    let (amqp, postgres) = settings.servers().expect("both are there");
+    assert_eq!((amqp.namespace.as_str(), amqp.lengths.lane, amqp.urls.len()), ("east.", 7, 1));
+    assert_eq!(amqp.shards, RabbitSettings::new(Vec::new()).shards);
+    assert_eq!(postgres.pool_size, 5);
+}
+
+#[test]
+fn urls_come_from_files_and_variables_too() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("amqp");
+    std::fs::write(&path, "amqp://a:b@one\n\namqp://a:b@two\n").expect("written");
+    let variables = [
+        ("OTODOKE_AMQP__URL_FILE", path.to_str().expect("a path")),
+        ("OTODOKE_POSTGRES__URL", "postgres://otodoke:hunter2@127.0.0.1/otodoke"),
+    ];
+    let settings = read(GOOD, &variables).expect("good settings");
+    let urls: Vec<&str> = settings.servers().expect("both are there").0.urls.iter().map(Secret::expose).collect();
+    assert_eq!(urls, ["amqp://a:b@one", "amqp://a:b@two"]);
+}
+
+#[test]
+fn a_process_that_needs_servers_says_which_are_missing() {
+    let said = read(GOOD, &[]).expect("good settings").servers().expect_err("none is set").to_string();
+    assert!(said.contains("amqp: is missing") && said.contains("postgres: is missing"), "{said}");
+}
+
+#[test]
+fn a_wrong_server_is_named_and_its_password_is_not() {
+    let wrong_amqp = |amqp: &str| refused(&with_servers(amqp, POSTGRES)).join("\n");
+    let wrong_postgres = |postgres: &str| refused(&with_servers(AMQP, postgres)).join("\n");
+    let url_twice = format!("{AMQP}\nurl_file = \"DIR/secret\"");
+    for (said, expected) in [
+        (wrong_amqp(""), "amqp: has no `url_file`"),
+        (wrong_amqp(&url_twice), "amqp: has more than one of"),
+        (wrong_amqp("url_file = \"DIR/nothing\""), "cannot be read"),
+        (wrong_amqp("url = \"http://guest:hunter2@host\""), "amqp: AMQP URL number 1 cannot be read"),
+        (wrong_amqp("urls = \"amqp://guest:hunter2@host\""), "amqp.urls: must be"),
+        (wrong_amqp(&format!("{AMQP}\nprefetch = 3000")), "amqp.prefetch = 3000: must be 1 to 2000"),
+        (wrong_amqp(&format!("{AMQP}\nshard = 2")), "amqp.shard: is not a setting"),
+        (wrong_postgres(""), "postgres: has no `url_file`"),
+        (wrong_postgres("url = \"mysql://root:hunter2@host/x\""), "postgres.url: the url of PostgreSQL cannot be read"),
+        (wrong_postgres(&format!("{POSTGRES}\npool_size = 2")), "postgres.pool_size = 2: must be at least 3"),
+        (
+            wrong_postgres(&format!("{POSTGRES}\nwait_timeout_ms = 0")),
+            "postgres.wait_timeout_ms = 0: must be at least 1",
+        ),
+    ] {
+        assert!(said.contains(expected), "{expected:?} is not in {said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}

@@ -289,3 +289,21 @@ fn memory_stays_bounded() {
     assert!(health.routes[&route()].legs.len() <= LEGS_REMEMBERED_MAX);
     assert!(told(&vec![submitted(); 100]).routes[&route()].answers.len() <= OUTCOMES_MAX);
 }
+
+#[test]
+fn what_another_process_heard_counts_once_it_is_told() {
+    let mut health = Health::new(at(0));
+    for n in 0..4 {
+        health.submitted(&route(), (id(n), 1), at(1_000 + u64::from(n) * 1_000));
+    }
+    let late = leg(at(1_000));
+    let now = at(1_000 + PATIENCE_MS);
+    let unheard = health.unheard(&late, now);
+    assert_eq!(unheard, [(id(3), 1), (id(2), 1), (id(1), 1), (id(0), 1)], "the newest first");
+    assert_eq!(health.unheard(&late, now.plus_ms(999)), [], "not looked up twice in a second");
+    for leg in &unheard[..2] {
+        health.heard(&route(), *leg);
+    }
+    assert!(health.punctual(id(0), &late, now), "two of the three others were heard of");
+    assert_eq!(health.unheard(&late, now.plus_ms(1_000)), unheard[2..]);
+}

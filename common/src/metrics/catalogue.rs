@@ -148,6 +148,8 @@ catalogue! {
         "Messages that wait for the sweep.";
     SWEEP_LAG: Gauge "otp_sweep_lag_seconds" []
         "How long the most overdue message has waited for the sweep.";
+    CLOCK_OFFSET: Gauge "otp_clock_offset_seconds" []
+        "What is added to the machine's clock to agree with the store's; the process is not ready while it is too much.";
     BUILD_INFO: Gauge "otp_build_info" ["version"]
         "Always 1, for the version that runs.";
 }

@@ -33,6 +33,7 @@ pub(super) struct Edges {
     live: GaugeVec,
     due: GaugeVec,
     sweep_lag: GaugeVec,
+    clock_offset: GaugeVec,
 }
 
 impl Edges {
@@ -60,6 +61,7 @@ impl Edges {
             live: gauge(catalogue::LIVE)?,
             due: gauge(catalogue::DUE)?,
             sweep_lag: gauge(catalogue::SWEEP_LAG)?,
+            clock_offset: gauge(catalogue::CLOCK_OFFSET)?,
         })
     }
 }
@@ -169,6 +171,17 @@ impl Metrics {
             }
         }
         self.edges.receipt_matches.with_label_values(&[provider.as_str(), found.word()]).inc();
+    }
+
+    /// What is added to the machine's clock to agree with the store's. Told in words only when it changes.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge of milliseconds is exact up to 2^53 of them")]
+    pub fn clock_offset(&self, offset_ms: i64) {
+        let gauge = self.edges.clock_offset.with_label_values::<&str>(&[]);
+        let offset_s = offset_ms as f64 / 1_000.0;
+        if gauge.get() != offset_s {
+            info!(offset_ms, "the clock was corrected by the store's");
+        }
+        gauge.set(offset_s);
     }
 
     /// What the store holds, taken now and then: gauges only, no log line.

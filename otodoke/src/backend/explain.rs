@@ -2,8 +2,6 @@
 //!
 //! It runs the same `route::choose` as the worker, as if every provider were in order.
 
-use std::sync::Arc;
-
 use anyhow::Context;
 use otodoke_common::clock::Clock;
 use otodoke_common::config::{Settings, Source};
@@ -14,9 +12,9 @@ use otodoke_common::phone::{Country, LineType, Parsed, PhoneNumber};
 use otodoke_common::route::{Considered, Route, RouteTable, Scene, Standing, choose};
 use otodoke_common::seal::Vault;
 use otodoke_common::time::Timestamp;
+use otodoke_providers::Assembled;
 use serde::Serialize;
 
-use crate::carriers;
 use crate::cli::Explain;
 use crate::output::{Outcome, Output};
 use crate::up;
@@ -51,8 +49,7 @@ pub(crate) fn explain(command: &Explain, output: &Output) -> anyhow::Result<Outc
 }
 
 fn of(settings: &Settings, parsed: &Parsed) -> anyhow::Result<Explanation> {
-    let vault = Arc::new(Vault::new(settings.seal.root.bytes())?);
-    let table = carriers::route_table(settings, &carriers::registry(settings, &vault)?);
+    let Assembled { vault, routes: table, .. } = otodoke_providers::assemble(settings)?;
     let message = imagined(&vault, parsed, Clock::system().now());
     let texts = chosen(&message, Channel::Sms, &table);
     let calls = chosen(&message, Channel::Voice, &table);

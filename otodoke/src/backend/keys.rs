@@ -1,15 +1,12 @@
 //! `keys`: made, listed and revoked in the store. A key is shown when it is made and never again.
 
-use std::path::Path;
-
 use anyhow::Context;
 use otodoke_common::clock::Clock;
-use otodoke_common::embedded::Embedded;
 use otodoke_common::message::TenantId;
 use otodoke_common::store::{KeyRecord, Store};
 use serde::Serialize;
 
-use super::open;
+use super::with_store;
 use crate::cli::{Keys, KeysVerb};
 use crate::output::{Outcome, Output};
 
@@ -24,33 +21,23 @@ struct Created<'a> {
 
 pub(crate) async fn keys(command: &Keys, output: &Output) -> anyhow::Result<Outcome> {
     match &command.verb {
-        KeysVerb::Create { tenant, data } => {
+        KeysVerb::Create { tenant, place } => {
             let tenant = tenant_of(tenant)?;
-            with_store(&data.data, async |store| create(store, &tenant, output).await).await
+            with_store(place, async |store| create(store, &tenant, output).await).await
         }
-        KeysVerb::List { tenant, data } => {
+        KeysVerb::List { tenant, place } => {
             let tenant = tenant.as_deref().map(tenant_of).transpose()?;
-            with_store(&data.data, async |store| list(store, tenant.as_ref(), output).await).await
+            with_store(place, async |store| list(store, tenant.as_ref(), output).await).await
         }
-        KeysVerb::Revoke { tenant, key_id, data } => {
+        KeysVerb::Revoke { tenant, key_id, place } => {
             let tenant = tenant_of(tenant)?;
-            with_store(&data.data, async |store| revoke(store, &tenant, key_id, output).await).await
+            with_store(place, async |store| revoke(store, &tenant, key_id, output).await).await
         }
     }
 }
 
 fn tenant_of(raw: &str) -> anyhow::Result<TenantId> {
     TenantId::parse(raw).map_err(anyhow::Error::msg).context("--tenant")
-}
-
-async fn with_store(
-    directory: &Path,
-    work: impl AsyncFnOnce(&dyn Store) -> anyhow::Result<Outcome>,
-) -> anyhow::Result<Outcome> {
-    let embedded: Embedded = open(directory)?;
-    let outcome = work(&*embedded.store()).await;
-    embedded.close();
-    outcome
 }
 
 async fn create(store: &dyn Store, tenant: &TenantId, output: &Output) -> anyhow::Result<Outcome> {

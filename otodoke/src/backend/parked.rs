@@ -5,7 +5,7 @@
 use otodoke_common::broker::{Broker, Parked as ParkedBody, Unpark};
 use serde::Serialize;
 
-use super::open;
+use super::with_broker;
 use crate::cli::{Parked, ParkedVerb};
 use crate::output::{Outcome, Output};
 
@@ -34,17 +34,15 @@ impl From<ParkedBody> for Entry {
 }
 
 pub(crate) async fn parked(command: &Parked, output: &Output) -> anyhow::Result<Outcome> {
-    let (ParkedVerb::List { data } | ParkedVerb::Replay { data, .. } | ParkedVerb::Drop { data, .. }) = &command.verb;
-    let embedded = open(&data.data)?;
-    let broker = embedded.broker();
-    let outcome = match &command.verb {
-        ParkedVerb::List { .. } => list(&*broker, output).await,
-        ParkedVerb::Replay { parked_id, .. } => unpark(&*broker, *parked_id, Unpark::Replay, output).await,
-        ParkedVerb::Drop { parked_id, .. } => unpark(&*broker, *parked_id, Unpark::Drop, output).await,
-    };
-    drop(broker);
-    embedded.close();
-    outcome
+    match &command.verb {
+        ParkedVerb::List { place } => with_broker(place, async |broker| list(broker, output).await).await,
+        ParkedVerb::Replay { parked_id, place } => {
+            with_broker(place, async |broker| unpark(broker, *parked_id, Unpark::Replay, output).await).await
+        }
+        ParkedVerb::Drop { parked_id, place } => {
+            with_broker(place, async |broker| unpark(broker, *parked_id, Unpark::Drop, output).await).await
+        }
+    }
 }
 
 async fn list(broker: &dyn Broker, output: &Output) -> anyhow::Result<Outcome> {

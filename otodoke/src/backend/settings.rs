@@ -1,13 +1,8 @@
 //! `config check`: everything that is wrong with the settings, before anything starts.
 
-use std::sync::Arc;
-
-use otodoke_common::code::CodeKeys;
 use otodoke_common::config::{Problem, Problems, Settings, Source};
-use otodoke_common::seal::Vault;
 use serde::Serialize;
 
-use crate::carriers;
 use crate::cli::{Config, ConfigVerb};
 use crate::output::{Outcome, Output};
 
@@ -39,11 +34,7 @@ pub(crate) fn config(command: &Config, output: &Output) -> anyhow::Result<Outcom
 /// What a start would do with the settings, short of starting.
 fn check(source: &Source) -> Result<Settings, Problems> {
     let settings = source.read()?;
-    let one = |key: &str, error: String| Problems(vec![Problem::missing(key, error)]);
-    let roots = settings.codes.roots.iter().map(|(kid, root)| (kid.clone(), root.bytes().to_vec())).collect();
-    CodeKeys::new(settings.codes.active.clone(), roots).map_err(|error| one("codes", error.to_string()))?;
-    let vault = Vault::new(settings.seal.root.bytes()).map_err(|error| one("seal.root_file", error.to_string()))?;
-    carriers::registry(&settings, &Arc::new(vault))?;
+    otodoke_providers::assemble(&settings)?;
     Ok(settings)
 }
 

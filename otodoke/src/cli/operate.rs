@@ -23,6 +23,16 @@ pub(crate) struct ConfigFile {
     pub(crate) config: Option<PathBuf>,
 }
 
+/// Which backends a command works on: those that the settings name, else the embedded ones.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Place {
+    /// The directory of the embedded backends [default: ./otodoke-data]
+    #[arg(long, env = "OTODOKE_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+}
+
 /// Nothing leaves this machine: the carriers are part of the process and speak the vendors' protocols on loopback ports.
 /// It refuses to start beside a real provider.
 #[derive(Debug, Args)]
@@ -34,6 +44,25 @@ pub(crate) struct Up {
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) config: ConfigFile,
+}
+
+/// Carriers and handsets that do not exist, for door and workers in processes of their own. It stands in for the providers
+/// that the settings name, at their addresses on this machine, and serves the page with the handsets.
+#[derive(Debug, Args)]
+pub(crate) struct Sandbox {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Where to listen for the page; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    pub(crate) listen: SocketAddr,
+    /// Where carriers and the page reach the door, instead of the `public_url` of the settings
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+    /// The key that the page's form uses
+    #[arg(long, env = "OTODOKE_API_KEY", value_name = "KEY", hide_env_values = true, default_value = "")]
+    pub(crate) api_key: String,
 }
 
 /// Nothing is sent, and the number is shown masked. Without settings it explains those of `otodoke up`.
@@ -62,7 +91,7 @@ pub(crate) enum KeysVerb {
         #[arg(long)]
         tenant: String,
         #[command(flatten)]
-        data: Data,
+        place: Place,
     },
     /// List the keys there are, by their ids
     List {
@@ -70,7 +99,7 @@ pub(crate) enum KeysVerb {
         #[arg(long)]
         tenant: Option<String>,
         #[command(flatten)]
-        data: Data,
+        place: Place,
     },
     /// Make a key useless
     Revoke {
@@ -80,7 +109,7 @@ pub(crate) enum KeysVerb {
         /// Its id, as `keys list` shows it
         key_id: String,
         #[command(flatten)]
-        data: Data,
+        place: Place,
     },
 }
 
@@ -95,21 +124,21 @@ pub(crate) enum ParkedVerb {
     /// List what is parked, oldest first, and why
     List {
         #[command(flatten)]
-        data: Data,
+        place: Place,
     },
     /// Put one back into its queue
     Replay {
         /// As `parked list` shows it
         parked_id: i64,
         #[command(flatten)]
-        data: Data,
+        place: Place,
     },
     /// Throw one away
     Drop {
         /// As `parked list` shows it
         parked_id: i64,
         #[command(flatten)]
-        data: Data,
+        place: Place,
     },
 }
 
@@ -122,6 +151,21 @@ pub(crate) struct Config {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigVerb {
     /// Tell everything that is wrong with the settings, before anything starts
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Topology {
+    #[command(subcommand)]
+    pub(crate) verb: TopologyVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TopologyVerb {
+    /// Tell what at the broker is not as the programs would make it; changes nothing
     Check {
         #[command(flatten)]
         config: ConfigFile,

@@ -103,14 +103,14 @@ fn tell(
             summary.failed += 1;
             *summary.failures.entry(result.code.clone()).or_default() += 1;
             if matches!(output, Output::People) {
-                bar.suspend(|| Output::complain(&anyhow::anyhow!("line {} {error}", result.line)));
+                bar.suspend(|| Output::complain("otodoke", &anyhow::anyhow!("line {} {error}", result.line)));
             }
         }
     }
     bar.set_message(format!("{} accepted, {} failed", summary.accepted, summary.failed));
     match output {
         Output::People => Ok(()),
-        Output::Programs => output.answer(&result, String::new),
+        Output::Programs => Ok(output.answer(&result, String::new)?),
     }
 }
 

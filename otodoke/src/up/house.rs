@@ -1,35 +1,24 @@
 //! Everything `up` runs, put together: sandbox, embedded backends, providers, door, worker. Then run, then stopped in
 //! the order that loses nothing.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
 use otodoke_common::clock::Clock;
-use otodoke_common::code::CodeKeys;
 use otodoke_common::config::{SandboxCarrier, SandboxCarriers, SandboxPlace, Secret, Settings};
-use otodoke_common::desk::Desk;
 use otodoke_common::dice::Dice;
 use otodoke_common::embedded::{Embedded, EmbeddedLimits};
-use otodoke_common::message::Lane;
-use otodoke_common::metrics::Metrics;
 use otodoke_common::seal::Vault;
-use otodoke_common::text::Templates;
-use otodoke_producer::{Door, Hands, LaneWindows};
-use otodoke_sandbox::{CarrierUrls, Sandbox, SandboxSettings, Secrets, TwilioAccount, Waits};
-use otodoke_worker::{Capacity, Worker, WorkerParts, WorkerSettings};
+use otodoke_producer::Door;
+use otodoke_providers::{Backends, assemble};
+use otodoke_sandbox::{CarrierPlaces, CarrierUrls, Sandbox, SandboxSettings, Secrets, TwilioAccount, Waits};
+use otodoke_worker::{Worker, WorkerSettings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::directory::Directory;
 use super::welcome::Welcome;
-use crate::carriers;
-
-/// How often the sweep looks; waits of the sandbox are seconds.
-const SWEEP_EVERY_MS: u64 = 100;
-/// Due messages released per second.
-const RELEASE_PER_S: u32 = 500;
 
 pub(super) struct House {
     sandbox: Sandbox,
@@ -47,17 +36,21 @@ impl House {
     ) -> anyhow::Result<Self> {
         let embedded = Embedded::open(&directory.path, EmbeddedLimits::default())
             .with_context(|| format!("the data directory {} cannot be used", directory.path.display()))?;
-        let vault = Arc::new(Vault::new(directory.seal.root.bytes())?);
         let url = format!("http://{listen}");
-        let secrets = secrets(&vault);
+        let secrets = secrets(&Vault::new(directory.seal.root.bytes())?);
         let sandbox = start_sandbox(directory, &url, &secrets).await?;
         let settings = settings(directory, listen, sandbox.urls(), secrets);
-        let parts = parts(directory, &settings, &embedded, vault)?;
+        let parts = assemble(&settings)?.on(Backends {
+            store: embedded.store(),
+            broker: embedded.broker(),
+            clock: Clock::system(),
+            dice: Arc::new(Dice::system()),
+        });
         directory.register_key(&*parts.desk.store, &parts.desk.clock).await?;
-        let door = Arc::new(door(&settings, &parts, stop));
+        let door = Arc::new(Door::assemble(&settings, parts.clone(), stop.clone()));
         let welcome =
             Welcome { sandbox: format!("{url}/sandbox"), url, api_key: directory.api_key.expose().to_owned() };
-        Ok(Self { sandbox, embedded, door, worker: Worker::new(parts, worker_settings(&settings)), welcome })
+        Ok(Self { sandbox, embedded, door, worker: Worker::new(parts, WorkerSettings::from(&settings)), welcome })
     }
 
     /// Serves until `stop`. The door closes first, so that nothing new comes; then the worker finishes what is in hand,
@@ -107,6 +100,7 @@ async fn start_sandbox(directory: &Directory, url: &str, secrets: &Secrets) -> a
         api_key: directory.api_key.expose().to_owned(),
         waits: Waits::default(),
         secrets: secrets.clone(),
+        places: CarrierPlaces::default(),
     };
     // A token of its own: carriers must answer until the worker has finished what it has in hand.
     Sandbox::start(settings, CancellationToken::new()).await.context("the sandbox cannot start")
@@ -128,60 +122,4 @@ fn settings(directory: &Directory, listen: SocketAddr, urls: &CarrierUrls, secre
     };
     let place = SandboxPlace { listen, codes: directory.codes.clone(), seal: directory.seal.clone() };
     Settings::sandbox(place, carriers)
-}
-
-fn parts(
-    directory: &Directory,
-    settings: &Settings,
-    embedded: &Embedded,
-    vault: Arc<Vault>,
-) -> anyhow::Result<WorkerParts> {
-    let roots = directory.codes.roots.iter().map(|(kid, root)| (kid.clone(), root.bytes().to_vec())).collect();
-    let providers = carriers::registry(settings, &vault)?;
-    Ok(WorkerParts {
-        routes: Arc::new(carriers::route_table(settings, &providers)),
-        providers: Arc::new(providers),
-        broker: embedded.broker(),
-        codes: Arc::new(CodeKeys::new(directory.codes.active.clone(), roots)?),
-        templates: Arc::new(Templates::builtin()),
-        desk: Desk {
-            store: embedded.store(),
-            vault,
-            policy: Arc::new(settings.policy.clone()),
-            metrics: Metrics::for_countries(settings.plans.keys().copied())?,
-            clock: Clock::system(),
-            dice: Arc::new(Dice::system()),
-        },
-    })
-}
-
-fn door(settings: &Settings, parts: &WorkerParts, stop: &CancellationToken) -> Door {
-    Door {
-        desk: parts.desk.clone(),
-        broker: parts.broker.clone(),
-        codes: parts.codes.clone(),
-        templates: parts.templates.clone(),
-        routes: parts.routes.clone(),
-        providers: parts.providers.clone(),
-        tenants: settings.tenants.clone(),
-        windows: LaneWindows::from(&settings.lanes),
-        public_url: settings.public_url.clone(),
-        stopping: stop.clone(),
-        hands: Hands::default(),
-    }
-}
-
-fn worker_settings(settings: &Settings) -> WorkerSettings {
-    let concurrency = |lane: Lane| usize::try_from(settings.lanes.of(lane).concurrency).unwrap_or(usize::MAX);
-    let capacities: BTreeMap<_, _> = settings
-        .providers
-        .iter()
-        .map(|each| (each.id.clone(), Capacity { concurrency: each.concurrency, rate_per_s: each.rate_per_s }))
-        .collect();
-    WorkerSettings {
-        lanes: Lane::ALL.into_iter().map(|lane| (lane, concurrency(lane))).collect(),
-        capacities,
-        sweep_every_ms: SWEEP_EVERY_MS,
-        release_per_s: RELEASE_PER_S,
-    }
 }

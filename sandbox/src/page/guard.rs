@@ -1,4 +1,8 @@
 //! Refuses what another site makes a browser send: the page spends the owner's key on whoever may post to it.
+//!
+//! A site may also let its own name lead here, and then looks like the page itself; so the page has no public name.
+
+use std::net::{IpAddr, SocketAddr};
 
 use axum::Json;
 use axum::extract::Request;
@@ -11,7 +15,7 @@ pub(super) async fn same_site_only(request: Request, next: Next) -> Response {
     if is_own(request.headers()) {
         return next.run(request).await;
     }
-    let detail = "only the sandbox's own page may post here, as application/json";
+    let detail = "only the sandbox's own page may post here, as application/json, opened by an address or as localhost";
     (StatusCode::FORBIDDEN, Json(json!({ "code": "cross_site", "detail": detail }))).into_response()
 }
 
@@ -25,7 +29,14 @@ fn is_own(headers: &HeaderMap) -> bool {
         (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from == host),
         (Some(_), None) => false,
     };
-    is_json && is_same_site && is_same_origin
+    is_json && is_same_site && is_same_origin && header("host").is_none_or(is_local_name)
+}
+
+/// An address, `localhost`, or another name without a dot: none that somebody on the internet could own.
+fn is_local_name(host: &str) -> bool {
+    let is_address = host.parse::<SocketAddr>().is_ok() || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let name = host.split(':').next().unwrap_or_default();
+    is_address || name.ends_with(".localhost") || !name.contains('.')
 }
 
 #[cfg(test)]
@@ -52,5 +63,10 @@ mod tests {
         assert!(!own(&[json, host, ("sec-fetch-site", "same-site")]));
         assert!(!own(&[("content-type", "text/plain"), host]));
         assert!(!own(&[host]));
+        for near in ["127.0.0.1", "[::1]", "[::1]:8080", "localhost:8080", "otodoke:8080", "a.localhost"] {
+            assert!(own(&[json, ("host", near)]), "{near}");
+        }
+        let rebound = [json, ("host", "evil.example:8080"), ("origin", "http://evil.example:8080")];
+        assert!(!own(&rebound), "a name of theirs that leads here");
     }
 }

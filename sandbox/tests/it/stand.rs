@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use otodoke_sandbox::{Sandbox, SandboxSettings, Secrets, TwilioAccount, Waits};
+use otodoke_sandbox::{CarrierPlaces, Sandbox, SandboxSettings, Secrets, TwilioAccount, Waits};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -170,6 +170,7 @@ pub(crate) fn settings(data_dir: &Path) -> SandboxSettings {
             silence_ms: 60,
             receipt_retry_ms: 20,
         },
+        places: CarrierPlaces::default(),
         secrets: Secrets {
             sakura_token: "sakura token".to_owned(),
             fuji_key: "fuji key".to_owned(),

@@ -1,0 +1,35 @@
+//! What a program says on its terminal: sentences for people, one JSON value for programs, never both. Complaints go to
+//! standard error. Log lines are `startup`'s.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+#[derive(Clone, Copy, Debug)]
+pub enum Output {
+    People,
+    Programs,
+}
+
+impl Output {
+    pub const fn new(json: bool) -> Self {
+        if json { Self::Programs } else { Self::People }
+    }
+
+    /// `sentences` for people, else `value` on one line.
+    pub fn answer(&self, value: &impl Serialize, sentences: impl FnOnce() -> String) -> io::Result<()> {
+        let text = match self {
+            Self::People => sentences(),
+            Self::Programs => serde_json::to_string(value)?,
+        };
+        let mut out = io::stdout().lock();
+        writeln!(out, "{}", text.trim_end())?;
+        out.flush()
+    }
+
+    /// The error and what led to it. Nobody is left to tell when standard error is closed.
+    pub fn complain(program: &str, error: &impl Display) {
+        drop(writeln!(io::stderr().lock(), "{program}: {error:#}"));
+    }
+}

@@ -1,0 +1,118 @@
+//! The store of a process that started before it: every call is refused with the reason, until PostgreSQL is there and
+//! its schema is one that this program may run on. From then on it is PostgreSQL, and its absence is its own to tell.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use async_trait::async_trait;
+
+use crate::leg::{LegNumber, ProviderId};
+use crate::message::{Message, MessageId};
+use crate::outcome::Report;
+use crate::postgres::Postgres;
+use crate::store::{Counts, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
+use crate::time::Timestamp;
+
+pub struct LateStore {
+    store: OnceLock<Arc<dyn Store>>,
+    why: Mutex<String>,
+}
+
+impl LateStore {
+    pub(super) fn new() -> Self {
+        Self { store: OnceLock::new(), why: Mutex::new("it was not reached yet".to_owned()) }
+    }
+
+    pub(super) fn waits_for(&self, why: String) {
+        *self.why.lock().expect("no code panics while it holds the reason") = why;
+    }
+
+    /// Called once.
+    pub(super) fn arrive(&self, store: Arc<Postgres>) {
+        assert!(self.store.set(store).is_ok(), "a store arrives once");
+    }
+
+    fn here(&self) -> Result<&dyn Store, StoreError> {
+        self.store.get().map(AsRef::as_ref).ok_or_else(|| {
+            let why = self.why.lock().expect("no code panics while it holds the reason").clone();
+            StoreError::Unavailable { why }
+        })
+    }
+}
+
+#[async_trait]
+impl Store for LateStore {
+    async fn open(&self, opening: Opening) -> Result<Opened, StoreError> {
+        self.here()?.open(opening).await
+    }
+
+    async fn load(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        self.here()?.load(id).await
+    }
+
+    async fn save(&self, save: Save) -> Result<Saved, StoreError> {
+        self.here()?.save(save).await
+    }
+
+    async fn by_reference(
+        &self,
+        provider: &ProviderId,
+        reference: &str,
+    ) -> Result<Option<(MessageId, LegNumber)>, StoreError> {
+        self.here()?.by_reference(provider, reference).await
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError> {
+        self.here()?.due(now, limit, lease_ms).await
+    }
+
+    async fn inbox_put(&self, report: &Report) -> Result<(), StoreError> {
+        self.here()?.inbox_put(report).await
+    }
+
+    async fn inbox_take(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
+        self.here()?.inbox_take(provider, reference).await
+    }
+
+    async fn prune(
+        &self,
+        now: Timestamp,
+        ended_before: Timestamp,
+        inbox_before: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        self.here()?.prune(now, ended_before, inbox_before, limit).await
+    }
+
+    async fn journal(&self, id: MessageId) -> Result<Vec<JournalEntry>, StoreError> {
+        self.here()?.journal(id).await
+    }
+
+    async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
+        self.here()?.counts(now).await
+    }
+
+    async fn setting_put(&self, name: &str, value: Option<&str>) -> Result<(), StoreError> {
+        self.here()?.setting_put(name, value).await
+    }
+
+    async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.here()?.setting(name).await
+    }
+
+    async fn settings(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+        self.here()?.settings(prefix).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn until_the_store_is_there_every_call_says_why_not() {
+        let late = LateStore::new();
+        late.waits_for("PostgreSQL at db:5432 cannot be reached".to_owned());
+        let said = late.setting("a").await.expect_err("nothing is there").to_string();
+        assert!(said.contains("db:5432"), "{said}");
+    }
+}

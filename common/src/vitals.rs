@@ -1,0 +1,75 @@
+//! Whether a process can do its work now, and why not: what every `/readyz` says. Whether it lives is told elsewhere.
+
+use tokio::time::{Duration, timeout};
+
+use crate::broker::Broker;
+use crate::desk::Desk;
+
+/// Longest wait for the store before it counts as away.
+const ANSWER_MS_MAX: u64 = 2_000;
+/// A setting nobody has: looking for it takes one short reading.
+const PROBE: &str = "vitals/probe";
+
+/// One sentence for each thing in the way; empty where nothing is.
+pub async fn reasons(desk: &Desk, broker: &dyn Broker) -> Vec<String> {
+    let store = match timeout(Duration::from_millis(ANSWER_MS_MAX), desk.store.setting(PROBE)).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some(format!("the store did not answer within {ANSWER_MS_MAX} ms")),
+    };
+    let broker = broker.trouble().map(|why| format!("the broker cannot be used now: {why}"));
+    store.into_iter().chain(broker).chain(clock(desk)).collect()
+}
+
+/// It is corrected already; but who is that far off may be further off a minute later.
+fn clock(desk: &Desk) -> Option<String> {
+    let (offset_ms, most) = (desk.clock.offset_ms(), desk.policy.clock_skew_ms_max);
+    let (way, ms) = (if offset_ms > 0 { "behind" } else { "ahead of" }, offset_ms.unsigned_abs());
+    (ms > most).then(|| {
+        format!("this machine's clock is {ms} ms {way} the store's, more than {most} ms: synchronise both with NTP")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::dice::Dice;
+    use crate::memory::Memory;
+    use crate::metrics::Metrics;
+    use crate::policy::Policy;
+    use crate::seal::Vault;
+
+    fn desk(memory: &Memory) -> Desk {
+        Desk {
+            store: memory.store(),
+            vault: Arc::new(Vault::new(&[7; 32]).expect("a long root")),
+            policy: Arc::new(Policy::default()),
+            metrics: Metrics::new().expect("the catalogue registers"),
+            clock: Clock::system(),
+            dice: Arc::new(Dice::seeded(1)),
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_in_the_way_is_told_with_its_reason() {
+        let memory = Memory::new(Clock::system());
+        let (desk, broker) = (desk(&memory), memory.broker());
+        assert_eq!(reasons(&desk, &*broker).await, [] as [String; 0]);
+        memory.faults().set_store_away(true);
+        desk.clock.correct(-1_001);
+        let said = reasons(&desk, &*broker).await;
+        assert!(said[0].starts_with("the store cannot be used now"), "{said:?}");
+        assert!(said[1].starts_with("this machine's clock is 1001 ms ahead of the store's"), "{said:?}");
+    }
+
+    #[tokio::test]
+    async fn a_clock_within_the_allowed_skew_is_nothing_to_tell() {
+        let memory = Memory::new(Clock::system());
+        let desk = desk(&memory);
+        desk.clock.correct(1_000);
+        assert_eq!(reasons(&desk, &*memory.broker()).await, [] as [String; 0]);
+    }
+}

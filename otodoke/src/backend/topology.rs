@@ -1,0 +1,33 @@
+//! `topology check`: what at the broker is not as the programs would make it. A program runs on what it finds, so somebody
+//! must look; this command makes and changes nothing.
+
+use anyhow::Context;
+use otodoke_common::config::Source;
+use otodoke_common::rabbit::{Drift, topology_check};
+use serde::Serialize;
+
+use crate::cli::{Topology, TopologyVerb};
+use crate::output::{Outcome, Output};
+
+#[derive(Serialize)]
+struct Verdict {
+    ok: bool,
+    drifts: Vec<Drift>,
+}
+
+pub(crate) async fn topology(command: &Topology, output: &Output) -> anyhow::Result<Outcome> {
+    let TopologyVerb::Check { config } = &command.verb;
+    let settings = Source::of_process(config.config.as_deref()).read()?;
+    let amqp = settings.amqp.context("the settings have no [amqp]; without a broker there is nothing to check")?;
+    let drifts = topology_check(&amqp).await?;
+    let verdict = Verdict { ok: drifts.is_empty(), drifts };
+    output.answer(&verdict, || sentences(&verdict.drifts))?;
+    Ok(Outcome::of(verdict.ok))
+}
+
+fn sentences(drifts: &[Drift]) -> String {
+    if drifts.is_empty() {
+        return "Every queue and exchange is as the programs would make it.".to_owned();
+    }
+    drifts.iter().map(|drift| format!("{drift}\n")).collect()
+}

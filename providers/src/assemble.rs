@@ -1,0 +1,174 @@
+//! From settings to the parts of a process: what the settings alone decide first, then the backends put under it.
+//!
+//! `config check` stops after the first half, so what it calls good is what a start takes.
+
+use std::sync::Arc;
+
+use otodoke_common::broker::Broker;
+use otodoke_common::clock::Clock;
+use otodoke_common::code::CodeKeys;
+use otodoke_common::config::{Problem, Problems, ProviderSettings as Configured, Settings};
+use otodoke_common::desk::Desk;
+use otodoke_common::dice::Dice;
+use otodoke_common::metrics::Metrics;
+use otodoke_common::parts::Parts;
+use otodoke_common::policy::Policy;
+use otodoke_common::provider::Registry;
+use otodoke_common::route::RouteTable;
+use otodoke_common::seal::Vault;
+use otodoke_common::servers::Servers;
+use otodoke_common::store::Store;
+use otodoke_common::text::Templates;
+
+use crate::ProviderSettings;
+
+/// Everything that needs no backend.
+pub struct Assembled {
+    pub vault: Arc<Vault>,
+    pub codes: CodeKeys,
+    pub providers: Registry,
+    pub routes: RouteTable,
+    pub metrics: Arc<Metrics>,
+    policy: Policy,
+}
+
+/// What the parts stand on.
+pub struct Backends {
+    pub store: Arc<dyn Store>,
+    pub broker: Arc<dyn Broker>,
+    /// The clock that the backends agree with.
+    pub clock: Clock,
+    pub dice: Arc<Dice>,
+}
+
+impl From<&Servers> for Backends {
+    fn from(servers: &Servers) -> Self {
+        Self {
+            store: servers.store.clone(),
+            broker: servers.broker.clone(),
+            clock: servers.clock.clone(),
+            dice: Arc::clone(&servers.dice),
+        }
+    }
+}
+
+/// Or all that is wrong with the settings.
+pub fn assemble(settings: &Settings) -> Result<Assembled, Problems> {
+    let one = |key: &str, error: String| Problems(vec![Problem::missing(key, error)]);
+    let roots = settings.codes.roots.iter().map(|(kid, root)| (kid.clone(), root.bytes().to_vec())).collect();
+    let codes = CodeKeys::new(settings.codes.active.clone(), roots);
+    let vault = Vault::new(settings.seal.root.bytes()).map_err(|error| one("seal.root_file", error.to_string()))?;
+    let vault = Arc::new(vault);
+    let providers = registry(settings, &vault)?;
+    Ok(Assembled {
+        codes: codes.map_err(|error| one("codes", error.to_string()))?,
+        routes: settings.route_table(|id| providers.get(id).map(|provider| provider.abilities())),
+        metrics: Metrics::for_countries(settings.plans.keys().copied())
+            .map_err(|error| one("plan", error.to_string()))?,
+        policy: settings.policy.clone(),
+        vault,
+        providers,
+    })
+}
+
+impl Assembled {
+    pub fn on(self, backends: Backends) -> Parts {
+        Parts {
+            desk: Desk {
+                store: backends.store,
+                vault: self.vault,
+                policy: Arc::new(self.policy),
+                metrics: self.metrics,
+                clock: backends.clock,
+                dice: backends.dice,
+            },
+            broker: backends.broker,
+            routes: Arc::new(self.routes),
+            providers: Arc::new(self.providers),
+            codes: Arc::new(self.codes),
+            templates: Arc::new(Templates::builtin()),
+        }
+    }
+}
+
+/// Every provider, ready to be called; or all that is wrong with any of them.
+fn registry(settings: &Settings, vault: &Arc<Vault>) -> Result<Registry, Problems> {
+    let mut providers = Registry::new();
+    let mut problems = Vec::new();
+    for (index, provider) in settings.providers.iter().enumerate() {
+        match crate::build(&for_vendor(provider, &settings.public_url), Arc::clone(vault)) {
+            Ok(built) => drop(providers.insert(provider.id.clone(), built)),
+            Err(error) => {
+                let key = format!("provider[{index}].{}", error.key);
+                problems.push(Problem::new(key, &error.value, error.remedy));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(providers) } else { Err(Problems(problems)) }
+}
+
+fn for_vendor(provider: &Configured, public_url: &str) -> ProviderSettings {
+    ProviderSettings {
+        id: provider.id.clone(),
+        kind: provider.kind.word().to_owned(),
+        base_url: provider.base_url.clone(),
+        public_url: public_url.to_owned(),
+        account: provider.account.clone(),
+        secret: provider.secret.expose().to_owned(),
+        timeout_ms: provider.timeout_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use otodoke_common::config::{
+        CodesSettings, ROOT_BYTES_MIN, Root, SandboxCarrier, SandboxCarriers, SandboxPlace, SealSettings, Secret,
+    };
+    use otodoke_common::memory::Memory;
+    use otodoke_common::message::Kid;
+
+    use super::*;
+
+    fn settings(account: Option<&str>) -> Settings {
+        let root = || Root::new(vec![7; ROOT_BYTES_MIN]).expect("long enough");
+        let kid = Kid::parse("k1").expect("a kid");
+        let carrier = |account: Option<&str>| SandboxCarrier {
+            base_url: "http://127.0.0.1:9".to_owned(),
+            account: account.map(str::to_owned),
+            secret: Secret::new("sandbox"),
+        };
+        let place = SandboxPlace {
+            listen: ([127, 0, 0, 1], 8080).into(),
+            codes: CodesSettings { active: kid.clone(), roots: [(kid, root())].into() },
+            seal: SealSettings { root: root() },
+        };
+        let carriers = SandboxCarriers {
+            sakura: carrier(None),
+            fuji: carrier(None),
+            atlas: carrier(account),
+            kodama: carrier(account),
+        };
+        Settings::sandbox(place, carriers)
+    }
+
+    #[tokio::test]
+    async fn every_provider_and_route_of_the_settings_is_among_the_parts() {
+        let settings = settings(Some("AC00000000000000000000000000000000"));
+        let clock = Clock::system();
+        let memory = Memory::new(clock.clone());
+        let backends =
+            Backends { store: memory.store(), broker: memory.broker(), clock, dice: Arc::new(Dice::seeded(1)) };
+        let parts = assemble(&settings).expect("good settings").on(backends);
+        assert!(settings.providers.iter().all(|provider| parts.providers.contains_key(&provider.id)));
+        let routes: Vec<_> = parts.routes.routes.iter().map(|route| route.id.clone()).collect();
+        assert_eq!(routes, settings.routes.iter().map(|route| route.id.clone()).collect::<Vec<_>>());
+        assert_eq!(*parts.desk.policy, settings.policy);
+    }
+
+    #[test]
+    fn every_provider_that_cannot_be_built_is_named() {
+        let problems = assemble(&settings(None)).err().expect("accounts are missing").0;
+        let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, ["provider[2].account", "provider[3].account"]);
+    }
+}

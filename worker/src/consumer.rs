@@ -1,0 +1,127 @@
+//! One queue's consumer: takes while there is room in hand, and gives each delivery a task. It also tells from outside
+//! whether it still takes: a consumer can die without a word, and then nothing but the queue's length shows it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use otodoke_common::broker::{BrokerError, Delivery, Queue};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::courier::{Courier, pause};
+
+/// A delivery seen this often is taken alone, so that what kills its worker kills only itself.
+const TAKEN_ALONE_AFTER: u32 = 3;
+/// Whoever waits this long for a delivery from a queue that is not empty has lost its consumer.
+const SILENCE_MS_MAX: u64 = 30_000;
+const LOOK_EVERY_MS: u64 = 1_000;
+
+pub(crate) struct Consumer {
+    pub(crate) queue: Queue,
+    room: usize,
+    /// A permit for each delivery in hand, and one for who waits for the next.
+    in_hand: Arc<Semaphore>,
+    waits: AtomicBool,
+    taken: AtomicU64,
+    watched: Mutex<Watched>,
+}
+
+/// What the last look saw.
+#[derive(Default)]
+struct Watched {
+    taken: u64,
+    silent_since: Option<Instant>,
+}
+
+impl Consumer {
+    pub(crate) fn new(queue: Queue, room: usize) -> Self {
+        Self {
+            queue,
+            room,
+            in_hand: Arc::new(Semaphore::new(room)),
+            waits: AtomicBool::new(false),
+            taken: AtomicU64::new(0),
+            watched: Mutex::default(),
+        }
+    }
+
+    /// Until `stop`.
+    pub(crate) async fn run<W: Future<Output = ()> + Send + 'static>(
+        &self,
+        courier: &Arc<Courier>,
+        work: impl Fn(Arc<Courier>, Delivery) -> W,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) {
+        let mut failures = 0;
+        while let Some(taken) = stop.run_until_cancelled(self.take(courier)).await {
+            let (delivery, permit) = match taken {
+                Ok(taken) => taken,
+                Err(error) => {
+                    courier.desk.metrics.broker_error(&error);
+                    pause(courier, failures, &stop).await;
+                    failures += 1;
+                    continue;
+                }
+            };
+            failures = 0;
+            let alone = delivery.taken_before >= TAKEN_ALONE_AFTER;
+            let working = work(Arc::clone(courier), delivery);
+            // A task of its own even when alone: if it panics, or outlasts a stop, the consumer does not.
+            let task = tasks.spawn(async move {
+                working.await;
+                drop(permit);
+            });
+            if alone {
+                stop.run_until_cancelled(task).await;
+            }
+        }
+    }
+
+    async fn take(&self, courier: &Courier) -> Result<(Delivery, OwnedSemaphorePermit), BrokerError> {
+        let permit = Arc::clone(&self.in_hand).acquire_owned().await;
+        let permit = permit.expect("the semaphore of a consumer is never closed");
+        courier.room_to_wait(self.queue).await;
+        self.waits.store(true, Ordering::Relaxed);
+        let taken = courier.broker.take(self.queue).await;
+        self.waits.store(false, Ordering::Relaxed);
+        let delivery = taken?;
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        courier.desk.metrics.delivery(self.queue, courier.desk.clock.now());
+        Ok((delivery, permit))
+    }
+
+    /// Looks every now and then whether deliveries still come.
+    pub(crate) async fn watch(&self, courier: &Courier, stop: CancellationToken) {
+        let every = Duration::from_millis(LOOK_EVERY_MS);
+        while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+            self.look(courier);
+        }
+    }
+
+    /// Silent is who waits with empty hands, at a broker that is there, for a queue that is not empty.
+    fn look(&self, courier: &Courier) {
+        let empty_hands = self.in_hand.available_permits() + 1 >= self.room;
+        let ready = self.waits.load(Ordering::Relaxed) && empty_hands && courier.broker.trouble().is_none();
+        let waiting = courier.broker.backlog(self.queue).waiting > 0;
+        let taken = self.taken.load(Ordering::Relaxed);
+        let mut watched = self.watched.lock().expect("no code panics while it holds what was seen");
+        if ready && waiting && taken == watched.taken {
+            watched.silent_since.get_or_insert_with(Instant::now);
+        } else {
+            *watched = Watched { taken, silent_since: None };
+        }
+    }
+
+    /// Why this consumer counts as dead.
+    pub(crate) fn silence(&self) -> Option<String> {
+        let watched = self.watched.lock().expect("no code panics while it holds what was seen");
+        let silent = watched.silent_since?.elapsed();
+        (silent >= Duration::from_millis(SILENCE_MS_MAX)).then(|| {
+            let (queue, silent_s) = (self.queue.word(), silent.as_secs());
+            format!("queue {queue} is not empty, and its consumer got nothing for {silent_s} s")
+        })
+    }
+}
