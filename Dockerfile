@@ -68,11 +68,11 @@ COPY --from=programs /out/otodoke-worker /usr/local/bin/
 EXPOSE 8081
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["healthy", "8081"]
 ENTRYPOINT ["otodoke-worker"]
-CMD ["run"]
+CMD ["run", "--listen", "0.0.0.0:8081"]
 
 FROM runtime AS otodoke-producer
 COPY --from=programs /out/otodoke-producer /usr/local/bin/
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["healthy", "8080"]
 ENTRYPOINT ["otodoke-producer"]
-CMD ["serve"]
+CMD ["serve", "--listen", "0.0.0.0:8080"]
