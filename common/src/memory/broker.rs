@@ -13,6 +13,8 @@ use crate::time::Timestamp;
 
 /// How far back settled bodies count for the drain rate.
 const DRAIN_WINDOW_MS: u64 = 5_000;
+/// A rate measured over less than this says little.
+const DRAIN_MEASURED_MS_MIN: u64 = 500;
 
 pub(super) struct MemoryBroker {
     inner: Arc<Inner>,
@@ -83,9 +85,7 @@ impl Broker for MemoryBroker {
         let waiting = state.queues.get(&queue).map_or(0, VecDeque::len) as u64;
         let settled = state.settled.entry(queue).or_default();
         forget(settled, now);
-        #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
-        let drained_per_s = (!settled.is_empty()).then(|| settled.len() as f64 * 1_000.0 / DRAIN_WINDOW_MS as f64);
-        Backlog { waiting, drained_per_s }
+        Backlog { waiting, drained_per_s: drained_per_s(settled, now) }
     }
 
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>, BrokerError> {
@@ -151,6 +151,13 @@ impl State {
         self.taken.insert(self.next_ticket, (queue, entry));
         Some((self.next_ticket, body, taken_before))
     }
+}
+
+/// Over the time since the oldest one remembered: right after idling, there is no full window yet.
+#[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
+fn drained_per_s(settled: &VecDeque<Timestamp>, now: Timestamp) -> Option<f64> {
+    let measured_ms = now.since_ms(*settled.front()?).max(DRAIN_MEASURED_MS_MIN);
+    Some(settled.len() as f64 * 1_000.0 / measured_ms as f64)
 }
 
 fn forget(settled: &mut VecDeque<Timestamp>, now: Timestamp) {
