@@ -19,10 +19,16 @@ pub struct Drift {
 
 /// How the broker calls an argument that one side does not have.
 const NONE: &str = "none";
+const EXISTENCE: &str = "existence";
 
 impl Drift {
+    /// Nothing of that name is there at all.
+    pub fn is_missing(&self) -> bool {
+        self.argument == EXISTENCE
+    }
+
     pub(super) fn missing(name: &str) -> Self {
-        let [argument, wanted, found] = ["existence", "there", "missing"].map(str::to_owned);
+        let [argument, wanted, found] = [EXISTENCE, "there", "missing"].map(str::to_owned);
         Self { queue: name.to_owned(), argument, wanted, found }
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn said(error: &lapin::Error) -> Option<(u16, String)> {
 }
 
 /// Reply codes of AMQP 0-9-1.
-const ACCESS_REFUSED: u16 = 403;
+pub(super) const ACCESS_REFUSED: u16 = 403;
 pub(super) const NOT_FOUND: u16 = 404;
 pub(super) const PRECONDITION_FAILED: u16 = 406;
 const NOT_ALLOWED: u16 = 530;

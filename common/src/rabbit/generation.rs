@@ -69,6 +69,8 @@ impl Generation {
         let consume_line = Line::open(uri, "consumer").await?;
         let (blocking, blocked) = watch::channel(None);
         let ending = Ending::default();
+        // An attempt that fails, or that nobody waits for any more, leaves no task behind.
+        let given_up = ending.over.clone().drop_guard();
         let tasks = TaskTracker::new();
         tasks.spawn(listen(publish_line.connection.events_listener(), ending.clone(), blocking));
         tasks.spawn(listen(consume_line.connection.events_listener(), ending.clone(), watch::Sender::new(None)));
@@ -105,6 +107,7 @@ impl Generation {
             broker: place,
         });
         generation.start(shared);
+        given_up.disarm();
         Ok(generation)
     }
 

@@ -137,15 +137,23 @@ async fn declare(
     channel.queue_declare(name.clone(), durable_queue(), arguments.into()).await.map(drop)
 }
 
-/// Binding twice is binding once.
+/// Binding twice is binding once. A user who may not is one for whom somebody else did.
 async fn bind(connection: &Connection, names: &Names) -> lapin::Result<()> {
     let channel = connection.create_channel().await?;
     // nowait: the answer is what we wait for.
     let options = QueueBindOptions { nowait: false };
     for place in names.places().into_iter().filter(|place| !place.exchange.as_str().is_empty()) {
-        channel.queue_bind(place.name, place.exchange, place.key, options, FieldTable::default()).await?;
+        let bound = channel.queue_bind(place.name, place.exchange, place.key, options, FieldTable::default());
+        match bound.await {
+            Err(refused) if may_not(&refused) => return Ok(()),
+            bound => bound?,
+        }
     }
     Ok(())
+}
+
+fn may_not(refused: &lapin::Error) -> bool {
+    error::said(refused).is_some_and(|(number, _)| number == error::ACCESS_REFUSED)
 }
 
 /// The broker names one difference at a time; each is taken as it is and the rest compared, until all are known.
@@ -156,6 +164,10 @@ async fn compare(connection: &Connection, wanted: &Wanted) -> lapin::Result<Vec<
     for _ in 0..=wanted.arguments.len() {
         let channel = connection.create_channel().await?;
         let Err(refused) = declare(&channel, &wanted.name, arguments.clone()).await else { break };
+        // Whoever may not declare cannot be told what differs; that is no reason not to work.
+        if may_not(&refused) {
+            break;
+        }
         let Some(drift) = drift::read(wanted.name.as_str(), &refused)? else { return Err(refused) };
         let adopted = drift::adopt(&mut arguments, &drift);
         drifts.push(drift);
@@ -172,6 +184,7 @@ async fn compare_exchange(connection: &Connection, names: &Names) -> lapin::Resu
         channel.exchange_declare(names.exchange(), ExchangeKind::Direct, durable_exchange(), FieldTable::default());
     match declared.await {
         Ok(()) => Ok(None),
+        Err(refused) if may_not(&refused) => Ok(None),
         Err(refused) => match drift::read(names.exchange().as_str(), &refused)? {
             Some(drift) => Ok(Some(drift)),
             None => Err(refused),

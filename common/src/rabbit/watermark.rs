@@ -1,7 +1,7 @@
 //! Which deliveries of one channel may be acknowledged, and how: the unbroken beginning at once, with one frame; what
 //! stands behind a gap one by one, once it has waited long enough. Pure; `ledger` sends what is ordered here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use tokio::time::{Duration, Instant};
 
@@ -9,20 +9,20 @@ use tokio::time::{Duration, Instant};
 /// that a slow delivery at the front does not exhaust the prefetch.
 const GAP_MS_MAX: u64 = 100;
 
-/// Deliveries that the broker counts as unacknowledged, by tag; never more than the prefetch.
 #[derive(Debug, Default)]
 pub(super) struct Watermark {
+    /// Deliveries that the broker counts as unacknowledged, by tag; never more than the prefetch.
     outstanding: BTreeMap<u64, Entry>,
+    /// Tags that are done, in the order in which they ended; some are acknowledged by now.
+    done: VecDeque<(Instant, u64)>,
+    given_back: Vec<u64>,
     leaving: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
     InHand,
-    Done {
-        at: Instant,
-    },
-    GivenBack,
+    Done,
     /// Given back by a channel that closes, which says enough.
     Left,
 }
@@ -44,11 +44,20 @@ impl Watermark {
 
     /// A tag that is not in hand is left as it is: it has ended before.
     pub(super) fn done(&mut self, tag: u64, now: Instant) {
-        self.end(tag, Entry::Done { at: now });
+        if let Some(entry @ Entry::InHand) = self.outstanding.get_mut(&tag) {
+            *entry = Entry::Done;
+            self.done.push_back((now, tag));
+        }
     }
 
     pub(super) fn give_back(&mut self, tag: u64) {
-        self.end(tag, if self.leaving { Entry::Left } else { Entry::GivenBack });
+        if let Some(entry @ Entry::InHand) = self.outstanding.get_mut(&tag) {
+            *entry = Entry::Left;
+            if !self.leaving {
+                self.outstanding.remove(&tag);
+                self.given_back.push(tag);
+            }
+        }
     }
 
     /// From here on nothing is requeued one by one: the channel closes soon, and that requeues all that is left.
@@ -58,49 +67,35 @@ impl Watermark {
 
     /// Whether nothing is in hand and nothing is left to send.
     pub(super) fn is_settled(&self) -> bool {
-        self.outstanding.values().all(|entry| matches!(entry, Entry::Left))
+        self.given_back.is_empty() && self.outstanding.values().all(|entry| *entry == Entry::Left)
     }
 
     /// What to send now, in this order. What is given back goes first: an acknowledgement of many would cover it.
     pub(super) fn orders(&mut self, now: Instant) -> Vec<Order> {
-        let mut orders = Vec::new();
-        self.outstanding.retain(|tag, entry| match entry {
-            Entry::GivenBack => {
-                orders.push(Order::GiveBack(*tag));
-                false
-            }
-            Entry::InHand | Entry::Done { .. } | Entry::Left => true,
-        });
+        let mut orders: Vec<Order> = self.given_back.drain(..).map(Order::GiveBack).collect();
         let mut through = None;
         while let Some(first) = self.outstanding.first_entry()
-            && matches!(first.get(), Entry::Done { .. })
+            && *first.get() == Entry::Done
         {
             through = Some(first.remove_entry().0);
         }
         orders.extend(through.map(Order::AckThrough));
-        self.outstanding.retain(|tag, entry| match entry {
-            Entry::Done { at } if now.duration_since(*at) >= Duration::from_millis(GAP_MS_MAX) => {
-                orders.push(Order::Ack(*tag));
-                false
+        while let Some((ended_at, tag)) = self.done.front().copied() {
+            let acknowledged = !self.outstanding.contains_key(&tag);
+            if !acknowledged && now.duration_since(ended_at) < Duration::from_millis(GAP_MS_MAX) {
+                break;
             }
-            Entry::InHand | Entry::Done { .. } | Entry::GivenBack | Entry::Left => true,
-        });
+            self.done.pop_front();
+            if self.outstanding.remove(&tag).is_some() {
+                orders.push(Order::Ack(tag));
+            }
+        }
         orders
     }
 
     /// When something behind a gap has waited long enough.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        let ended = self.outstanding.values().filter_map(|entry| match entry {
-            Entry::Done { at } => Some(*at + Duration::from_millis(GAP_MS_MAX)),
-            Entry::InHand | Entry::GivenBack | Entry::Left => None,
-        });
-        ended.min()
-    }
-
-    fn end(&mut self, tag: u64, how: Entry) {
-        if let Some(entry @ Entry::InHand) = self.outstanding.get_mut(&tag) {
-            *entry = how;
-        }
+        self.done.front().map(|(ended_at, _)| *ended_at + Duration::from_millis(GAP_MS_MAX))
     }
 }
 

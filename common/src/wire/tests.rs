@@ -33,6 +33,19 @@ fn a_wake_carries_the_id_and_nothing_else() {
 }
 
 #[test]
+fn a_lane_message_is_known_by_its_id_without_being_read() {
+    let LaneMessage::Send(opening) = LaneMessage::decode(golden(SEND)).expect("it is ours") else {
+        panic!("the golden bytes carry an opening")
+    };
+    assert_eq!(lane_message_id(golden(SEND)), Some(opening.message.id));
+    let id = opening.message.id;
+    assert_eq!(lane_message_id(&LaneMessage::Wake { id }.encode()), Some(id));
+    for other in [&b"{}"[..], b"no JSON", golden(REPORTS)] {
+        assert_eq!(lane_message_id(other), None);
+    }
+}
+
+#[test]
 fn reports_are_read_and_written_back_to_the_same_bytes() {
     let reports = decode_reports(golden(REPORTS)).expect("reports of version 1");
     assert_eq!(reports.len(), 2);

@@ -15,6 +15,8 @@ use otodoke_common::config::Secret;
 use otodoke_common::dice::Dice;
 use otodoke_common::rabbit::{self, Rabbit, RabbitSettings};
 
+use super::free_ports;
+
 const LOCAL_URL: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
 /// Debian's; the ones on the path change the user, these do not.
 const BINARIES: &str = "/usr/lib/rabbitmq/bin";
@@ -114,7 +116,8 @@ pub struct PrivateRabbit {
     node: String,
     port: u16,
     distribution_port: u16,
-    /// Erlang's name server is private as well, or else it would outlive the test.
+    /// Erlang's name server: private as well, or else the node would start one that outlives the test.
+    names: Child,
     names_port: u16,
     server: Option<Child>,
 }
@@ -127,7 +130,14 @@ pub async fn private_rabbit() -> PrivateRabbit {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let config = format!("listeners.tcp.1 = 127.0.0.1:{port}\ndisk_free_limit.absolute = 10MB\nlog.console = false\n");
     std::fs::write(directory.path().join("rabbitmq.conf"), config).expect("a file in it");
-    let mut rabbit = PrivateRabbit { directory, node, port, distribution_port, names_port, server: None };
+    let names = Command::new("epmd")
+        .args(["-address", "127.0.0.1", "-port", &names_port.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("Erlang comes with a name server");
+    let mut rabbit = PrivateRabbit { directory, node, port, distribution_port, names, names_port, server: None };
     rabbit.start().await;
     rabbit
 }
@@ -139,7 +149,12 @@ impl PrivateRabbit {
 
     /// By way of a proxy on this port.
     pub fn settings_through(&self, port: u16) -> RabbitSettings {
-        settings(&format!("amqp://guest:guest@127.0.0.1:{port}/%2f"))
+        settings(&self.url_through(port))
+    }
+
+    /// For a process of its own, by way of a proxy on this port or of the broker's own.
+    pub fn url_through(&self, port: u16) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{port}/%2f")
     }
 
     pub fn port(&self) -> u16 {
@@ -155,7 +170,7 @@ impl PrivateRabbit {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let again = output.try_clone().expect("a second handle");
         self.server = Some(command.stdin(Stdio::null()).stdout(output).stderr(again).spawn().expect("a broker"));
-        let url = format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port);
+        let url = self.url_through(self.port);
         let ready = async {
             while !usable(&url).await {
                 tokio::time::sleep(Duration::from_millis(POLL_MS)).await;
@@ -208,15 +223,9 @@ impl PrivateRabbit {
 impl Drop for PrivateRabbit {
     fn drop(&mut self) {
         self.kill();
-        let port = self.names_port.to_string();
-        drop(Command::new("epmd").args(["-port", &port, "-kill"]).stdout(Stdio::null()).stderr(Stdio::null()).status());
+        drop(self.names.kill());
+        drop(self.names.wait());
     }
-}
-
-/// Free now; another process may take one before the broker does, which then does not start and says so.
-fn free_ports() -> [u16; 3] {
-    let listeners = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("it is bound").port())
 }
 
 /// Debian's package, where the binaries are missing and this process may install it.
