@@ -16,7 +16,7 @@ use otodoke_common::provider::CallMoment;
 use otodoke_common::speech::{self, Speech};
 
 use crate::check::sent_code;
-use crate::documented::{NotFound, WebhookRefused};
+use crate::documented::{Busy, NotFound, WebhookRefused};
 use crate::door::Door;
 use crate::effects;
 use crate::extract::{InPath, Raw};
@@ -27,7 +27,7 @@ use crate::webhook::{self, Received};
 #[utoipa::path(
     post, path = "/voice/{provider}/{leg}/{tag}", tag = "providers",
     params(("provider" = String, Path), ("leg" = u8, Path), ("tag" = String, Path)),
-    responses((status = 200, description = "the words, in the vendor's own form"), WebhookRefused, NotFound),
+    responses((status = 200, description = "the words, in the vendor's own form"), WebhookRefused, NotFound, Busy),
     security(()),
 )]
 pub(crate) async fn speak(
