@@ -1,6 +1,7 @@
 //! One connection: counted as long as it is open, closed when nothing moves on it for too long.
 //!
-//! A caller that opens connections and says nothing, or stops in the middle of a request, cannot hold them for ever.
+//! A caller that opens connections and says nothing, or stops in the middle of a request, cannot hold them for ever; nor
+//! can one that sends a request byte by byte.
 
 use std::io;
 use std::pin::Pin;
@@ -13,22 +14,39 @@ use tokio::time::{Instant, Sleep};
 
 /// Longest silence: longer than any request may take, and than an idle connection is worth keeping.
 const SILENCE_MS_MAX: u64 = 60_000;
+/// Longest time from a request's first byte to its answer's, with much room: bodies and answers have limits of their own.
+const ANSWER_MS_MAX: u64 = 60_000;
 
 pub(crate) struct Connection<S> {
     stream: S,
     silence: Pin<Box<Sleep>>,
+    /// Runs from the first byte that was read since we last wrote.
+    answer: Option<Pin<Box<Sleep>>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl<S> Connection<S> {
     pub(crate) fn new(stream: S, permit: OwnedSemaphorePermit) -> Self {
-        let silence = Box::pin(tokio::time::sleep(Duration::from_millis(SILENCE_MS_MAX)));
-        Self { stream, silence, _permit: permit }
+        Self { stream, silence: after_ms(SILENCE_MS_MAX), answer: None, _permit: permit }
     }
 
     fn moved(&mut self) {
         self.silence.as_mut().reset(Instant::now() + Duration::from_millis(SILENCE_MS_MAX));
     }
+
+    /// Whether nothing moved for too long, or a request drags on.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(answer) = &mut self.answer
+            && answer.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(());
+        }
+        self.silence.as_mut().poll(cx)
+    }
+}
+
+fn after_ms(ms: u64) -> Pin<Box<Sleep>> {
+    Box::pin(tokio::time::sleep(Duration::from_millis(ms)))
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
@@ -36,10 +54,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
             Poll::Ready(read) => {
                 self.moved();
+                self.answer.get_or_insert_with(|| after_ms(ANSWER_MS_MAX));
                 Poll::Ready(read)
             }
             Poll::Pending => {
-                ready!(self.silence.as_mut().poll(cx));
+                ready!(self.poll_over(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }
@@ -51,10 +70,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         match Pin::new(&mut self.stream).poll_write(cx, bytes) {
             Poll::Ready(written) => {
                 self.moved();
+                self.answer = None;
                 Poll::Ready(written)
             }
             Poll::Pending => {
-                ready!(self.silence.as_mut().poll(cx));
+                ready!(self.poll_over(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }
@@ -108,6 +128,26 @@ mod tests {
             tokio::time::advance(Duration::from_millis(SILENCE_MS_MAX - 1)).await;
             theirs.write_u8(7).await.expect("room");
             assert_eq!(ours.read_u8().await.expect("a byte"), 7);
+            ours.write_u8(7).await.expect("room");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_sends_a_request_byte_by_byte_is_given_up() {
+        let (mut ours, mut theirs, _connections) = connection();
+        let dripping = tokio::spawn(async move {
+            while theirs.write_u8(7).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(SILENCE_MS_MAX / 4)).await;
+            }
+        });
+        let started = Instant::now();
+        let error = loop {
+            if let Err(error) = ours.read_u8().await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(started.elapsed(), Duration::from_millis(ANSWER_MS_MAX));
+        dripping.abort();
     }
 }
