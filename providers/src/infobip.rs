@@ -29,6 +29,9 @@ mod tests;
 
 pub(crate) const KIND: &str = "infobip";
 
+/// As many results as the vendor documents for one batch: more without a tag of ours are not the vendor's.
+const HINTS_MAX: usize = 100;
+
 pub(crate) struct Infobip {
     id: ProviderId,
     api: Api,
@@ -87,7 +90,11 @@ impl Provider for Infobip {
         let Ok(batch) = serde_json::from_slice::<Batch>(request.body) else {
             return WebhookReading::Rejected { status: 400, why: "the body is not a batch of delivery reports" };
         };
-        let reports = batch.entries().filter_map(|entry| self.read_receipt(&entry, request.now)).collect();
+        let (mut reports, hints): (Vec<Report>, Vec<Report>) = batch
+            .entries()
+            .filter_map(|entry| self.read_receipt(&entry, request.now))
+            .partition(|report| report.proof == Proof::Tag);
+        reports.extend(hints.into_iter().take(HINTS_MAX));
         WebhookReading::Reports { reports, reply: received() }
     }
 }

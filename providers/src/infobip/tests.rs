@@ -136,12 +136,25 @@ fn in_a_batch_each_receipt_is_proved_by_its_own_tag() {
 
 #[test]
 fn a_batch_beyond_what_is_documented_is_read_whole() {
-    let one = r#"{"messageId":"m","status":{"groupId":3,"id":5}}"#;
+    let one = format!(r#"{{"messageId":"m","callbackData":"{}","status":{{"groupId":3,"id":5}}}}"#, tag());
     let body = format!(r#"{{"results":[{}]}}"#, vec![one; 150].join(","));
     let WebhookReading::Reports { reports, .. } = fuji().read_webhook(&webhook(body.as_bytes())) else {
         panic!("rejected")
     };
     assert_eq!(reports.len(), 150);
+}
+
+#[test]
+fn of_results_without_a_tag_only_so_many_are_read() {
+    let hint = |index: usize| format!(r#"{{"messageId":"m-{index}","status":{{"groupId":3,"id":5}}}}"#);
+    let proven = format!(r#"{{"messageId":"m","callbackData":"{}","status":{{"groupId":3,"id":5}}}}"#, tag());
+    let hints: Vec<String> = (0..1_000).map(hint).collect();
+    let body = format!(r#"{{"results":[{},{proven}]}}"#, hints.join(","));
+    let WebhookReading::Reports { reports, .. } = fuji().read_webhook(&webhook(body.as_bytes())) else {
+        panic!("a batch was expected");
+    };
+    assert_eq!(reports.len(), 1 + HINTS_MAX, "anybody could have posted the others");
+    assert_eq!(reports[0].proof, Proof::Tag, "what is proven is always read");
 }
 
 #[test]
