@@ -13,7 +13,7 @@ ARG FEATURES=otodoke-common/tls
 
 FROM rust:${RUST_VERSION}-slim-${DEBIAN} AS source
 WORKDIR /source
-COPY Cargo.toml Cargo.lock clippy.toml ./
+COPY Cargo.toml Cargo.lock ./
 COPY common common
 COPY migrations migrations
 COPY producer producer
@@ -56,9 +56,9 @@ STOPSIGNAL SIGTERM
 
 FROM runtime AS otodoke
 COPY --from=command-line /out/otodoke /usr/local/bin/
-# Where the sandbox keeps its handsets; a volume put here starts with this owner.
+# Where the sandbox keeps its handsets. A volume put here starts as this is: open to whatever user it runs as.
 USER root
-RUN install -d -o otodoke -g otodoke /otodoke/data
+RUN install -d -m 1777 /otodoke/data
 USER 10001:10001
 ENTRYPOINT ["otodoke"]
 CMD ["--help"]
