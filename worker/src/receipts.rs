@@ -6,7 +6,7 @@ use otodoke_common::broker::{Delivery, Queue};
 use otodoke_common::leg::LegNumber;
 use otodoke_common::message::MessageId;
 use otodoke_common::metrics::ReceiptMatch;
-use otodoke_common::outcome::{About, Report};
+use otodoke_common::outcome::{About, Proof, Report};
 use otodoke_common::store::StoreError;
 use otodoke_common::wire::decode_reports;
 
@@ -56,9 +56,13 @@ async fn hear(courier: &Courier, report: &Report) -> Result<(), StoreError> {
     }
 }
 
-/// An inbox that is full refuses: it is bounded, and what overflows it matches nothing.
+/// What nobody proved is not kept: it could only cause a question that the sweep asks anyway, and anybody could fill the
+/// inbox with it. An inbox that is full refuses: it is bounded, and what overflows it matches nothing.
 async fn keep(courier: &Courier, report: &Report) -> Result<(), StoreError> {
     courier.desk.metrics.receipt_match(&report.provider, ReceiptMatch::Orphan);
+    if report.proof == Proof::Nothing {
+        return Ok(());
+    }
     match courier.desk.store.inbox_put(report).await {
         Err(StoreError::Full { what, limit }) => {
             courier.desk.metrics.store_error(&StoreError::Full { what, limit });
