@@ -22,7 +22,7 @@ const WAITING_MAX: usize = 4_096;
 /// Tries after a lost connection or a race, before the group is parted or given up.
 const TRIES_MAX: u32 = 3;
 /// A server that says nothing for as long as its own statement timeouts should have ended is not there.
-const SILENCE_FACTOR: u32 = 3;
+const SILENCE_FACTOR: u32 = 2;
 
 pub(super) trait Verb: Send + Sync + 'static {
     type Ask: Send + Sync + 'static;
@@ -150,10 +150,11 @@ impl<V: Verb> Hands<V> {
     async fn once(&self, asks: &[V::Ask]) -> Result<Vec<Result<V::Answer, StoreError>>, Trouble> {
         let pooled = self.pool.get().await;
         let mut client = pooled.map_err(|error| Trouble::Unavailable { why: super::session::unpooled(&error) })?;
-        let done = timeout(self.patience, self.verb.run(&mut client, asks)).await.unwrap_or_else(|_| {
+        let Ok(done) = timeout(self.patience, self.verb.run(&mut client, asks)).await else {
+            drop(Object::take(client));
             let why = format!("PostgreSQL said nothing for {} ms", self.patience.as_millis());
-            Err(if V::WRITES { Trouble::Unknown { why } } else { Trouble::Lost { why } })
-        });
+            return Err(if V::WRITES { Trouble::Unknown { why } } else { Trouble::Unavailable { why } });
+        };
         if let Err(Trouble::Lost { .. } | Trouble::Unknown { .. }) = &done {
             // Whatever state its session is in, nobody shall meet it.
             drop(Object::take(client));

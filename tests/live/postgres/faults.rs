@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use otodoke_common::message::MessageId;
-use otodoke_common::postgres::Postgres;
+use otodoke_common::postgres::{Postgres, PostgresSettings};
 use otodoke_common::store::{Opened, Saved, Store, StoreError};
 use otodoke_tests::servers::postgres::{postgres, private_postgres, session};
+use otodoke_tests::servers::proxy::Proxy;
 use tokio::task::JoinSet;
 
 use crate::backend::{LIMITS, migrated, small};
@@ -75,6 +77,24 @@ async fn what_was_answered_before_the_server_stopped_is_there_when_it_is_back() 
             Err(other @ (StoreError::Refused { .. } | StoreError::Full { .. })) => panic!("{other}"),
         }
     }
+}
+
+/// Nobody can know whether a server that falls silent has committed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_server_leaves_the_outcome_open_and_is_left_for_a_new_connection() {
+    let server = private_postgres().await;
+    let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], server.port()))).await;
+    let url = server.url_through(proxy.address().port(), "postgres");
+    let impatient = PostgresSettings { statement_timeout_ms: 300, ..small(&url, LIMITS.inbox_max) };
+    let store = migrated(&impatient).await;
+    let known = opened(&*store, 1).await;
+    proxy.stall();
+    let silent = tokio::time::timeout(Duration::from_secs(5), store.open(opening(message(2)))).await;
+    assert!(matches!(silent, Ok(Err(StoreError::UnknownOutcome { .. }))), "{silent:?}");
+    proxy.flow();
+    assert_eq!(store.load(known.id).await, Ok(Some(known)));
+    let again = store.open(opening(message(2))).await;
+    assert!(matches!(again, Ok(Opened::New | Opened::Repeat(_))), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
