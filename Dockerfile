@@ -8,7 +8,7 @@
 
 ARG RUST_VERSION=1.95.0
 ARG DEBIAN=bookworm
-# amqps and TLS to the store. Empty leaves it out.
+# amqps. Empty leaves it out.
 ARG FEATURES=otodoke-common/tls
 
 FROM rust:${RUST_VERSION}-slim-${DEBIAN} AS source
