@@ -12,8 +12,7 @@ use crate::config::{LogFormat, LogSettings, Problem};
 /// Libraries that see requests as bytes or URLs: what they would say at `debug` is not ours to keep clean. One shows whole
 /// messages, at `warn`, when the broker returns them, and calls every refusal an error, which ours tell with a remedy.
 /// Naming one of them in the filter still makes it speak.
-const QUIET_LIBRARIES: &str =
-    "h2=info,hyper=info,hyper_util=info,lapin=off,reqwest=info,rustls=info,tower=info";
+const QUIET_LIBRARIES: &str = "h2=info,hyper=info,hyper_util=info,lapin=off,reqwest=info,rustls=info,tower=info";
 
 /// The status of a process that was told twice to stop: 128 and the number of SIGINT.
 const TOLD_TWICE_STATUS: i32 = 130;

@@ -65,7 +65,7 @@ pub fn assemble(settings: &Settings) -> Result<Assembled, Problems> {
         routes: settings.route_table(|id| providers.get(id).map(|provider| provider.abilities())),
         metrics: Metrics::for_countries(settings.plans.keys().copied())
             .map_err(|error| one("plan", error.to_string()))?,
-        policy: settings.policy.clone(),
+        policy: policy(settings),
         vault,
         providers,
     })
@@ -89,6 +89,13 @@ impl Assembled {
             templates: Arc::new(Templates::builtin()),
         }
     }
+}
+
+/// With the limits that tenants have of their own, for whoever starts a call.
+fn policy(settings: &Settings) -> Policy {
+    let of_tenants = settings.tenants.iter();
+    let calls_per_hour_of = of_tenants.filter_map(|(id, tenant)| Some((id.clone(), tenant.calls_per_hour?))).collect();
+    Policy { calls_per_hour_of, ..settings.policy.clone() }
 }
 
 /// Every provider, ready to be called; or all that is wrong with any of them.
@@ -163,6 +170,17 @@ mod tests {
         let routes: Vec<_> = parts.routes.routes.iter().map(|route| route.id.clone()).collect();
         assert_eq!(routes, settings.routes.iter().map(|route| route.id.clone()).collect::<Vec<_>>());
         assert_eq!(*parts.desk.policy, settings.policy);
+    }
+
+    #[test]
+    fn a_tenants_own_limit_of_calls_rules_its_calls() {
+        let mut settings = settings(Some("AC00000000000000000000000000000000"));
+        let tenant = |name| otodoke_common::message::TenantId::parse(name).expect("a tenant");
+        let own = otodoke_common::config::TenantSettings { calls_per_hour: Some(7), ..Default::default() };
+        settings.tenants.insert(tenant("acme"), own);
+        let policy = assemble(&settings).expect("good settings").policy;
+        assert_eq!(policy.calls_per_hour_for(&tenant("acme")), 7);
+        assert_eq!(policy.calls_per_hour_for(&tenant("other")), settings.policy.calls_per_hour);
     }
 
     #[test]

@@ -23,3 +23,6 @@ pub use permits::Capacity;
 pub use probes::Probes;
 pub use roles::{Role, Roles, RolesError};
 pub use worker::{Worker, WorkerParts, WorkerSettings};
+
+#[cfg(test)]
+mod tests;

@@ -92,7 +92,7 @@ async fn run(command: &Run, output: Output) -> anyhow::Result<()> {
     let parts = assembled.on(otodoke_providers::Backends::from(&servers));
     let metrics = Arc::clone(&parts.desk.metrics);
     let worker = Worker::new(parts, WorkerSettings::from(&settings)).with_roles(command.roles.clone());
-    let url = listener.as_ref().map(|listener| listener.local_addr()).transpose()?;
+    let url = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let welcome = Welcome { roles: command.roles.to_string(), url: url.map(|address| format!("http://{address}")) };
     output.answer(&welcome, || welcome.sentences())?;
     let working = work(worker, listener, stop.clone());

@@ -94,7 +94,7 @@ fn notes() -> Vec<Note> {
     let ended = |end| Note::Ended { end };
     vec![
         Note::Accepted { expected_wait_ms: 0 },
-        Note::Joined,
+        Note::Joined { key: Tag([0; 32]), status: "sending".to_owned(), expected_wait_ms: 0, next_resend_at: None },
         began(1, Channel::Sms, "jp-sakura", Trigger::First),
         Note::Answered { leg: 1, outcome: "submitted".to_owned(), class: None, code: None },
         Note::Receipt {
@@ -151,6 +151,7 @@ fn tell_all(metrics: &Metrics) {
     metrics.asked(&provider(), &Err(AskError { provider: provider(), why: away() }));
     metrics.receipt_match(&provider(), ReceiptMatch::Orphan);
     metrics.counts(&Counts { live: 3, ended: 4, due: 2, inbox: 1, oldest_due_ms: 1_500 });
+    metrics.clock_offset(-3);
 }
 
 /// The lines of the text format that are no comments.

@@ -29,5 +29,9 @@ fn sentences(drifts: &[Drift]) -> String {
     if drifts.is_empty() {
         return "Every queue and exchange is as the programs would make it.".to_owned();
     }
-    drifts.iter().map(|drift| format!("{drift}\n")).collect()
+    drifts.iter().map(|drift| if drift.is_missing() { missing(drift) } else { format!("{drift}\n") }).collect()
+}
+
+fn missing(drift: &Drift) -> String {
+    format!("{}: is missing; the next program that connects makes it\n", drift.queue)
 }
