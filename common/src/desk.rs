@@ -8,7 +8,7 @@ use crate::bucket::Spend;
 use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::leg::Leg;
-use crate::lifecycle::{Choice, Effect, Event, Step, View, step};
+use crate::lifecycle::{Choice, Effect, Event, Note, Step, View, step};
 use crate::message::{Message, MessageId, Tag, Want};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
@@ -88,7 +88,7 @@ impl Desk {
                 None => return Ok(Applied::Missing),
             }
         }
-        Err(StoreError::Unavailable { why: format!("message {} is being changed by too many at once", message.id) })
+        Err(busy(message.id))
     }
 
     /// Decides without saving, for a shell that may want to wait before it commits.
@@ -101,6 +101,29 @@ impl Desk {
             roll: self.dice.roll(),
         };
         step(message, event, &view)
+    }
+
+    /// Adds a line to the journal of a message that stays as it is. `false` where there is none such.
+    pub async fn tell(&self, message: &Message, note: &Note) -> Result<bool, StoreError> {
+        let mut message = message.clone();
+        for _ in 0..SAVE_TRIES_MAX {
+            let told = Step {
+                waits_until: None,
+                message: message.clone(),
+                save: true,
+                effects: Vec::new(),
+                notes: vec![note.clone()],
+            };
+            match self.save(&message, told, &[]).await? {
+                Committed::Done(_) => return Ok(true),
+                Committed::Lost | Committed::OverLimit { .. } => {}
+            }
+            match self.store.load(message.id).await? {
+                Some(newer) => message = newer,
+                None => return Ok(false),
+            }
+        }
+        Err(busy(message.id))
     }
 
     /// Commits a decision made on `before`. Where the outcome of a commit is not known, the row says it.
@@ -149,7 +172,7 @@ impl Desk {
         calls.then(|| Spend {
             bucket: self.vault.calls_bucket(&decided.message.tenant, decided.message.country),
             cost: 1,
-            limit: self.policy.calls_per_hour,
+            limit: self.policy.calls_per_hour_for(&decided.message.tenant),
             window_ms: HOUR_MS,
         })
     }
@@ -157,6 +180,10 @@ impl Desk {
     fn refund_of(&self, decided: &Step) -> Option<Tag> {
         decided.effects.contains(&Effect::RefundGuesses).then(|| self.vault.guesses_bucket(&decided.message))
     }
+}
+
+fn busy(id: MessageId) -> StoreError {
+    StoreError::Unavailable { why: format!("message {id} is being changed by too many at once") }
 }
 
 /// What became of a decision.

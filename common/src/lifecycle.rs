@@ -248,8 +248,13 @@ pub enum Note {
     Accepted {
         expected_wait_ms: u64,
     },
-    /// A second request for the same thing.
-    Joined,
+    /// A second request for the same thing, with an `Idempotency-Key`, and what it was answered.
+    Joined {
+        key: Tag,
+        status: String,
+        expected_wait_ms: u64,
+        next_resend_at: Option<Timestamp>,
+    },
     /// A leg begins; `why` is the route's explanation.
     LegBegan {
         leg: LegNumber,

@@ -1,6 +1,10 @@
 //! The numbers that rule a message's life. Settings may change them; each has its unit in its name.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::message::TenantId;
 
 /// Promise 4: for any cause, never more.
 pub const TEXTS_MAX: usize = 4;
@@ -43,6 +47,9 @@ pub struct Policy {
     pub messages_per_day: u32,
     /// Calls per tenant and country in a rolling hour.
     pub calls_per_hour: u32,
+    /// The same of tenants with a limit of their own: from their settings.
+    #[serde(skip)]
+    pub calls_per_hour_of: BTreeMap<TenantId, u32>,
     /// The same check, repeated with its key, is answered alike for this long.
     pub verified_repeat_ms: u64,
     /// The personal part of an ended message is erased after this.
@@ -50,6 +57,13 @@ pub struct Policy {
     /// Ended rows and their journal are deleted after this.
     pub row_keep_days: u32,
     pub clock_skew_ms_max: u64,
+}
+
+impl Policy {
+    /// A tenant's own limit where it has one.
+    pub fn calls_per_hour_for(&self, tenant: &TenantId) -> u32 {
+        self.calls_per_hour_of.get(tenant).copied().unwrap_or(self.calls_per_hour)
+    }
 }
 
 impl Default for Policy {
@@ -73,6 +87,7 @@ impl Default for Policy {
             messages_per_10_minutes: 5,
             messages_per_day: 10,
             calls_per_hour: 200,
+            calls_per_hour_of: BTreeMap::new(),
             verified_repeat_ms: 60_000,
             number_keep_hours: 24,
             row_keep_days: 30,

@@ -14,7 +14,8 @@ use crate::time::Timestamp;
 
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Row, claims, spends and journal in one commit, or nothing of it. Claims are looked at first, then spends.
+    /// Row, claims, spends and journal in one commit, or nothing of it. Claims are looked at first, then spends. An opening
+    /// whose living claim is held joins its holder: its keys are claimed for that message.
     async fn open(&self, opening: Opening) -> Result<Opened, StoreError>;
 
     async fn load(&self, id: MessageId) -> Result<Option<Message>, StoreError>;
@@ -111,6 +112,23 @@ pub enum Opened {
         index: usize,
         free_at: Timestamp,
     },
+}
+
+impl Opened {
+    /// The claims of the opening that this answers which its holder gets, for the backends: its keys, where it joins. Keys
+    /// are looked at before, so nobody else holds them.
+    pub(crate) fn joining<'a>(&self, claims: &'a [Claim]) -> impl Iterator<Item = (&'a Claim, MessageId)> + use<'a> {
+        let joined = match self {
+            Self::Held { kind: ClaimKind::Living, by } => Some(by.id),
+            Self::New
+            | Self::Repeat(_)
+            | Self::Held { kind: ClaimKind::Key, .. }
+            | Self::Conflict { .. }
+            | Self::OverLimit { .. } => None,
+        };
+        let keys = claims.iter().filter(|claim| claim.kind == ClaimKind::Key);
+        joined.into_iter().flat_map(move |by| keys.clone().map(move |claim| (claim, by)))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use otodoke_common::broker::Queue;
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::lifecycle::{Event, Note, next_resend_at, resend_gate};
-use otodoke_common::message::{Message, Purpose, State};
+use otodoke_common::message::{Message, Purpose, State, Tag};
 use otodoke_common::metrics::RequestResult;
 use otodoke_common::store::{ClaimKind, Opened, Opening, Save, StoreError};
 use otodoke_common::time::Timestamp;
@@ -172,11 +172,27 @@ async fn repeated(entry: &Entry, by: &Message) -> Result<Accepted, Problem> {
         carry(door, by).await?;
     }
     let journal = door.desk.store.journal(by.id).await?;
+    if let Some(joined) = journal.iter().find_map(|line| joined_by(entry, by, &line.note)) {
+        return Ok(joined);
+    }
     let wait_ms = journal.iter().find_map(|line| {
         if let Note::Accepted { expected_wait_ms } = line.note { Some(expected_wait_ms) } else { None }
     });
     let then = Message { resends: 0, last_resend_at: None, state: State::Queued, ..by.clone() };
     Ok(accepted(door, &entry.request, &then, wait_ms.unwrap_or(0)))
+}
+
+/// The answer that this note keeps, where it is about the request's key.
+fn joined_by(entry: &Entry, by: &Message, note: &Note) -> Option<Accepted> {
+    let Note::Joined { key, status, expected_wait_ms, next_resend_at } = note else { return None };
+    let then = accepted(&entry.door, &entry.request, by, *expected_wait_ms);
+    let next_resend_at = next_resend_at.map(Timestamp::rfc3339);
+    (Some(*key) == key_of(entry)).then(|| Accepted { status: status.clone(), joined: true, next_resend_at, ..then })
+}
+
+fn key_of(entry: &Entry) -> Option<Tag> {
+    let tag = |key: &String| opening::key_tag(&entry.door.desk.vault, &entry.caller.tenant, key);
+    entry.key.as_ref().map(tag)
 }
 
 /// An equal verification is alive: this request is a resend of it, within a resend's limits.
@@ -202,6 +218,12 @@ async fn join(entry: &Entry, by: Message, wait_ms: u64) -> Result<Option<(Accept
     if message.state == State::Queued {
         // Whoever opened it may have died before its wake was published: from here on this answer is a promise too.
         carry(door, &message).await?;
+    }
+    if let Some(key) = key_of(entry) {
+        // The key was claimed with the look that found this message: repeated, it finds this answer.
+        let status = message.status().to_owned();
+        let next_resend_at = next_resend_at(&message, &door.desk.policy);
+        door.desk.tell(&message, &Note::Joined { key, status, expected_wait_ms: wait_ms, next_resend_at }).await?;
     }
     let joined = Accepted { joined: true, ..accepted(door, &entry.request, &message, wait_ms) };
     Ok(Some((joined, RequestResult::Joined)))

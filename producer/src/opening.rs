@@ -77,10 +77,9 @@ fn kind(door: &Door, request: &Request) -> Kind {
 
 /// The key comes first: a repeated request is told apart from one that joins.
 fn claims(vault: &Vault, message: &Message, key: Option<&str>, request: &Request, now: Timestamp) -> Vec<Claim> {
-    let tenant = message.tenant.as_str().as_bytes();
     let same_key = key.map(|key| Claim {
         kind: ClaimKind::Key,
-        tag: vault.tag("idempotency key", &[tenant, key.as_bytes()]),
+        tag: key_tag(vault, &message.tenant, key),
         fingerprint: fingerprint(vault, request),
         until: now.plus_ms(KEY_HELD_MS),
     });
@@ -91,6 +90,11 @@ fn claims(vault: &Vault, message: &Message, key: Option<&str>, request: &Request
         until: message.useful_until,
     });
     same_key.into_iter().chain(living).collect()
+}
+
+/// What the key of a request is known by: the same for all addresses of the door.
+pub(crate) fn key_tag(vault: &Vault, tenant: &TenantId, key: &str) -> Tag {
+    vault.tag("idempotency key", &[tenant.as_str().as_bytes(), key.as_bytes()])
 }
 
 /// Keyed, so that a row does not tell who was written to.

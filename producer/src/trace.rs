@@ -43,7 +43,7 @@ fn line(message: &Message, entry: &JournalEntry) -> TraceLine {
 pub fn sentence(note: &Note) -> String {
     match note {
         Note::Accepted { expected_wait_ms } => format!("Accepted; a wait of {expected_wait_ms} ms was expected."),
-        Note::Joined => "Asked for again while it was alive: joined.".to_owned(),
+        Note::Joined { .. } => "Asked for again while it was alive: joined.".to_owned(),
         Note::LegBegan { leg, channel, route, trigger } => {
             format!("Leg {leg} began: {} by route {route} (cause: {}).", channel.word(), trigger.word())
         }

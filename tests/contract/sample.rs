@@ -109,7 +109,7 @@ pub(crate) fn spend(bucket: u16, limit: u32) -> Spend {
 }
 
 pub(crate) fn save(message: Message) -> Save {
-    Save { message, notes: vec![Note::Joined], spends: Vec::new(), refunds: Vec::new(), at: START.plus_ms(1_000) }
+    Save { message, notes: vec![Note::Erased], spends: Vec::new(), refunds: Vec::new(), at: START.plus_ms(1_000) }
 }
 
 pub(crate) fn accepted() -> Note {

@@ -15,6 +15,7 @@ pub struct TenantSettings {
     pub login_lane: Lane,
     pub messages_per_10_minutes: Option<u32>,
     pub messages_per_day: Option<u32>,
+    /// To each country; kept by `Policy::calls_per_hour_of`.
     pub calls_per_hour: Option<u32>,
 }
 
@@ -44,9 +45,5 @@ impl TenantSettings {
 
     pub fn messages_per_day(&self, policy: &Policy) -> u32 {
         self.messages_per_day.unwrap_or(policy.messages_per_day)
-    }
-
-    pub fn calls_per_hour(&self, policy: &Policy) -> u32 {
-        self.calls_per_hour.unwrap_or(policy.calls_per_hour)
     }
 }

@@ -21,6 +21,9 @@ pub(super) fn open(db: &Connection, opening: &Opening) -> Result<Opened, Failure
         return Ok(Opened::Repeat(Box::new(message)));
     }
     if let Some(held) = held(db, &opening.claims, opening.at)? {
+        for (claim, by) in held.joining(&opening.claims) {
+            put_claim(db, by, claim)?;
+        }
         return Ok(held);
     }
     if let Some((index, free_at)) = spend(db, &opening.spends, opening.at)? {

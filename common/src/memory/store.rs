@@ -176,6 +176,9 @@ impl Tables {
             return Ok(Opened::Repeat(Box::new(row.message()?)));
         }
         if let Some(held) = self.held(&opening.claims, opening.at)? {
+            for (claim, by) in held.joining(&opening.claims) {
+                self.claims.insert((claim.kind, claim.tag), (by, claim.clone()));
+            }
             return Ok(held);
         }
         if let Err((index, free_at)) = self.spend(&opening.spends, opening.at) {

@@ -26,7 +26,7 @@ impl Metrics {
                 let (tenant, purpose, lane) = (&message.tenant, message.purpose.word(), message.lane.word());
                 info!(%id, %tenant, purpose, lane, expected_wait_ms, "a message was accepted");
             }
-            Note::Joined => info!(%id, "a request joined the message that is under way"),
+            Note::Joined { .. } => info!(%id, "a request joined the message that is under way"),
             Note::LegBegan { leg, channel: _, route, trigger } => self.leg_began(message, *leg, route, *trigger),
             Note::Answered { leg, outcome, class, code } => {
                 info!(%id, leg, outcome, class = class.map(Class::word), code, "the provider answered");

@@ -20,6 +20,9 @@ pub(super) fn open(draft: &mut Draft<'_>, opening: &Opening) -> Result<Opened, W
         return Ok(Opened::Repeat(Box::new(message)));
     }
     if let Some(held) = held(draft, &opening.claims, opening.at)? {
+        for (claim, by) in held.joining(&opening.claims) {
+            draft.put_claim(claim, by);
+        }
         return Ok(held);
     }
     let paid = match pay(draft, &opening.spends, opening.at) {

@@ -33,6 +33,24 @@ async fn a_join_is_a_resend_within_its_limits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_key_of_a_request_that_joined_keeps_its_answer() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let (path, body, key) =
+        ("/v1/verifications", json!({"to": NUMBER, "purpose": "login"}), [("idempotency-key", "k")]);
+    advance_ms(20_000).await;
+    let first = bed.post_with(path, &body, &key).await;
+    assert_eq!((first.accepted(), &first.json()["joined"]), (id, &json!(true)));
+    let other = bed.post_with(path, &json!({"to": OTHER_NUMBER, "purpose": "login"}), &key).await;
+    assert_eq!(other.problem(), (409, "key_reused".to_owned(), Some("Idempotency-Key".to_owned())));
+    advance_ms(60_000).await;
+    assert_eq!(bed.post_with(path, &body, &key).await.text, first.text);
+    assert_eq!(bed.load(id).await.resends, 1, "a repeat is no resend");
+    bed.post(&format!("/v1/verifications/{id}/cancel"), &json!({})).await;
+    assert_eq!(bed.post_with(path, &body, &key).await.text, first.text, "nor a message of its own");
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_equal_things_are_joined() {
     let bed = Bed::new().await;
     let first = bed.login().await;

@@ -17,6 +17,7 @@ contract![
     a_claim_whose_time_is_over_is_free,
     a_living_claim_is_free_once_its_message_ended,
     a_key_is_held_beyond_the_end_of_its_message,
+    an_opening_that_joins_claims_its_key_for_the_message_it_joins,
     a_freed_claim_belongs_to_whoever_takes_it_next,
     a_held_claim_is_told_before_a_spend_over_its_limit,
     a_refused_opening_leaves_no_claim,
@@ -74,6 +75,22 @@ async fn a_key_is_held_beyond_the_end_of_its_message(factory: &impl Factory) {
     let by = Box::new(saved(&*backend.store, save(over)).await);
     let again = backend.store.open(claiming(2, key(), START)).await;
     assert_eq!(again, Ok(Opened::Held { kind: ClaimKind::Key, by }));
+}
+
+async fn an_opening_that_joins_claims_its_key_for_the_message_it_joins(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    let (living, key) = (claim(ClaimKind::Living, 1), claim(ClaimKind::Key, 1));
+    assert_eq!(backend.store.open(claiming(1, living.clone(), START)).await, Ok(Opened::New));
+    let joining =
+        |number| Opening { claims: vec![key.clone(), living.clone()], ..claiming(number, key.clone(), START) };
+    let by = Box::new(loaded(&*backend.store, 1).await);
+    assert_eq!(backend.store.open(joining(2)).await, Ok(Opened::Held { kind: ClaimKind::Living, by: by.clone() }));
+    assert_eq!(backend.store.open(joining(3)).await, Ok(Opened::Held { kind: ClaimKind::Key, by }));
+    let other = backend.store.open(claiming(4, claim(ClaimKind::Key, 2), START)).await;
+    assert_eq!(other, Ok(Opened::Conflict { kind: ClaimKind::Key, by: id(1) }));
+    let over = ended(loaded(&*backend.store, 1).await);
+    let by = Box::new(saved(&*backend.store, save(over)).await);
+    assert_eq!(backend.store.open(joining(5)).await, Ok(Opened::Held { kind: ClaimKind::Key, by }));
 }
 
 /// A late save of a message that has ended must not free what another message holds by now.

@@ -46,7 +46,7 @@ async fn a_repeat_changes_nothing_and_shows_what_is_stored(factory: &impl Factor
     assert_eq!(backend.store.open(again).await, Ok(Opened::Repeat(Box::new(stored.clone()))));
     assert_eq!(loaded(&*backend.store, 1).await, stored);
     let journal = backend.store.journal(id(1)).await.expect("the store answers");
-    assert_eq!(journal.into_iter().map(|entry| entry.note).collect::<Vec<_>>(), [accepted(), Note::Joined]);
+    assert_eq!(journal.into_iter().map(|entry| entry.note).collect::<Vec<_>>(), [accepted(), Note::Erased]);
 }
 
 async fn spends_over_their_limit_open_nothing_and_pay_nothing(factory: &impl Factory) {
