@@ -69,6 +69,4 @@ async fn a_lane_of_several_shards_is_one_queue_to_its_takers() {
     }
     taken.sort_unstable();
     assert_eq!(taken, (0..60).collect::<Vec<u8>>());
-    broker.close().await;
-    rabbit::topology_erase(&settings).await.expect("the shards go as well");
 }

@@ -28,7 +28,7 @@ const UNTIL_MS_MAX: u64 = 30_000;
 /// A broker, and a namespace on it. Wants a runtime of several threads.
 pub struct TestRabbit {
     settings: RabbitSettings,
-    connected: Mutex<Vec<Arc<Rabbit>>>,
+    connected: Mutex<Vec<(RabbitSettings, Arc<Rabbit>)>>,
     _private: Option<PrivateRabbit>,
 }
 
@@ -56,7 +56,10 @@ impl TestRabbit {
     /// Closed with this, before the queues go.
     pub fn connect(&self, settings: &RabbitSettings) -> Arc<Rabbit> {
         let rabbit = connect(settings);
-        self.connected.lock().expect("no test panics while it holds them").push(Arc::clone(&rabbit));
+        self.connected
+            .lock()
+            .expect("no test panics while it holds them")
+            .push((settings.clone(), Arc::clone(&rabbit)));
         rabbit
     }
 }
@@ -65,8 +68,12 @@ impl Drop for TestRabbit {
     fn drop(&mut self) {
         let connected = std::mem::take(&mut *self.connected.lock().expect("no test panics while it holds them"));
         let leave = async {
-            for rabbit in connected {
+            for (_, rabbit) in &connected {
                 rabbit.close().await;
+            }
+            // Some were connected with more shards than others.
+            for (settings, _) in &connected {
+                rabbit::topology_erase(settings).await?;
             }
             rabbit::topology_erase(&self.settings).await
         };
