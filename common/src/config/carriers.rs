@@ -50,9 +50,9 @@ pub struct ProviderSettings {
     /// The vendor's name for us, where it has one: Twilio's account SID.
     pub account: Option<String>,
     pub secret: Secret,
-    /// Requests per second that the contract allows.
+    /// Requests per second of each worker process: what the contract allows, divided by how many there are.
     pub rate_per_s: u32,
-    /// Requests in flight at a time.
+    /// Requests in flight at a time, of each worker process.
     pub concurrency: u32,
     /// A request without an answer by then is `unknown`.
     pub timeout_ms: u64,
