@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use otodoke_common::broker::Queue;
 use otodoke_common::desk::{Applied, Routing};
-use otodoke_common::lifecycle::{Event, Note, next_resend_at, resend_gate};
+use otodoke_common::lifecycle::{Event, Note, resend_gate};
 use otodoke_common::message::{Message, Purpose, State, Tag};
 use otodoke_common::metrics::RequestResult;
 use otodoke_common::store::{ClaimKind, Opened, Opening, Save, StoreError};
@@ -22,6 +22,7 @@ use crate::opening::{self, CAPS};
 use crate::problem::Problem;
 use crate::reach;
 use crate::request::Request;
+use crate::view;
 
 /// A living claim whose holder has ended a moment ago is gone at the next try.
 const OPEN_TRIES_MAX: usize = 3;
@@ -222,7 +223,7 @@ async fn join(entry: &Entry, by: Message, wait_ms: u64) -> Result<Option<(Accept
     if let Some(key) = key_of(entry) {
         // The key was claimed with the look that found this message: repeated, it finds this answer.
         let status = message.status().to_owned();
-        let next_resend_at = next_resend_at(&message, &door.desk.policy);
+        let next_resend_at = view::next_resend(door, &message);
         door.desk.tell(&message, &Note::Joined { key, status, expected_wait_ms: wait_ms, next_resend_at }).await?;
     }
     let joined = Accepted { joined: true, ..accepted(door, &entry.request, &message, wait_ms) };
@@ -237,11 +238,7 @@ fn accepted(door: &Door, request: &Request, message: &Message, expected_wait_ms:
         useful_until: message.useful_until.rfc3339(),
         expected_wait_ms,
         joined: false,
-        next_resend_at: message
-            .is_code()
-            .then(|| next_resend_at(message, &door.desk.policy))
-            .flatten()
-            .map(Timestamp::rfc3339),
+        next_resend_at: view::next_resend(door, message).map(Timestamp::rfc3339),
     }
 }
 

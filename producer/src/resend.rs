@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::leg::Channel;
-use otodoke_common::lifecycle::{Effect, Event, Note, ResendRefusal, next_resend_at, resend_gate};
+use otodoke_common::lifecycle::{Effect, Event, Note, ResendRefusal, resend_gate};
 use otodoke_common::message::Message;
 use otodoke_common::time::Timestamp;
 
@@ -12,6 +12,7 @@ use crate::body::ChannelWord;
 use crate::door::Door;
 use crate::effects;
 use crate::problem::Problem;
+use crate::view;
 
 pub(crate) async fn resend(door: &Door, message: Message, channel: Option<ChannelWord>) -> Result<Resent, Problem> {
     gate(door, &message)?;
@@ -33,7 +34,7 @@ pub(crate) async fn resend(door: &Door, message: Message, channel: Option<Channe
     }
     Ok(Resent {
         leg: step.effects.contains(&Effect::Wake),
-        next_resend_at: next_resend_at(&step.message, &door.desk.policy).map(Timestamp::rfc3339),
+        next_resend_at: view::next_resend(door, &step.message).map(Timestamp::rfc3339),
     })
 }
 

@@ -10,7 +10,6 @@ use crate::answer::{FailureView, LegView, MessageView};
 use crate::door::Door;
 
 pub(crate) fn of(door: &Door, message: &Message) -> MessageView {
-    let resendable = message.is_code() && message.is_live();
     MessageView {
         id: message.id.to_string(),
         status: message.status().to_owned(),
@@ -18,17 +17,20 @@ pub(crate) fn of(door: &Door, message: &Message) -> MessageView {
         purpose: message.purpose.word().to_owned(),
         useful_until: message.useful_until.rfc3339(),
         guesses_left: message.is_code().then_some(message.guesses_left),
-        next_resend_at: resendable
-            .then(|| next_resend_at(message, &door.desk.policy))
-            .flatten()
-            .filter(|at| *at < message.useful_until)
-            .map(Timestamp::rfc3339),
+        next_resend_at: next_resend(door, message).map(Timestamp::rfc3339),
         legs: message.legs.iter().map(leg).collect(),
         failure: message.failure().map(|reason| FailureView {
             reason: reason.word().to_owned(),
             guidance: reason.guidance(message.locale).to_owned(),
         }),
     }
+}
+
+/// From when a resend is allowed, while it would still be of use.
+pub(crate) fn next_resend(door: &Door, message: &Message) -> Option<Timestamp> {
+    let resendable = message.is_code() && message.is_live();
+    let at = next_resend_at(message, &door.desk.policy).filter(|at| *at < message.useful_until);
+    at.filter(|_| resendable)
 }
 
 fn leg(leg: &Leg) -> LegView {

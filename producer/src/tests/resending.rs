@@ -5,7 +5,7 @@ use otodoke_common::leg::Channel;
 use otodoke_common::message::Lane;
 use serde_json::{Value, json};
 
-use super::bed::{Bed, Reply, advance_ms};
+use super::bed::{Bed, NUMBER, Reply, advance_ms};
 
 async fn resend(bed: &Bed, id: otodoke_common::message::MessageId, body: &Value) -> Reply {
     bed.post(&format!("/v1/verifications/{id}/resend"), body).await
@@ -48,6 +48,17 @@ async fn no_new_leg_begins_while_the_last_is_on_its_way() {
     let reply = resend(&bed, id, &json!({})).await;
     assert_eq!(reply.json()["leg"], json!(false), "{}", reply.text);
     assert_eq!(bed.load(id).await.resends, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resend_that_would_come_too_late_is_not_promised() {
+    let bed = Bed::new().await;
+    let short = json!({"to": NUMBER, "purpose": "login", "ttl_seconds": 30});
+    let id = bed.post("/v1/verifications", &short).await.accepted();
+    bed.begin(id, Channel::Sms).await;
+    advance_ms(20_000).await;
+    assert_eq!(resend(&bed, id, &json!({})).await.json()["next_resend_at"], Value::Null);
+    assert_eq!(bed.post("/v1/verifications", &short).await.json()["next_resend_at"], Value::Null);
 }
 
 #[tokio::test(start_paused = true)]
