@@ -1,3 +1,5 @@
+//! Every event once, and what is shown of it.
+
 use std::collections::BTreeSet;
 
 use super::*;
@@ -86,6 +88,7 @@ fn message() -> Message {
         verified: None,
         due: None,
         version: 1,
+        stamp: 0,
     }
 }
 
