@@ -8,6 +8,7 @@ mod commands;
 mod door;
 mod handset;
 mod kill;
+mod line;
 mod openapi;
 mod scan;
 mod stop;

@@ -1,10 +1,9 @@
 //! One process of `otodoke up` and its directory. It is killed when the test lets go of it, however the test ends.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, mpsc};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,7 +11,8 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::caller::Caller;
-use crate::until::{WAIT_MAX, until};
+use crate::line::first_line;
+use crate::until::until;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_otodoke");
 /// Everything our crates say; the libraries under them stay at what `startup` allows.
@@ -146,16 +146,4 @@ pub(crate) fn up_command(place: &Place) -> Command {
     command.args(["up", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(place.data());
     command.env_remove("OTODOKE_CONFIG").env("OTODOKE_LOG", LOG_FILTER).stdin(Stdio::null());
     command
-}
-
-/// Read on a thread of its own, so that a process that says nothing does not hold the test for ever.
-fn first_line(out: ChildStdout) -> String {
-    let (tell, told) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        let read = BufReader::new(out).read_line(&mut line);
-        drop(tell.send(read.map(|_| line)));
-    });
-    let read = told.recv_timeout(WAIT_MAX).expect("the process says something, or ends");
-    read.expect("the first line is text")
 }

@@ -128,9 +128,7 @@ pub async fn private_postgres() -> PrivatePostgres {
     if let Some(owner) = owner() {
         std::os::unix::fs::chown(directory.path(), Some(owner), None).expect("root may give it away");
     }
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener.local_addr().expect("it is bound").port();
-    drop(listener);
+    let [port] = super::free_ports();
     let mut postgres = PrivatePostgres { directory, port, server: None };
     let made = postgres
         .command("initdb")

@@ -1,0 +1,122 @@
+//! What a fault came to: counted in the store, on the phones and in the metrics, held against the promises, and printed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::house::House;
+use crate::load::{Accepted, phone};
+
+const LOOKS_IN_FLIGHT: usize = 16;
+/// What a state is called, out of the row's JSON.
+const WORD: &str = "SELECT CASE jsonb_typeof(state) WHEN 'string' THEN state #>> '{}'
+                    ELSE (SELECT jsonb_object_keys(state)) END AS word
+                    FROM (SELECT convert_from(body, 'UTF8')::jsonb #> '{message,state}' AS state FROM message) rows";
+
+/// Messages in the store, by how far they came.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) rows: usize,
+    pub(crate) delivered: usize,
+    pub(crate) gave_up: usize,
+    pub(crate) ended: usize,
+}
+
+impl Standing {
+    pub(crate) fn of(house: &House) -> Self {
+        let mut standing = Self::default();
+        for line in house.query(&format!("SELECT word, count(*) FROM ({WORD}) words GROUP BY word")).lines() {
+            let (word, count) = line.split_once('|').expect("two columns");
+            let count: usize = count.parse().expect("a count");
+            standing.rows += count;
+            match word {
+                "delivered" => standing.delivered = count,
+                "gave_up" => standing.gave_up = count,
+                "ended" => standing.ended = count,
+                _ => {}
+            }
+        }
+        standing
+    }
+
+    pub(crate) fn settled(&self) -> usize {
+        self.delivered + self.gave_up + self.ended
+    }
+}
+
+pub(crate) struct Figures {
+    pub(crate) fault: &'static str,
+    pub(crate) accepted: usize,
+    pub(crate) refusals: usize,
+    pub(crate) standing: Standing,
+    /// Rows that have an end, and entries of the due list that are alive: two tables that must agree.
+    pub(crate) ended: usize,
+    pub(crate) live: usize,
+    /// Accepted ids that the store does not know.
+    pub(crate) lost: usize,
+    /// Phones that got no text.
+    pub(crate) without_text: usize,
+    pub(crate) extra_texts: usize,
+    pub(crate) counted: u64,
+    pub(crate) settled_after_s: f64,
+}
+
+impl Figures {
+    pub(crate) async fn of(fault: &'static str, house: &House, accepted: &Accepted, settled_after_s: f64) -> Self {
+        let stored = house.query("SELECT id FROM message");
+        let stored: BTreeSet<&str> = stored.lines().collect();
+        let number = |sql: &str| house.query(sql).parse::<usize>().expect("a count");
+        let texts = texts(house, accepted).await;
+        Self {
+            fault,
+            accepted: accepted.ids.len(),
+            refusals: accepted.refusals,
+            standing: Standing::of(house),
+            ended: number("SELECT count(*) FROM message WHERE ended_at IS NOT NULL"),
+            live: number("SELECT count(*) FROM due WHERE live"),
+            lost: accepted.ids.values().filter(|id| !stored.contains(id.as_str())).count(),
+            without_text: texts.iter().filter(|texts| **texts == 0).count(),
+            extra_texts: texts.iter().map(|texts| texts.saturating_sub(1)).sum(),
+            counted: house.counted().await,
+            settled_after_s,
+        }
+    }
+
+    /// Figures for people, and the promises.
+    pub(crate) fn account(&self) {
+        println!("{}", self.row());
+        let row = self.row();
+        assert_eq!(self.lost, 0, "accepted and lost: {row}");
+        assert_eq!(self.standing.rows, self.accepted, "rows for those who were accepted, and no others: {row}");
+        assert_eq!(self.ended + self.live, self.accepted, "accepted = ended + live: {row}");
+        assert_eq!(self.standing.delivered, self.accepted, "all phones work, so all are delivered: {row}");
+        assert_eq!(self.without_text, 0, "delivered without a text: {row}");
+        assert!(self.extra_texts as u64 <= self.counted, "extra texts that nobody counted: {row}");
+    }
+
+    fn row(&self) -> String {
+        let Self { fault, accepted, refusals, standing, ended, live, lost, extra_texts, counted, .. } = self;
+        let (delivered, seconds) = (standing.delivered, self.settled_after_s);
+        format!(
+            "| {fault} | {accepted} accepted | {refusals} asked again | {delivered} delivered | {ended} ended + {live} live | \
+             {lost} lost | {extra_texts} extra texts | {counted} counted | settled after {seconds:.1} s |"
+        )
+    }
+}
+
+/// How many texts each phone got.
+async fn texts(house: &House, accepted: &Accepted) -> Vec<usize> {
+    let room = Arc::new(Semaphore::new(LOOKS_IN_FLIGHT));
+    let mut looking = JoinSet::new();
+    for person in accepted.ids.keys().copied() {
+        let permit = Arc::clone(&room).acquire_owned().await.expect("nobody closes the semaphore");
+        let phones = house.phones.clone();
+        looking.spawn(async move {
+            let _permit = permit;
+            phones.handset(&phone(person)).await.texts.len()
+        });
+    }
+    looking.join_all().await
+}

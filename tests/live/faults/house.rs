@@ -1,0 +1,175 @@
+//! One house: private servers, and the processes of the production form on them. Everything of it ends with the test.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use otodoke_tests::servers::free_ports;
+use otodoke_tests::servers::postgres::{PrivatePostgres, private_postgres, psql};
+use otodoke_tests::servers::proxy::Proxy;
+use otodoke_tests::servers::rabbit::{PrivateRabbit, private_rabbit};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::caller::Caller;
+use crate::process::{Process, program};
+use crate::settings::{self, Ports, TENANT};
+
+const DATABASE: &str = "postgres";
+const READY_MS_MAX: u64 = 60_000;
+const LOOK_MS: u64 = 50;
+const WORKERS: usize = 2;
+/// What is added up over processes, those that ended too.
+const COUNTED: [&str; 2] = ["otp_duplicates_possible_total", "otp_repeats_total"];
+
+/// Two houses at a time would measure each other.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+pub(crate) struct House {
+    door: Option<Process>,
+    workers: Vec<Process>,
+    _sandbox: Process,
+    /// Between our processes and the broker.
+    pub(crate) link: Proxy,
+    pub(crate) rabbit: PrivateRabbit,
+    pub(crate) postgres: PrivatePostgres,
+    settings: PathBuf,
+    directory: TempDir,
+    door_url: String,
+    key: String,
+    /// The handsets.
+    pub(crate) phones: Caller,
+    /// What ended processes had counted.
+    counted: u64,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl House {
+    /// With its door open and no worker yet.
+    pub(crate) async fn open() -> Self {
+        let alone = ONE_AT_A_TIME.lock().await;
+        let (rabbit, postgres) = tokio::join!(private_rabbit(), private_postgres());
+        let link = Proxy::start(([127, 0, 0, 1], rabbit.port()).into()).await;
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let [door, sakura, fuji, atlas, kodama] = free_ports();
+        let ports = Ports { door, carriers: [sakura, fuji, atlas, kodama] };
+        let amqp_url = rabbit.url_through(link.address().port());
+        let settings = settings::write(directory.path(), &ports, &amqp_url, &postgres.url(DATABASE));
+        let file = settings.display().to_string();
+        let book = directory.path().display().to_string();
+        let arguments = ["sandbox", "--config", &file, "--data", &book, "--listen", "127.0.0.1:0"];
+        let sandbox = Process::start("otodoke", &arguments, &directory.path().join("sandbox.log"));
+        let page = sandbox.welcome["sandbox"].as_str().expect("a URL").trim_end_matches("/sandbox").to_owned();
+        let mut house = Self {
+            door: None,
+            workers: Vec::new(),
+            _sandbox: sandbox,
+            link,
+            rabbit,
+            postgres,
+            settings,
+            directory,
+            door_url: format!("http://127.0.0.1:{door}"),
+            key: String::new(),
+            phones: Caller::new(&page, ""),
+            counted: 0,
+            _alone: alone,
+        };
+        house.key = house.make_key();
+        house.start_door().await;
+        house
+    }
+
+    /// `otodoke`, typed by whoever runs the house; what it answers.
+    pub(crate) fn type_in(&self, words: &[&str]) -> String {
+        let mut command = program("otodoke");
+        command.args(words).arg("--json").arg("--config").arg(&self.settings);
+        let output = command.output().expect("the program runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{words:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    }
+
+    fn make_key(&self) -> String {
+        let made: serde_json::Value =
+            serde_json::from_str(&self.type_in(&["keys", "create", "--tenant", TENANT])).expect("an answer in JSON");
+        made["api_key"].as_str().expect("a key").to_owned()
+    }
+
+    /// A customer of the door, whether it is open or not.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller::new(&self.door_url, &self.key)
+    }
+
+    pub(crate) async fn start_door(&mut self) {
+        let door = self.start("otodoke-producer", &["serve"]);
+        self.ready(&door).await;
+        self.door = Some(door);
+    }
+
+    pub(crate) async fn start_workers(&mut self) {
+        while self.workers.len() < WORKERS {
+            let worker = self.start("otodoke-worker", &["run", "--listen", "127.0.0.1:0"]);
+            self.ready(&worker).await;
+            self.workers.push(worker);
+        }
+    }
+
+    fn start(&self, name: &'static str, arguments: &[&str]) -> Process {
+        let file = self.settings.display().to_string();
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--config", &file]).collect();
+        Process::start(name, &arguments, &self.directory.path().join(format!("{name}.log")))
+    }
+
+    async fn ready(&self, process: &Process) {
+        let probe = probe(process);
+        let ready = async {
+            while probe
+                .try_ask(reqwest::Method::GET, "/readyz", "", &[])
+                .await
+                .is_none_or(|answer| answer.status != 200)
+            {
+                tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
+            }
+        };
+        let became = tokio::time::timeout(Duration::from_millis(READY_MS_MAX), ready).await;
+        assert!(became.is_ok(), "not ready within {READY_MS_MAX} ms: {}", probe.get("/readyz").await.text);
+    }
+
+    /// The door, to be killed or stopped; what it had counted is kept.
+    pub(crate) async fn take_door(&mut self) -> Process {
+        let door = self.door.take().expect("the door is open");
+        self.counted += counted(&door).await;
+        door
+    }
+
+    pub(crate) async fn take_worker(&mut self) -> Process {
+        let worker = self.workers.pop().expect("a worker runs");
+        self.counted += counted(&worker).await;
+        worker
+    }
+
+    /// Extra texts that were announced: `otp_duplicates_possible_total` and repeats, over all processes there were.
+    pub(crate) async fn counted(&self) -> u64 {
+        let mut sum = self.counted;
+        for process in self.workers.iter().chain(&self.door) {
+            sum += counted(process).await;
+        }
+        sum
+    }
+
+    /// What the database says, one row a line.
+    pub(crate) fn query(&self, sql: &str) -> String {
+        psql(&self.postgres.url(DATABASE), sql)
+    }
+}
+
+fn probe(process: &Process) -> Caller {
+    Caller::new(process.welcome["url"].as_str().expect("a URL"), "")
+}
+
+/// A process that does not answer any more has counted what it was last seen to have: nothing, as far as is known.
+async fn counted(process: &Process) -> u64 {
+    let metrics = probe(process).get("/metrics").await.text;
+    let lines = metrics.lines().filter(|line| COUNTED.iter().any(|family| line.starts_with(family)));
+    lines.map(|line| line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok()).expect("a count")).sum()
+}
