@@ -1,5 +1,3 @@
-//! Settings as people write them, good and wrong, and what is said about the wrong ones.
-
 //! Settings read whole: good ones are believed, wrong ones are named all at once.
 
 use std::path::Path;
