@@ -131,6 +131,7 @@ impl Desk {
         if !decided.save {
             return Ok(Committed::Done(Box::new(decided)));
         }
+        decided.message.stamp = self.dice.roll();
         let save = Save {
             message: Message { version: before.version, ..decided.message.clone() },
             notes: decided.notes.clone(),
@@ -139,7 +140,7 @@ impl Desk {
             at: self.clock.now(),
         };
         let at = save.at;
-        match self.saved(save, spends).await? {
+        match self.saved(save).await? {
             Saved::Won { version } => {
                 decided.message.version = version;
                 for note in &decided.notes {
@@ -154,14 +155,13 @@ impl Desk {
 
     /// Where the caller pays for the step, the row proves nothing: another may have paid for the same one. Such a commit
     /// counts as lost, and what must be paid is paid once more rather than never.
-    async fn saved(&self, save: Save, paid_for: &[Spend]) -> Result<Saved, StoreError> {
+    async fn saved(&self, save: Save) -> Result<Saved, StoreError> {
         let wanted = Message { version: save.message.version + 1, ..save.message.clone() };
         match self.store.save(save).await {
             Err(StoreError::UnknownOutcome { why }) => {
                 self.metrics.store_error(&StoreError::UnknownOutcome { why });
                 let found = self.store.load(wanted.id).await?;
-                let ours = paid_for.is_empty() && found.as_ref() == Some(&wanted);
-                Ok(if ours { Saved::Won { version: wanted.version } } else { Saved::Lost })
+                Ok(if found.as_ref() == Some(&wanted) { Saved::Won { version: wanted.version } } else { Saved::Lost })
             }
             known => known,
         }

@@ -160,6 +160,9 @@ pub struct Message {
     pub due: Option<Timestamp>,
     /// Counts saves; 0 for a message that no store has yet.
     pub version: u64,
+    /// Whose save this is: tells a commit of unknown outcome from another's that looks alike.
+    #[serde(default)]
+    pub stamp: u32,
 }
 
 /// Who verified, so that the same request repeated within a minute gets the same answer.

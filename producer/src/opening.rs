@@ -60,6 +60,7 @@ fn message(door: &Door, caller: &Caller, request: &Request, now: Timestamp) -> M
         verified: None,
         due: Some(useful_until),
         version: 0,
+        stamp: 0,
     }
 }
 

@@ -44,6 +44,7 @@ pub(crate) fn message(number: u16) -> Message {
         verified: None,
         due: Some(useful_until),
         version: 0,
+        stamp: 0,
     }
 }
 

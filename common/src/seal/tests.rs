@@ -59,6 +59,7 @@ fn message(vault: &Vault, purpose: Purpose) -> Message {
         verified: None,
         due: None,
         version: 0,
+        stamp: 0,
     }
 }
 

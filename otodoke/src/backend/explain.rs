@@ -121,6 +121,7 @@ fn imagined(vault: &Vault, parsed: &Parsed, now: Timestamp) -> Message {
         verified: None,
         due: None,
         version: 0,
+        stamp: 0,
     }
 }
 

@@ -1,9 +1,10 @@
 //! A door with everything behind it in memory, and a hand that plays the worker.
 
+mod scripted;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -18,15 +19,12 @@ use otodoke_common::lifecycle::{Choice, Event, Step};
 use otodoke_common::memory::Memory;
 use otodoke_common::message::{Kid, Message, MessageId, TenantId, Want};
 use otodoke_common::metrics::Metrics;
-use otodoke_common::outcome::{About, Answer, Proof, Report, ReportStatus};
+use otodoke_common::outcome::Answer;
 use otodoke_common::phone::Country;
 use otodoke_common::policy::Policy;
-use otodoke_common::provider::{
-    AskError, CallMoment, Provider, Question, SendRequest, Voice, WebhookReading, WebhookReply, WebhookRequest,
-};
+use otodoke_common::provider::Provider;
 use otodoke_common::route::{International, Plan, ReceiptProfile, Route, RouteTable};
 use otodoke_common::seal::Vault;
-use otodoke_common::speech::{Part, Speech, Then};
 use otodoke_common::text::Templates;
 use otodoke_common::time::Timestamp;
 use otodoke_common::wire::LaneMessage;
@@ -37,6 +35,7 @@ use tower::ServiceExt;
 
 use crate::check::sent_code;
 use crate::{Door, Hands, LaneWindows, auth, router};
+use scripted::Scripted;
 
 pub(super) const NUMBER: &str = "+819012345678";
 pub(super) const OTHER_NUMBER: &str = "+819012345679";
@@ -315,91 +314,5 @@ fn route(country: &str, channel: Channel) -> Route {
         origin_line: true,
         segments_max: 2,
         abilities: Abilities::default(),
-    }
-}
-
-/// A provider that does what the body of a webhook says.
-struct Scripted {
-    id: ProviderId,
-    /// References of the calls that were ended.
-    calls: mpsc::UnboundedSender<String>,
-}
-
-#[async_trait]
-impl Provider for Scripted {
-    fn id(&self) -> &ProviderId {
-        &self.id
-    }
-
-    fn channel(&self) -> Channel {
-        Channel::Voice
-    }
-
-    fn abilities(&self) -> Abilities {
-        Abilities::default()
-    }
-
-    async fn send(&self, _: &SendRequest) -> Answer {
-        panic!("the door sends nothing")
-    }
-
-    async fn ask(&self, _: &Question) -> Result<Vec<Report>, AskError> {
-        panic!("the door asks nothing")
-    }
-
-    fn read_webhook(&self, request: &WebhookRequest<'_>) -> WebhookReading {
-        if request.header("x-proof") != Some(request.url) {
-            return WebhookReading::Rejected { status: 403, why: "the signature does not match" };
-        }
-        let text = std::str::from_utf8(request.body).expect("tests send text");
-        let report = |reference: &str| Report {
-            provider: self.id.clone(),
-            about: About::Reference(reference.to_owned()),
-            status: ReportStatus::Delivered,
-            proof: Proof::Signature,
-            at: request.now,
-            happened_at: None,
-        };
-        let reports = text.split_whitespace().map(report).collect();
-        let body = format!("<taken tag=\"{}\"/>", request.tag.unwrap_or("none"));
-        WebhookReading::Reports { reports, reply: WebhookReply { status: 200, content_type: "text/xml", body } }
-    }
-
-    fn voice(&self) -> Option<&dyn Voice> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl Voice for Scripted {
-    async fn hang_up(&self, reference: &str) {
-        self.calls.send(reference.to_owned()).expect("the bed listens");
-    }
-
-    fn read_call(&self, request: &WebhookRequest<'_>) -> Option<CallMoment> {
-        let proven = request.header("x-proof") == Some(request.url);
-        let moment = match request.body {
-            b"answered" => CallMoment::Answered,
-            b"silence" => CallMoment::Pressed(None),
-            [digit @ b'0'..=b'9'] => CallMoment::Pressed(Some(digit - b'0')),
-            _ => return None,
-        };
-        proven.then_some(moment)
-    }
-
-    fn speak(&self, speech: &Speech, next_url: &str) -> WebhookReply {
-        let words: Vec<&str> = speech
-            .parts
-            .iter()
-            .filter_map(|part| match part {
-                Part::Say(words) => Some(words.as_str()),
-                Part::PauseMs(_) => None,
-            })
-            .collect();
-        let then = match speech.then {
-            Then::Listen { .. } => next_url,
-            Then::HangUp => "hang up",
-        };
-        WebhookReply { status: 200, content_type: "text/xml", body: format!("{} | {then}", words.join(" ")) }
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn code() -> Message {
         verified: None,
         due: Some(at(TTL_MS)),
         version: 1,
+        stamp: 0,
     }
 }
 
