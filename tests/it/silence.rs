@@ -1,5 +1,6 @@
 //! One cause, one reaction: when receipts are late for everybody, nobody gets a second text or a call for it.
 
+use otodoke_common::outcome::ReportStatus;
 use otodoke_tests::carrier::Script;
 use otodoke_tests::world::World;
 
@@ -100,4 +101,15 @@ async fn once_receipts_come_again_silence_means_something_again() {
     }
     world.wait_ms(20_000).await;
     assert_eq!(world.phone(&phone(500)).texts.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_carrier_that_holds_receipts_back_and_says_underway_sends_nobody_a_second_text() {
+    let world = World::new().await;
+    let underway = ReportStatus::Underway { reference: None };
+    world.carrier("sakura").always(Script { asked: Some(underway), ..Script::silent() });
+    ask_all(&world, 50, 20).await;
+    world.wait_ms(OUTAGE_MS).await;
+    assert_eq!(extra(&world, 50), 0);
+    assert!(world.carrier("sakura").questions() > 50, "each was asked about before it was held back");
 }

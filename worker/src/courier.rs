@@ -13,7 +13,7 @@ use otodoke_common::leg::{Leg, LegNumber};
 use otodoke_common::lifecycle::{Effect, Event, Step};
 use otodoke_common::message::{Lane, Message, MessageId};
 use otodoke_common::metrics::Circuit;
-use otodoke_common::outcome::{Answer, Report};
+use otodoke_common::outcome::{Answer, Proof, Report, ReportStatus};
 use otodoke_common::provider::{Registry, SendContent, SendRequest};
 use otodoke_common::retry::Delays;
 use otodoke_common::route::RouteTable;
@@ -261,7 +261,9 @@ impl Courier {
         let Some(leg) = message.leg(number).filter(|leg| leg.provider == report.provider) else {
             return Ok(Heard::Nothing);
         };
-        self.lock_health().heard(&leg.route, (id, number));
+        if tells_an_end(report) {
+            self.lock_health().heard(&leg.route, (id, number));
+        }
         let event = Event::Receipt { leg: number, status: report.status.clone(), proof: report.proof };
         let punctual = |_: &Leg| true;
         let routing = Routing { punctual: &punctual, ..Routing::ELSEWHERE };
@@ -329,6 +331,12 @@ impl Courier {
 pub(crate) async fn pause(courier: &Courier, failures: u32, stop: &CancellationToken) {
     let wait_ms = Delays::new(AWAY_FIRST_MS, AWAY_LAST_MS).delay_ms(failures, courier.desk.dice.roll());
     stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(wait_ms))).await;
+}
+
+/// Only a proven end tells that receipts of a route come: pokes can be forged, and "underway" is what is said while they do not.
+const fn tells_an_end(report: &Report) -> bool {
+    let proven = !matches!(report.proof, Proof::Nothing);
+    proven && matches!(report.status, ReportStatus::Delivered | ReportStatus::Failed(_))
 }
 
 /// What a report did.
