@@ -46,8 +46,18 @@ impl Standing {
     }
 }
 
+/// What was done, and when.
+pub(crate) struct Fault {
+    pub(crate) name: &'static str,
+    /// Before it, the door alone.
+    pub(crate) accepted_in_s: f64,
+    /// Delivered when it struck.
+    pub(crate) delivered_before: usize,
+    pub(crate) settled_after_s: f64,
+}
+
 pub(crate) struct Figures {
-    pub(crate) fault: &'static str,
+    pub(crate) fault: Fault,
     pub(crate) accepted: usize,
     pub(crate) refusals: usize,
     pub(crate) standing: Standing,
@@ -60,11 +70,10 @@ pub(crate) struct Figures {
     pub(crate) without_text: usize,
     pub(crate) extra_texts: usize,
     pub(crate) counted: u64,
-    pub(crate) settled_after_s: f64,
 }
 
 impl Figures {
-    pub(crate) async fn of(fault: &'static str, house: &House, accepted: &Accepted, settled_after_s: f64) -> Self {
+    pub(crate) async fn of(fault: Fault, house: &House, accepted: &Accepted) -> Self {
         let stored = house.query("SELECT id FROM message");
         let stored: BTreeSet<&str> = stored.lines().collect();
         let number = |sql: &str| house.query(sql).parse::<usize>().expect("a count");
@@ -80,14 +89,14 @@ impl Figures {
             without_text: texts.iter().filter(|texts| **texts == 0).count(),
             extra_texts: texts.iter().map(|texts| texts.saturating_sub(1)).sum(),
             counted: house.counted().await,
-            settled_after_s,
         }
     }
 
     /// Figures for people, and the promises.
     pub(crate) fn account(&self) {
-        println!("{}", self.row());
         let row = self.row();
+        println!("{row}");
+        assert!(self.fault.delivered_before < self.accepted, "the fault came too late to matter: {row}");
         assert_eq!(self.lost, 0, "accepted and lost: {row}");
         assert_eq!(self.standing.rows, self.accepted, "rows for those who were accepted, and no others: {row}");
         assert_eq!(self.ended + self.live, self.accepted, "accepted = ended + live: {row}");
@@ -98,10 +107,12 @@ impl Figures {
 
     fn row(&self) -> String {
         let Self { fault, accepted, refusals, standing, ended, live, lost, extra_texts, counted, .. } = self;
-        let (delivered, seconds) = (standing.delivered, self.settled_after_s);
+        let Fault { name, accepted_in_s, delivered_before, settled_after_s } = fault;
+        let delivered = standing.delivered;
         format!(
-            "| {fault} | {accepted} accepted | {refusals} asked again | {delivered} delivered | {ended} ended + {live} live | \
-             {lost} lost | {extra_texts} extra texts | {counted} counted | settled after {seconds:.1} s |"
+            "| {name} | {accepted} accepted, at first in {accepted_in_s:.1} s | {refusals} asked again | {delivered} delivered, \
+             {delivered_before} before | {ended} ended + {live} live | {lost} lost | {extra_texts} extra texts | \
+             {counted} counted | settled after {settled_after_s:.1} s |"
         )
     }
 }

@@ -34,6 +34,7 @@ pub(crate) struct House {
     pub(crate) postgres: PrivatePostgres,
     settings: PathBuf,
     directory: TempDir,
+    log_filter: &'static str,
     door_url: String,
     key: String,
     /// The handsets.
@@ -46,6 +47,10 @@ pub(crate) struct House {
 impl House {
     /// With its door open and no worker yet.
     pub(crate) async fn open() -> Self {
+        Self::open_with_log("info").await
+    }
+
+    pub(crate) async fn open_with_log(log_filter: &'static str) -> Self {
         let alone = ONE_AT_A_TIME.lock().await;
         let (rabbit, postgres) = tokio::join!(private_rabbit(), private_postgres());
         let link = Proxy::start(([127, 0, 0, 1], rabbit.port()).into()).await;
@@ -57,7 +62,7 @@ impl House {
         let file = settings.display().to_string();
         let book = directory.path().display().to_string();
         let arguments = ["sandbox", "--config", &file, "--data", &book, "--listen", "127.0.0.1:0"];
-        let sandbox = Process::start("otodoke", &arguments, &directory.path().join("sandbox.log"));
+        let sandbox = Process::start("otodoke", &arguments, (&directory.path().join("otodoke.log"), log_filter));
         let page = sandbox.welcome["sandbox"].as_str().expect("a URL").trim_end_matches("/sandbox").to_owned();
         let mut house = Self {
             door: None,
@@ -68,6 +73,7 @@ impl House {
             postgres,
             settings,
             directory,
+            log_filter,
             door_url: format!("http://127.0.0.1:{door}"),
             key: String::new(),
             phones: Caller::new(&page, ""),
@@ -117,7 +123,21 @@ impl House {
     fn start(&self, name: &'static str, arguments: &[&str]) -> Process {
         let file = self.settings.display().to_string();
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--config", &file]).collect();
-        Process::start(name, &arguments, &self.directory.path().join(format!("{name}.log")))
+        Process::start(name, &arguments, (&self.log(name), self.log_filter))
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.directory.path().join(format!("{name}.log"))
+    }
+
+    /// Of everything that ran here, but for the carriers: they may know what they carry.
+    pub(crate) fn logs(&self) -> [PathBuf; 2] {
+        ["otodoke-producer", "otodoke-worker"].map(|name| self.log(name))
+    }
+
+    /// Where the carriers remember what the handsets got.
+    pub(crate) fn book(&self) -> PathBuf {
+        self.directory.path().join("sandbox")
     }
 
     async fn ready(&self, process: &Process) {
@@ -138,23 +158,28 @@ impl House {
     /// The door, to be killed or stopped; what it had counted is kept.
     pub(crate) async fn take_door(&mut self) -> Process {
         let door = self.door.take().expect("the door is open");
-        self.counted += counted(&door).await;
+        self.counted += counted(&metrics(&door).await);
         door
     }
 
     pub(crate) async fn take_worker(&mut self) -> Process {
         let worker = self.workers.pop().expect("a worker runs");
-        self.counted += counted(&worker).await;
+        self.counted += counted(&metrics(&worker).await);
         worker
     }
 
     /// Extra texts that were announced: `otp_duplicates_possible_total` and repeats, over all processes there were.
     pub(crate) async fn counted(&self) -> u64 {
-        let mut sum = self.counted;
+        self.counted + self.metrics().await.iter().map(|metrics| counted(metrics)).sum::<u64>()
+    }
+
+    /// Of every process that runs.
+    pub(crate) async fn metrics(&self) -> Vec<String> {
+        let mut texts = Vec::new();
         for process in self.workers.iter().chain(&self.door) {
-            sum += counted(process).await;
+            texts.push(metrics(process).await);
         }
-        sum
+        texts
     }
 
     /// What the database says, one row a line.
@@ -167,9 +192,11 @@ fn probe(process: &Process) -> Caller {
     Caller::new(process.welcome["url"].as_str().expect("a URL"), "")
 }
 
-/// A process that does not answer any more has counted what it was last seen to have: nothing, as far as is known.
-async fn counted(process: &Process) -> u64 {
-    let metrics = probe(process).get("/metrics").await.text;
+async fn metrics(process: &Process) -> String {
+    probe(process).get("/metrics").await.text
+}
+
+fn counted(metrics: &str) -> u64 {
     let lines = metrics.lines().filter(|line| COUNTED.iter().any(|family| line.starts_with(family)));
     lines.map(|line| line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok()).expect("a count")).sum()
 }

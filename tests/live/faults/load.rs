@@ -19,6 +19,8 @@ const TTL_S: u64 = 600;
 const ASK_AGAIN_MS: u64 = 250;
 /// Longer than any fault here lasts.
 const ASK_MS_MAX: u128 = 180_000;
+/// Of codes: no other number has as many digits as these, and those of numbers without `+81`.
+pub(crate) const CODE_LENGTH: usize = 10;
 /// Of the first thousand people: the four digits after the network's.
 const FIRST_EXCHANGE: usize = 1_234;
 
@@ -64,7 +66,8 @@ pub(crate) async fn ask(caller: Caller, people: Range<usize>) -> Accepted {
 }
 
 async fn ask_until_accepted(caller: &Caller, person: usize) -> (usize, String, usize) {
-    let body = json!({ "to": phone(person), "purpose": "login", "ttl_seconds": TTL_S }).to_string();
+    let body = json!({ "to": phone(person), "purpose": "login", "ttl_seconds": TTL_S, "code_length": CODE_LENGTH });
+    let body = body.to_string();
     let headers = [("idempotency-key", &*format!("fault-{person}"))];
     let (begun, mut refusals) = (Instant::now(), 0);
     loop {

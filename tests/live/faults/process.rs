@@ -41,10 +41,10 @@ fn path(name: &str) -> PathBuf {
 
 impl Process {
     /// Returns with its first line. What it logs is added to the file.
-    pub(crate) fn start(name: &'static str, arguments: &[&str], log_file: &Path) -> Self {
+    pub(crate) fn start(name: &'static str, arguments: &[&str], (log_file, filter): (&Path, &str)) -> Self {
         let log = File::options().create(true).append(true).open(log_file).expect("a log file");
         let mut command = program(name);
-        command.args(arguments).arg("--json");
+        command.args(arguments).arg("--json").env("OTODOKE_LOG", filter);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("the program starts");
         let line = first_line(child.stdout.take().expect("a pipe"));

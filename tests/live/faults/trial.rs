@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::figures::{Figures, Standing};
+use crate::figures::{Fault, Figures, Standing};
 use crate::house::House;
-use crate::load::{Accepted, ask};
+use crate::load::ask;
 
 /// Accepted and not ended when the fault strikes.
 const MESSAGES: usize = 5_000;
@@ -28,20 +28,17 @@ pub(crate) async fn try_fault(fault: &'static str, strike: impl AsyncFnOnce(&mut
     let mut house = House::open().await;
     let begun = Instant::now();
     let mut accepted = ask(house.caller(), 0..messages()).await;
-    println!("{fault}: {} accepted in {:.1} s", accepted.ids.len(), begun.elapsed().as_secs_f64());
+    let accepted_in_s = begun.elapsed().as_secs_f64();
     house.start_workers().await;
     until_settled(&house, messages() / DELIVERED_PART).await;
-    let struck = Instant::now();
+    let standing = Standing::of(&house);
+    let (struck, delivered_before) = (Instant::now(), standing.settled());
     let meanwhile = tokio::spawn(ask(house.caller(), messages()..messages() + messages() / MEANWHILE_PART));
     strike(&mut house).await;
     accepted.add(meanwhile.await.expect("everybody is accepted in the end"));
-    settle(fault, &house, &accepted, struck).await
-}
-
-/// Waits for everybody and counts.
-pub(crate) async fn settle(fault: &'static str, house: &House, accepted: &Accepted, struck: Instant) -> Figures {
-    until_settled(house, accepted.ids.len()).await;
-    Figures::of(fault, house, accepted, struck.elapsed().as_secs_f64()).await
+    until_settled(&house, accepted.ids.len()).await;
+    let settled_after_s = struck.elapsed().as_secs_f64();
+    Figures::of(Fault { name: fault, accepted_in_s, delivered_before, settled_after_s }, &house, &accepted).await
 }
 
 pub(crate) async fn until_settled(house: &House, enough: usize) {

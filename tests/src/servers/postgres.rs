@@ -154,6 +154,11 @@ impl PrivatePostgres {
         self.port
     }
 
+    /// Where it keeps all that it has, and its log.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Returns once the server takes connections. It keeps what it had.
     pub async fn start(&mut self) {
         assert!(self.server.is_none(), "the server runs already");

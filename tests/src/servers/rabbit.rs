@@ -168,6 +168,11 @@ impl PrivateRabbit {
         self.port
     }
 
+    /// Where it keeps all that it has, and its log.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Returns once the broker takes connections. It keeps what it had.
     pub async fn start(&mut self) {
         assert!(self.server.is_none(), "the broker runs already");
