@@ -1,5 +1,7 @@
 //! Rolling limits: how much was spent within a window. The arithmetic every store backend shares.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::message::Tag;
@@ -20,6 +22,19 @@ pub struct Spend {
 /// What was spent when, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket(pub Vec<(Timestamp, u32)>);
+
+/// Buckets by their tags, each with the time until which it must be kept.
+pub(crate) type Buckets = BTreeMap<Tag, (Bucket, Timestamp)>;
+
+/// The buckets after all of the spends, or the first spend that is over its limit and when it would fit.
+pub(crate) fn pay(spends: &[Spend], mut buckets: Buckets, now: Timestamp) -> Result<Buckets, (usize, Timestamp)> {
+    for (index, spend) in spends.iter().enumerate() {
+        let (bucket, until) = buckets.entry(spend.bucket).or_insert_with(|| (Bucket::default(), now));
+        bucket.spend(spend, now).map_err(|free_at| (index, free_at))?;
+        *until = (*until).max(now.plus_ms(spend.window_ms));
+    }
+    Ok(buckets)
+}
 
 impl Bucket {
     /// Pays, or says when enough will have left the window.

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::failure::Failure;
-use crate::bucket::{Bucket, Spend};
+use crate::bucket::{Bucket, Buckets, Spend, pay};
 use crate::leg::{LegNumber, ProviderId};
 use crate::lifecycle::Note;
 use crate::message::{Message, MessageId, Tag};
@@ -295,32 +295,30 @@ fn release(db: &Connection, id: MessageId, living: Option<Vec<u8>>) -> Result<Op
 
 /// All of them, or none: the first that goes over its limit is named.
 fn spend(db: &Connection, spends: &[Spend], now: Timestamp) -> Result<Option<(usize, Timestamp)>, Failure> {
-    let mut paid: Vec<(Tag, Bucket, Timestamp)> = Vec::with_capacity(spends.len());
-    for (index, spend) in spends.iter().enumerate() {
-        let (mut bucket, until) = bucket(db, spend.bucket, &paid)?;
-        if let Err(free_at) = bucket.spend(spend, now) {
-            return Ok(Some((index, free_at)));
+    let mut stored = Buckets::new();
+    for spend in spends {
+        if let Some(found) = bucket(db, spend.bucket)? {
+            stored.insert(spend.bucket, found);
         }
-        paid.push((spend.bucket, bucket, until.max(now.plus_ms(spend.window_ms))));
     }
+    let paid = match pay(spends, stored, now) {
+        Ok(paid) => paid,
+        Err(over) => return Ok(Some(over)),
+    };
     let mut put = db.prepare_cached("INSERT OR REPLACE INTO bucket (tag, body, until) VALUES (?1, ?2, ?3)")?;
-    for (tag, bucket, until) in paid {
+    for (tag, (bucket, until)) in paid {
         let body = serde_json::to_string(&bucket).expect("a bucket is numbers");
         put.execute(params![tag.0, body, until.unix_ms()])?;
     }
     Ok(None)
 }
 
-/// As paid a moment ago by the same caller, else as stored, else empty.
-fn bucket(db: &Connection, tag: Tag, paid: &[(Tag, Bucket, Timestamp)]) -> Result<(Bucket, Timestamp), Failure> {
-    if let Some((_, bucket, until)) = paid.iter().rev().find(|(of, _, _)| *of == tag) {
-        return Ok((bucket.clone(), *until));
-    }
+fn bucket(db: &Connection, tag: Tag) -> Result<Option<(Bucket, Timestamp)>, Failure> {
     let mut select = db.prepare_cached("SELECT body, until FROM bucket WHERE tag = ?1")?;
     let found = select.query_row([tag.0], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).optional()?;
-    let Some((body, until)) = found else { return Ok((Bucket::default(), Timestamp::from_unix_ms(0))) };
+    let Some((body, until)) = found else { return Ok(None) };
     let bucket = serde_json::from_str(&body).map_err(|error| Failure::Refused { why: error.to_string() })?;
-    Ok((bucket, Timestamp::from_unix_ms(until)))
+    Ok(Some((bucket, Timestamp::from_unix_ms(until))))
 }
 
 fn put_due(db: &Connection, id: MessageId, due: Option<Timestamp>) -> Result<(), Failure> {

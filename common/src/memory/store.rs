@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 
 use super::faults::{Faults, Write};
-use crate::bucket::{Bucket, Spend};
+use crate::bucket::{Buckets, Spend, pay};
 use crate::leg::{LegNumber, ProviderId};
 use crate::message::{Message, MessageId, Tag};
 use crate::outcome::{About, Report};
@@ -26,7 +26,7 @@ struct Tables {
     due: BTreeSet<(Timestamp, MessageId)>,
     claims: BTreeMap<(ClaimKind, Tag), (MessageId, Claim)>,
     references: BTreeMap<(ProviderId, String), (MessageId, LegNumber)>,
-    buckets: BTreeMap<Tag, (Bucket, Timestamp)>,
+    buckets: Buckets,
     journal: BTreeMap<MessageId, Vec<JournalEntry>>,
     inbox: Vec<Report>,
     settings: BTreeMap<String, String>,
@@ -229,15 +229,7 @@ impl Tables {
 
     /// All of them, or none.
     fn spend(&mut self, spends: &[Spend], now: Timestamp) -> Result<(), (usize, Timestamp)> {
-        let before = self.buckets.clone();
-        for (index, spend) in spends.iter().enumerate() {
-            let (bucket, until) = self.buckets.entry(spend.bucket).or_insert_with(|| (Bucket::default(), now));
-            *until = (*until).max(now.plus_ms(spend.window_ms));
-            if let Err(free_at) = bucket.spend(spend, now) {
-                self.buckets = before;
-                return Err((index, free_at));
-            }
-        }
+        self.buckets = pay(spends, self.buckets.clone(), now)?;
         Ok(())
     }
 

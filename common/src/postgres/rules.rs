@@ -3,8 +3,8 @@
 //! Every rule looks first and writes afterwards, so that a refusal has written nothing.
 
 use super::draft::Draft;
-use crate::bucket::{Bucket, Spend};
-use crate::message::{Message, Tag};
+use crate::bucket::{self, Buckets, Spend};
+use crate::message::Message;
 use crate::store::{Claim, ClaimKind, Opened, Opening, Save, Saved};
 use crate::time::Timestamp;
 use crate::wire::WireError;
@@ -73,35 +73,20 @@ fn held(draft: &Draft<'_>, claims: &[Claim], now: Timestamp) -> Result<Option<Op
     Ok(None)
 }
 
-struct Paid {
-    tag: Tag,
-    bucket: Bucket,
-    until: Timestamp,
+/// Nothing is written yet.
+fn pay(draft: &Draft<'_>, spends: &[Spend], now: Timestamp) -> Result<Buckets, (usize, Timestamp)> {
+    let drafted = spends.iter().map(|spend| (spend.bucket, (draft.bucket(&spend.bucket), now))).collect();
+    bucket::pay(spends, drafted, now)
 }
 
-/// All of the spends, or the first that is over its limit. Nothing is written yet.
-fn pay(draft: &Draft<'_>, spends: &[Spend], now: Timestamp) -> Result<Vec<Paid>, (usize, Timestamp)> {
-    let mut paid: Vec<Paid> = Vec::with_capacity(spends.len());
-    for (index, spend) in spends.iter().enumerate() {
-        let place = paid.iter().position(|one| one.tag == spend.bucket).unwrap_or_else(|| {
-            paid.push(Paid { tag: spend.bucket, bucket: draft.bucket(&spend.bucket), until: now });
-            paid.len() - 1
-        });
-        let one = &mut paid[place];
-        one.bucket.spend(spend, now).map_err(|free_at| (index, free_at))?;
-        one.until = one.until.max(now.plus_ms(spend.window_ms));
-    }
-    Ok(paid)
-}
-
-fn write(draft: &mut Draft<'_>, message: &Message, paid: Vec<Paid>, at: Timestamp) {
+fn write(draft: &mut Draft<'_>, message: &Message, paid: Buckets, at: Timestamp) {
     draft.put_message(message, at);
     for leg in &message.legs {
         if let Some(reference) = &leg.reference {
             draft.put_reference(leg, reference);
         }
     }
-    for Paid { tag, bucket, until } in paid {
+    for (tag, (bucket, until)) in paid {
         draft.put_bucket(tag, bucket, until);
     }
 }
