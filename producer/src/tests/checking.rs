@@ -124,13 +124,7 @@ async fn of_a_thousand_parallel_wrong_checks_five_are_compared() {
 #[tokio::test(start_paused = true)]
 async fn ten_wrong_guesses_a_day_close_a_number_and_the_right_code_opens_it_again() {
     let bed = Bed::new().await;
-    let separate = json!({"to": NUMBER, "purpose": "login", "separate": true});
-    let mut ids = Vec::new();
-    for _ in 0..3 {
-        let id = bed.post("/v1/verifications", &separate).await.accepted();
-        bed.begin(id, Channel::Sms).await;
-        ids.push(id);
-    }
+    let ids = three_of_one_number(&bed).await;
     for id in &ids[..2] {
         let wrong = bed.wrong_code(*id).await;
         for _ in 0..4 {
@@ -148,13 +142,8 @@ async fn ten_wrong_guesses_a_day_close_a_number_and_the_right_code_opens_it_agai
     said(&bed.check(ids[2], &code).await, "verified", true, 0);
 }
 
-fn said_wrong(reply: &Reply) {
-    assert_eq!(reply.word("status"), "wrong_code", "{}", reply.text);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_number_over_its_guesses_is_refused_without_a_comparison() {
-    let bed = Bed::new().await;
+/// Each with a text on its way.
+async fn three_of_one_number(bed: &Bed) -> Vec<MessageId> {
     let separate = json!({"to": NUMBER, "purpose": "login", "separate": true});
     let mut ids = Vec::new();
     for _ in 0..3 {
@@ -162,6 +151,17 @@ async fn a_number_over_its_guesses_is_refused_without_a_comparison() {
         bed.begin(id, Channel::Sms).await;
         ids.push(id);
     }
+    ids
+}
+
+fn said_wrong(reply: &Reply) {
+    assert_eq!(reply.word("status"), "wrong_code", "{}", reply.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_over_its_guesses_is_refused_without_a_comparison() {
+    let bed = Bed::new().await;
+    let ids = three_of_one_number(&bed).await;
     for id in &ids[..2] {
         let wrong = bed.wrong_code(*id).await;
         for _ in 0..5 {
