@@ -1,4 +1,4 @@
-//! What follows when a leg did not deliver: the table of DESIGN section 6, one arm per class. Pure.
+//! What follows when a leg did not deliver: the table of failures, one arm per class. Pure.
 //!
 //! `lifecycle` asks here which step is right; `route` then finds who can take it.
 

@@ -159,7 +159,7 @@ pub enum CallStage {
     Spoken,
 }
 
-/// The words of API.md for what became of a leg.
+/// The words of the API for what became of a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LegOutcome {

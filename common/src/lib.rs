@@ -1,7 +1,8 @@
-//! What every process of Otodoke shares, in the order a reader needs it: words, rules, seams, backends, edges.
+//! What every process of Otodoke shares, in the order a reader needs it: words, rules, seams, backends, desk, edges.
 //!
-//! Words are types that cannot be wrong. Rules are pure functions over them. Seams are the traits behind which
-//! the world is hidden. Backends implement the seams. Edges are settings, metrics and the start of a process.
+//! Words are types that cannot be wrong. Rules are pure functions over them. Seams are the traits behind which the world
+//! is hidden. Backends implement the seams. Door and worker, the shells, stand on desk and parts. Edges are settings,
+//! metrics, the terminal and the start of a process.
 
 // Words.
 pub mod leg;
@@ -27,9 +28,7 @@ pub mod wire;
 // Seams.
 pub mod broker;
 pub mod clock;
-pub mod desk;
 pub mod dice;
-pub mod parts;
 pub mod provider;
 pub mod store;
 
@@ -38,6 +37,10 @@ pub mod embedded;
 pub mod memory;
 pub mod postgres;
 pub mod rabbit;
+
+// What the shells, door and worker, stand on.
+pub mod desk;
+pub mod parts;
 
 // Edges.
 pub mod config;

@@ -172,7 +172,7 @@ pub struct Verified {
     pub key: Option<Tag>,
 }
 
-/// Where a message stands. `DESIGN` section 6 is the table; `lifecycle::step` is its only writer.
+/// Where a message stands. Which state follows which is `lifecycle`; its `step` is the only writer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -285,7 +285,7 @@ impl Message {
         !matches!(self.state, State::Ended { .. })
     }
 
-    /// The word of API.md for where this message stands.
+    /// The word of the API for where this message stands.
     pub const fn status(&self) -> &'static str {
         match &self.state {
             State::Queued => "accepted",

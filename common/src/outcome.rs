@@ -43,7 +43,7 @@ pub enum Scope {
     Provider,
 }
 
-/// Why a leg did not deliver. `DESIGN` section 6 says what follows each.
+/// Why a leg did not deliver. `fallback` says what follows each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {

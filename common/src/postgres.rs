@@ -1,8 +1,8 @@
 //! Rows in PostgreSQL: the store of many processes and machines. Callers see single rows; groups and commits are inside.
 //!
-//! `rules` are the meaning of the verbs. `group` collects what concurrent callers ask, `write` does a group of openings and saves in
-//! one transaction, `read` and `inbox` do theirs in one statement each; `people` answers what only people ask; `prune` and
-//! `days` keep the tables small. Nothing outside this module names the client library.
+//! `rules` are the meaning of the verbs. `group` collects what concurrent callers ask, `write` does a group of openings and
+//! saves in one transaction, `read` and `inbox` do theirs in one statement each; `people` answers what only people ask;
+//! `prune` and `days` keep the tables small. Nothing outside this module names the client library.
 
 mod days;
 mod draft;

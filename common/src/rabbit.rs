@@ -1,4 +1,4 @@
-//! The queue on RabbitMQ, 3.10 to 4.x; the only module that names `lapin`. What programs see of it is in API.md.
+//! The queue on RabbitMQ, 3.10 to 4.x; the only module that names `lapin`.
 //!
 //! From the outside in: `Rabbit` is the seam's backend; `supervisor` keeps a `generation` alive, which has two
 //! connections (`line`), `publisher` tasks, `consumer` tasks with a `ledger` each, and `readings`. Names, queues and what

@@ -57,7 +57,7 @@ pub enum BadTemplate {
 }
 
 impl TextError {
-    /// The stable word of API.md.
+    /// The stable word of the API.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::UnknownTemplate { .. } => "unknown_template",

@@ -1,8 +1,8 @@
 //! The vendors. One vendor, one file: request, answer table, asking, webhook reading and reply.
 //!
 //! `build` turns a provider's settings into the seam `common::provider::Provider`; `assemble` does so for all of them and
-//! makes the parts that door and worker stand on. Everything above this crate
-//! sees classes and scopes, never a vendor's codes. Who is called when is decided elsewhere.
+//! makes the parts that door and worker stand on. Everything above this crate sees classes and scopes, never a vendor's
+//! codes. Who is called when is decided elsewhere.
 
 mod assemble;
 mod http;

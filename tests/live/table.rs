@@ -1,4 +1,4 @@
-//! The sandbox table of API.md: each row asked for over HTTP, watched to its end, and read from the phone.
+//! The phones of the sandbox: each row of their table asked for over HTTP, watched to its end, and read from the phone.
 
 use serde_json::{Value, json};
 

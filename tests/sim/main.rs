@@ -1,5 +1,5 @@
 //! Seeded days: carriers that answer anything, backends that fail, workers that die, people who guess and ask again.
-//! After each of them the promises of DESIGN section 3 hold.
+//! After each of them the promises hold, which are the invariants of ARCHITECTURE.md.
 //!
 //! `OTODOKE_SIM_SEED=n` replays one seed; `OTODOKE_SIM_SEEDS=n` runs so many.
 

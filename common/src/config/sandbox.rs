@@ -21,7 +21,7 @@ pub struct SandboxCarrier {
     pub secret: Secret,
 }
 
-/// The carriers of API.md, by their names.
+/// The carriers of the sandbox, by their names.
 #[derive(Clone, Debug)]
 pub struct SandboxCarriers {
     pub sakura: SandboxCarrier,

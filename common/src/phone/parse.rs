@@ -86,7 +86,7 @@ impl std::fmt::Display for RefusedKind {
 }
 
 impl PhoneError {
-    /// The stable word of API.md.
+    /// The stable word of the API.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Invalid => "invalid_number",

@@ -7,7 +7,7 @@ use crate::broker::Queue;
 use crate::message::MessageId;
 use crate::time::Timestamp;
 
-/// Of the AMQP contract, not of the body: see API.md.
+/// Of what travels around the body, not of the body itself, which says its own version.
 const CONTRACT_VERSION: i32 = 1;
 /// Delivery mode 2: on disk. Quorum queues always are; the mark keeps it true wherever a message is dead-lettered to.
 const PERSISTENT: u8 = 2;

@@ -1,7 +1,7 @@
-//! What things are called at the broker. API.md is the contract of the lanes; receipts and the parked queue are ours.
+//! What things are called at the broker.
 //!
-//! Public programs may write to the exchange only. Receipts and parked bodies go through the default exchange, by the
-//! name of their queue, so that the right to send a message is no right to forge a receipt.
+//! Lanes are written to through an exchange; receipts and parked bodies through the default exchange, by the name of their
+//! queue. So the right to send a message at the broker is no right to forge a receipt.
 
 use lapin::types::ShortString;
 

@@ -20,7 +20,7 @@ pub(super) fn latest(book: &Book) -> Value {
     book.latest(HANDSETS_MAX).iter().map(|number| handset(book, number)).collect()
 }
 
-/// API.md's form: what this phone received, oldest first. A text that never arrived is not in its inbox.
+/// What this phone received, oldest first. A text that never arrived is not in its inbox.
 pub(super) fn handset(book: &Book, number: &HandsetNumber) -> Value {
     let handset = book.handset(number);
     let arrived = handset.texts.iter().filter(|entry| entry.text.fate.arrives);

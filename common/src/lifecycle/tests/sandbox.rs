@@ -1,4 +1,4 @@
-//! The sandbox table of API.md: what each phone does, as the events that its carriers cause, and how it must end.
+//! The phones of the sandbox: what each of them does, as the events that its carriers cause, and how it must end.
 
 use super::given::code;
 use super::story::Now::{

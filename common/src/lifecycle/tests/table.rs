@@ -1,4 +1,4 @@
-//! The table of DESIGN section 6, row by row: what happened, its class, and what follows.
+//! The table of failures (`fallback`), row by row: what happened, its class, and what follows.
 
 use super::given::{at, notice};
 use super::story::Now::{

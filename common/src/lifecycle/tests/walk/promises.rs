@@ -1,4 +1,4 @@
-//! Promises 2 to 7 and 11 of DESIGN section 3, as far as one step can keep or break them.
+//! Promises 2 to 7 and 11 (the invariants of ARCHITECTURE.md), as far as one step can keep or break them.
 
 use super::ghost::named;
 use super::{Node, Script};
