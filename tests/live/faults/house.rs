@@ -6,7 +6,7 @@ use std::time::Duration;
 use otodoke_tests::servers::free_ports;
 use otodoke_tests::servers::postgres::{PrivatePostgres, private_postgres, psql};
 use otodoke_tests::servers::proxy::Proxy;
-use otodoke_tests::servers::rabbit::{PrivateRabbit, private_rabbit};
+use otodoke_tests::servers::rabbit::{PrivateRabbit, private_cluster, private_rabbit};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -31,6 +31,8 @@ pub(crate) struct House {
     /// Between our processes and the broker.
     pub(crate) link: Proxy,
     pub(crate) rabbit: PrivateRabbit,
+    /// Of the same cluster; none, usually.
+    pub(crate) other_nodes: Vec<PrivateRabbit>,
     pub(crate) postgres: PrivatePostgres,
     settings: PathBuf,
     directory: TempDir,
@@ -51,14 +53,30 @@ impl House {
     }
 
     pub(crate) async fn open_with_log(log_filter: &'static str) -> Self {
+        Self::open_on(async || (private_rabbit().await, vec![]), log_filter).await
+    }
+
+    pub(crate) async fn open_on_cluster() -> Self {
+        let cluster = async || {
+            let [one, two, three] = private_cluster().await;
+            (one, vec![two, three])
+        };
+        Self::open_on(cluster, "info").await
+    }
+
+    async fn open_on(
+        broker: impl AsyncFnOnce() -> (PrivateRabbit, Vec<PrivateRabbit>),
+        log_filter: &'static str,
+    ) -> Self {
         let alone = ONE_AT_A_TIME.lock().await;
-        let (rabbit, postgres) = tokio::join!(private_rabbit(), private_postgres());
+        let ((rabbit, other_nodes), postgres) = tokio::join!(broker(), private_postgres());
         let link = Proxy::start(([127, 0, 0, 1], rabbit.port()).into()).await;
         let directory = tempfile::tempdir().expect("a temporary directory");
         let [door, sakura, fuji, atlas, kodama] = free_ports();
         let ports = Ports { door, carriers: [sakura, fuji, atlas, kodama] };
-        let amqp_url = rabbit.url_through(link.address().port());
-        let settings = settings::write(directory.path(), &ports, &amqp_url, &postgres.url(DATABASE));
+        let others = other_nodes.iter().map(|node| node.url_through(node.port()));
+        let amqp_urls: Vec<String> = std::iter::once(rabbit.url_through(link.address().port())).chain(others).collect();
+        let settings = settings::write(directory.path(), &ports, &amqp_urls.join("\n"), &postgres.url(DATABASE));
         let file = settings.display().to_string();
         let book = directory.path().display().to_string();
         let arguments = ["sandbox", "--config", &file, "--data", &book, "--listen", "127.0.0.1:0"];
@@ -70,6 +88,7 @@ impl House {
             _sandbox: sandbox,
             link,
             rabbit,
+            other_nodes,
             postgres,
             settings,
             directory,

@@ -19,6 +19,7 @@ mod line;
 #[path = "../until.rs"]
 mod until;
 
+mod cluster;
 mod figures;
 mod house;
 mod link;

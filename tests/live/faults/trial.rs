@@ -25,7 +25,14 @@ pub(crate) fn messages() -> usize {
 
 /// Strikes when the door has accepted everybody and the workers have begun; more people ask while it lasts.
 pub(crate) async fn try_fault(fault: &'static str, strike: impl AsyncFnOnce(&mut House)) -> Figures {
-    let mut house = House::open().await;
+    try_fault_in(House::open().await, fault, strike).await
+}
+
+pub(crate) async fn try_fault_in(
+    mut house: House,
+    fault: &'static str,
+    strike: impl AsyncFnOnce(&mut House),
+) -> Figures {
     let begun = Instant::now();
     let mut accepted = ask(house.caller(), 0..messages()).await;
     let accepted_in_s = begun.elapsed().as_secs_f64();

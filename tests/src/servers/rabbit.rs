@@ -123,30 +123,83 @@ pub struct PrivateRabbit {
     node: String,
     port: u16,
     distribution_port: u16,
-    /// Erlang's name server: private as well, or else the node would start one that outlives the test.
-    names: Child,
-    names_port: u16,
+    /// One for all nodes of a cluster.
+    names: Arc<Names>,
     server: Option<Child>,
 }
 
 pub async fn private_rabbit() -> PrivateRabbit {
-    install();
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let node = format!("otodoke-{}-{}@localhost", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let [port, distribution_port, names_port] = free_ports();
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let config = format!("listeners.tcp.1 = 127.0.0.1:{port}\ndisk_free_limit.absolute = 10MB\nlog.console = false\n");
-    std::fs::write(directory.path().join("rabbitmq.conf"), config).expect("a file in it");
-    let names = Command::new("epmd")
-        .args(["-address", "127.0.0.1", "-port", &names_port.to_string()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("Erlang comes with a name server");
-    let mut rabbit = PrivateRabbit { directory, node, port, distribution_port, names, names_port, server: None };
+    let [mut rabbit] = nodes();
     rabbit.start().await;
     rabbit
+}
+
+/// One cluster of three, which bears the loss of any.
+pub async fn private_cluster() -> [PrivateRabbit; 3] {
+    let mut nodes = nodes();
+    let [one, two, three] = &mut nodes;
+    tokio::join!(one.start(), two.start(), three.start());
+    let running = || one.control(&["eval", "length(rabbit_nodes:all_running())."]);
+    let together = async {
+        while running().trim() != "3" {
+            tokio::time::sleep(Duration::from_millis(POLL_MS)).await;
+        }
+    };
+    let joined = tokio::time::timeout(Duration::from_millis(START_MS_MAX), together).await;
+    assert!(joined.is_ok(), "no cluster within {START_MS_MAX} ms: {} run together", running());
+    nodes
+}
+
+/// Not started yet. Several find each other when they start.
+fn nodes<const NODES: usize>() -> [PrivateRabbit; NODES] {
+    install();
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = || format!("otodoke-{}-{}@localhost", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let nodes = [(); NODES].map(|()| name());
+    let numbered = (1..).zip(&nodes);
+    let peers: String =
+        numbered.map(|(n, node)| format!("cluster_formation.classic_config.nodes.{n} = {node}\n")).collect();
+    let names = Arc::new(Names::start());
+    nodes.map(|node| {
+        let [port, distribution_port] = free_ports();
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let config = format!(
+            "listeners.tcp.1 = 127.0.0.1:{port}\ndisk_free_limit.absolute = 10MB\nlog.console = false\n\
+             cluster_formation.peer_discovery_backend = classic_config\n{peers}"
+        );
+        std::fs::write(directory.path().join("rabbitmq.conf"), config).expect("a file in it");
+        // Nodes of one cluster know each other by it; Erlang wants it to be its owner's alone.
+        let cookie = Secret::new(format!("otodoke-{}", std::process::id()));
+        cookie.write(&directory.path().join(".erlang.cookie")).expect("a new file");
+        PrivateRabbit { directory, node, port, distribution_port, names: Arc::clone(&names), server: None }
+    })
+}
+
+/// Erlang's name server: private as well, or else a node would start one that outlives the test.
+struct Names {
+    server: Child,
+    port: u16,
+}
+
+impl Names {
+    fn start() -> Self {
+        let [port] = free_ports();
+        let server = Command::new("epmd")
+            .args(["-address", "127.0.0.1", "-port", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("Erlang comes with a name server");
+        Self { server, port }
+    }
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        drop(self.server.kill());
+        drop(self.server.wait());
+    }
 }
 
 impl PrivateRabbit {
@@ -166,6 +219,11 @@ impl PrivateRabbit {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What its cluster calls it.
+    pub fn node(&self) -> &str {
+        &self.node
     }
 
     /// Where it keeps all that it has, and its log.
@@ -217,7 +275,7 @@ impl PrivateRabbit {
         command
             .current_dir(self.directory.path())
             .env("HOME", self.directory.path())
-            .env("ERL_EPMD_PORT", self.names_port.to_string())
+            .env("ERL_EPMD_PORT", self.names.port.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
             .env("RABBITMQ_NODENAME", &self.node)
             .env("RABBITMQ_NODE_PORT", self.port.to_string())
@@ -235,8 +293,6 @@ impl PrivateRabbit {
 impl Drop for PrivateRabbit {
     fn drop(&mut self) {
         self.kill();
-        drop(self.names.kill());
-        drop(self.names.wait());
     }
 }
 
