@@ -27,6 +27,7 @@ struct Shared {
     /// Cancelled to cut what is open; renewed for what comes after.
     cut: watch::Sender<CancellationToken>,
     stalled: watch::Sender<bool>,
+    cuts: AtomicU64,
 }
 
 impl Proxy {
@@ -37,6 +38,7 @@ impl Proxy {
             upload_left: AtomicU64::new(UNLIMITED),
             cut: watch::Sender::new(CancellationToken::new()),
             stalled: watch::Sender::new(false),
+            cuts: AtomicU64::new(0),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -51,6 +53,11 @@ impl Proxy {
     /// Lets so many more bytes through towards the target, then cuts every connection that is open. New ones pass.
     pub fn cut_after(&self, bytes: u64) {
         self.shared.upload_left.store(bytes, Ordering::SeqCst);
+    }
+
+    /// How often everything that was open was cut.
+    pub fn cuts(&self) -> u64 {
+        self.shared.cuts.load(Ordering::SeqCst)
     }
 
     /// Takes connections and bytes, and lets nothing through.
@@ -88,6 +95,7 @@ impl Shared {
     fn cut_all(&self) {
         self.upload_left.store(UNLIMITED, Ordering::SeqCst);
         self.cut.send_replace(CancellationToken::new()).cancel();
+        self.cuts.fetch_add(1, Ordering::SeqCst);
     }
 
     /// How much of `wanted` may still go up; less than `wanted` is the end.
