@@ -9,7 +9,8 @@ pub enum RabbitError {
     #[error("AMQP URL number {number} cannot be read; amqp://user:password@host:5672/%2f is a right one")]
     Url { number: usize },
     #[error(
-        "AMQP URL number {number} begins with amqps, and this program was built without TLS; build it with --features otodoke-common/tls"
+        "AMQP URL number {number} begins with amqps, and this program was built without TLS; build it with \
+         --features otodoke-common/tls"
     )]
     NoTls { number: usize },
     #[error("namespace {namespace:?} must be at most 64 letters, digits, dots, dashes and underscores")]
