@@ -15,6 +15,7 @@ use otodoke_common::desk::Desk;
 use otodoke_common::memory::Memory;
 use otodoke_common::message::{Lane, MessageId};
 use otodoke_common::metrics::Metrics;
+use otodoke_common::parts::Parts;
 use otodoke_common::policy::Policy;
 use otodoke_common::route::{International, Plan};
 use otodoke_common::seal::Vault;
@@ -22,7 +23,7 @@ use otodoke_common::store::Store;
 use otodoke_common::time::Timestamp;
 use otodoke_producer::admission::LaneWindows;
 use otodoke_producer::router::router;
-use otodoke_worker::{Capacity, Worker, WorkerParts, WorkerSettings};
+use otodoke_worker::{Capacity, Worker, WorkerSettings};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, sleep};
@@ -100,7 +101,7 @@ pub struct World {
     pub vault: Arc<Vault>,
     carriers: BTreeMap<&'static str, Arc<Carrier>>,
     cut_off: Arc<AtomicBool>,
-    parts: WorkerParts,
+    parts: Parts,
     settings: WorkerSettings,
     worker: Option<Running>,
     seed: u64,
@@ -177,7 +178,7 @@ impl World {
         assert!(self.worker.is_none(), "a world has one worker");
         self.seed += 1;
         let gate = Gate::open(self.step_ms_max, self.seed);
-        let parts = WorkerParts {
+        let parts = Parts {
             desk: Desk { store: gate.store(Arc::clone(&self.parts.desk.store)), ..self.parts.desk.clone() },
             broker: gate.broker(Arc::clone(&self.parts.broker)),
             routes: Arc::clone(&self.parts.routes),

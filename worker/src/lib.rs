@@ -22,7 +22,7 @@ mod worker;
 pub use permits::Capacity;
 pub use probes::Probes;
 pub use roles::{Role, Roles, RolesError};
-pub use worker::{Worker, WorkerParts, WorkerSettings};
+pub use worker::{Worker, WorkerSettings};
 
 #[cfg(test)]
 mod tests;

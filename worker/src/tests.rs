@@ -14,6 +14,7 @@ use otodoke_common::dice::Dice;
 use otodoke_common::memory::Memory;
 use otodoke_common::message::{Kid, Lane};
 use otodoke_common::metrics::Metrics;
+use otodoke_common::parts::Parts;
 use otodoke_common::policy::Policy;
 use otodoke_common::provider::Registry;
 use otodoke_common::route::RouteTable;
@@ -25,7 +26,7 @@ use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{Role, Roles, Worker, WorkerParts, WorkerSettings};
+use crate::{Role, Roles, Worker, WorkerSettings};
 
 /// A broker that says how much waits and hands out nothing.
 #[derive(Default)]
@@ -69,7 +70,7 @@ impl Broker for Silent {
 fn worker(broker: &Arc<Silent>) -> Worker {
     let clock = Clock::simulated(Timestamp::from_unix_ms(1_700_000_000_000));
     let kid = Kid::parse("k1").expect("a kid");
-    let parts = WorkerParts {
+    let parts = Parts {
         desk: Desk {
             store: Memory::new(clock.clone()).store(),
             vault: Arc::new(Vault::new(&[9; 32]).expect("a long root")),

@@ -9,7 +9,7 @@ use otodoke_common::config::Settings;
 use otodoke_common::health::Health;
 use otodoke_common::leg::ProviderId;
 use otodoke_common::message::Lane;
-pub use otodoke_common::parts::Parts as WorkerParts;
+use otodoke_common::parts::Parts;
 use tokio::task::JoinSet;
 use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +61,7 @@ pub struct Worker {
 impl Worker {
     /// With every role.
     #[expect(clippy::needless_pass_by_value, reason = "a worker is made once, of what nobody else needs then")]
-    pub fn new(parts: WorkerParts, settings: WorkerSettings) -> Self {
+    pub fn new(parts: Parts, settings: WorkerSettings) -> Self {
         let health = Mutex::new(Health::new(parts.desk.clock.now()));
         let room = |lane| settings.lanes.get(&lane).copied().unwrap_or(1);
         let lanes = Lane::ALL.into_iter().map(|lane| Consumer::new(Queue::Lane(lane), room(lane)));

@@ -11,6 +11,7 @@ use otodoke_common::leg::{Abilities, Channel, ProviderId, RouteClass, RouteId};
 use otodoke_common::memory::Memory;
 use otodoke_common::message::{Kid, TenantId};
 use otodoke_common::metrics::Metrics;
+use otodoke_common::parts::Parts;
 use otodoke_common::phone::Country;
 use otodoke_common::provider::{Provider, Registry};
 use otodoke_common::route::{Plan, ReceiptProfile, Route, RouteTable};
@@ -20,7 +21,6 @@ use otodoke_common::text::Templates;
 use otodoke_producer::auth::key_setting;
 use otodoke_producer::door::Door;
 use otodoke_producer::hands::Hands;
-use otodoke_worker::WorkerParts;
 use tokio_util::sync::CancellationToken;
 
 use super::{KEY, Options};
@@ -32,8 +32,8 @@ pub(super) fn parts(
     clock: &Clock,
     carriers: &BTreeMap<&'static str, Arc<Carrier>>,
     options: &Options,
-) -> WorkerParts {
-    WorkerParts {
+) -> Parts {
+    Parts {
         desk: desk(memory, clock, options),
         broker: memory.broker(),
         routes: Arc::new(table(carriers, options.plan)),
@@ -43,7 +43,7 @@ pub(super) fn parts(
     }
 }
 
-pub(super) fn door(parts: &WorkerParts, options: &Options) -> Door {
+pub(super) fn door(parts: &Parts, options: &Options) -> Door {
     Door {
         desk: parts.desk.clone(),
         broker: Arc::clone(&parts.broker),
