@@ -1,5 +1,5 @@
-//! The walk: every reachable (message, event, choice, time), as far as the bounds reach, with promises 2 to 7 asserted
-//! at each step. Breadth first for all that is near the beginning, and long seeded paths for what is far from it.
+//! The walk: every reachable (message, event, choice, time), as far as the bounds reach, with `promises`
+//! asserted at each step. Breadth first for all that is near the beginning, long seeded paths for what is far from it.
 
 mod alphabet;
 mod ghost;
