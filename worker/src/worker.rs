@@ -9,6 +9,7 @@ use otodoke_common::config::Settings;
 use otodoke_common::health::Health;
 use otodoke_common::leg::ProviderId;
 use otodoke_common::message::Lane;
+use otodoke_common::metrics::Circuit;
 use otodoke_common::parts::Parts;
 use tokio::task::JoinSet;
 use tokio::time::Duration;
@@ -78,6 +79,10 @@ impl Worker {
             catching_up: tokio::sync::Mutex::default(),
             waiting: [const { AtomicUsize::new(0) }; 3],
         };
+        // A gauge without a value looks like a provider without a state.
+        for provider in courier.providers.keys() {
+            courier.desk.metrics.circuit(provider, Circuit::Closed);
+        }
         Self {
             courier: Arc::new(courier),
             consumers: lanes.chain([receipts]).map(Arc::new).collect(),
