@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::Lane;
 
+pub(crate) mod drain;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Queue {
@@ -60,7 +62,7 @@ pub enum Unpark {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backlog {
     pub waiting: u64,
-    /// Settled per second over the last seconds; `None` while nothing was measured.
+    /// Settled per second, over those of the last seconds in which something waited; `None` while too little did.
     pub drained_per_s: Option<f64>,
 }
 

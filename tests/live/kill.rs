@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::caller::{Caller, legs};
 use crate::until::until;
@@ -22,6 +23,7 @@ const FIRST_PHONE: usize = 2_000;
 /// Long enough for every wait after a crash, short enough to see the end.
 const TTL_S: u64 = 30;
 const IN_FLIGHT: usize = 32;
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 fn phone(index: usize) -> String {
     format!("+81901234{}", FIRST_PHONE + index)
@@ -46,10 +48,9 @@ async fn ask(caller: &Caller, accepted: Accepted, enough: usize) -> Accepted {
             let _permit = permit;
             let body = json!({ "to": phone(index), "purpose": "login", "ttl_seconds": TTL_S }).to_string();
             let headers = [("idempotency-key", &*format!("kill-{index}"))];
-            let answer = caller.try_ask(Method::POST, "/v1/verifications", &body, &headers).await?;
-            assert_eq!(answer.status, 202, "{}", answer.text);
+            let id = ask_until_accepted(&caller, &body, &headers).await?;
             count.fetch_add(1, Ordering::Relaxed);
-            Some((index, answer.json()["id"].as_str().expect("an id").to_owned()))
+            Some((index, id))
         });
     }
     // Those in flight are left to the kill: whether they were accepted is not known here.
@@ -58,6 +59,19 @@ async fn ask(caller: &Caller, accepted: Accepted, enough: usize) -> Accepted {
     }
     let answered = asking.join_all().await;
     accepted.into_iter().chain(answered.into_iter().flatten()).collect()
+}
+
+/// A lane that was measured to drain slowly refuses early, and says when to come again: a machine that is busy enough
+/// gets there. `None` where nobody answers.
+async fn ask_until_accepted(caller: &Caller, body: &str, headers: &[(&str, &str)]) -> Option<String> {
+    loop {
+        let answer = caller.try_ask(Method::POST, "/v1/verifications", body, headers).await?;
+        match (answer.status, answer.json()["code"].as_str()) {
+            (202, _) => return Some(answer.json()["id"].as_str().expect("an id").to_owned()),
+            (503, Some("busy")) => sleep(ASK_AGAIN).await,
+            (status, _) => panic!("answered {status}: {}", answer.text),
+        }
+    }
 }
 
 fn taken(asking: &mut JoinSet<Option<(usize, String)>>) -> Vec<(usize, String)> {

@@ -126,7 +126,7 @@ impl Broker for EmbeddedBroker {
         let written = self
             .writer
             .write_then(insert, move |seq| {
-                arrived.lock().committed(*seq, kept);
+                arrived.lock().committed(*seq, kept, Instant::now());
                 drop(place);
                 arrived.arrived.notify_one();
             })
@@ -142,7 +142,7 @@ impl Broker for EmbeddedBroker {
             if more {
                 self.refill(line).await?;
             }
-            let taken = line.lock().take();
+            let taken = line.lock().take(Instant::now());
             if let Some(entry) = taken {
                 // One notification may stand for several bodies: whoever waits next looks too.
                 line.arrived.notify_one();

@@ -4,14 +4,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
+
+use crate::broker::drain::Watched;
 
 /// Bodies kept ready in memory.
 pub(super) const READY_MAX: usize = 1_024;
 /// With fewer ready than this, more are read from the file.
 const READY_LOW: usize = 256;
-/// How far back settled bodies count for the drain rate.
-const DRAIN_WINDOW_S: u64 = 5;
 
 pub(super) struct Window {
     ready: VecDeque<Entry>,
@@ -23,7 +23,7 @@ pub(super) struct Window {
     /// Highest committed place.
     committed: u64,
     waiting: u64,
-    settled: VecDeque<(Instant, u64)>,
+    drain: Watched,
 }
 
 pub(super) struct Entry {
@@ -42,12 +42,12 @@ impl Window {
             read_to: 0,
             committed,
             waiting,
-            settled: VecDeque::new(),
+            drain: Watched::default(),
         }
     }
 
     /// A body was committed, in the order of places.
-    pub(super) fn committed(&mut self, seq: u64, body: Vec<u8>) {
+    pub(super) fn committed(&mut self, seq: u64, body: Vec<u8>, now: Instant) {
         let nothing_on_disk = self.read_to >= self.committed;
         if nothing_on_disk && self.ready.len() < READY_MAX {
             self.ready.push_back(Entry { seq, body, taken_before: 0 });
@@ -55,11 +55,13 @@ impl Window {
         }
         self.committed = seq;
         self.waiting += 1;
+        self.drain.step(now, 0, self.waiting);
     }
 
-    pub(super) fn take(&mut self) -> Option<Entry> {
+    pub(super) fn take(&mut self, now: Instant) -> Option<Entry> {
         let entry = self.ready.pop_front()?;
         self.waiting = self.waiting.saturating_sub(1);
+        self.drain.step(now, 0, self.waiting);
         self.handed_to = self.handed_to.max(entry.seq);
         let copy = Entry { body: entry.body.clone(), ..entry };
         self.in_hand.insert(entry.seq, entry);
@@ -82,11 +84,7 @@ impl Window {
 
     pub(super) fn settled(&mut self, seq: u64, now: Instant) -> Option<Entry> {
         let entry = self.in_hand.remove(&seq)?;
-        match self.settled.back_mut() {
-            Some((at, count)) if now.duration_since(*at) < Duration::from_millis(100) => *count += 1,
-            Some(_) | None => self.settled.push_back((now, 1)),
-        }
-        self.forget(now);
+        self.drain.step(now, 1, self.waiting);
         Some(entry)
     }
 
@@ -111,19 +109,7 @@ impl Window {
         self.waiting
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
     pub(super) fn drained_per_s(&mut self, now: Instant) -> Option<f64> {
-        self.forget(now);
-        let oldest = self.settled.front()?.0;
-        let seconds = now.duration_since(oldest).as_secs_f64().max(0.5);
-        let count: u64 = self.settled.iter().map(|(_, count)| count).sum();
-        Some(count as f64 / seconds)
-    }
-
-    fn forget(&mut self, now: Instant) {
-        while self.settled.front().is_some_and(|(at, _)| now.duration_since(*at) > Duration::from_secs(DRAIN_WINDOW_S))
-        {
-            self.settled.pop_front();
-        }
+        self.drain.per_s(now, self.waiting)
     }
 }

@@ -5,16 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::faults::Faults;
+use crate::broker::drain::Watched;
 use crate::broker::{Backlog, Broker, BrokerError, Delivery, Parked, Queue, Settle, Settlement, Unpark};
 use crate::clock::Clock;
-use crate::time::Timestamp;
-
-/// How far back settled bodies count for the drain rate.
-const DRAIN_WINDOW_MS: u64 = 5_000;
-/// A rate measured over less than this says little.
-const DRAIN_MEASURED_MS_MIN: u64 = 500;
 
 pub(super) struct MemoryBroker {
     inner: Arc<Inner>,
@@ -32,7 +28,7 @@ struct Inner {
 struct State {
     queues: BTreeMap<Queue, VecDeque<Entry>>,
     taken: BTreeMap<u64, (Queue, Entry)>,
-    settled: BTreeMap<Queue, VecDeque<Timestamp>>,
+    drains: BTreeMap<Queue, Watched>,
     parked: BTreeMap<i64, Parked>,
     next_ticket: u64,
 }
@@ -60,6 +56,7 @@ impl Broker for MemoryBroker {
             return Err(BrokerError::Full { queue, limit: inner.queue_max });
         }
         entries.push_back(Entry { body, taken_before: 0 });
+        state.look(queue, 0);
         inner.arrived[&queue].notify_one();
         Ok(())
     }
@@ -80,12 +77,9 @@ impl Broker for MemoryBroker {
     }
 
     fn backlog(&self, queue: Queue) -> Backlog {
-        let now = self.inner.clock.now();
         let mut state = self.inner.lock();
-        let waiting = state.queues.get(&queue).map_or(0, VecDeque::len) as u64;
-        let settled = state.settled.entry(queue).or_default();
-        forget(settled, now);
-        Backlog { waiting, drained_per_s: drained_per_s(settled, now) }
+        let waiting = state.waiting(queue);
+        Backlog { waiting, drained_per_s: state.drains.entry(queue).or_default().per_s(Instant::now(), waiting) }
     }
 
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>, BrokerError> {
@@ -114,9 +108,7 @@ impl Settle for Inner {
         let at = self.clock.now();
         let mut state = self.lock();
         let (queue, entry) = state.taken.remove(&ticket).expect("a ticket is settled once");
-        let settled = state.settled.entry(queue).or_default();
-        settled.push_back(at);
-        forget(settled, at);
+        state.look(queue, 1);
         match how {
             Settlement::Done => {}
             Settlement::Park { reason } => {
@@ -146,22 +138,19 @@ impl Inner {
 impl State {
     fn take(&mut self, queue: Queue) -> Option<(u64, Vec<u8>, u32)> {
         let entry = self.queues.get_mut(&queue)?.pop_front()?;
+        self.look(queue, 0);
         self.next_ticket += 1;
         let (body, taken_before) = (entry.body.clone(), entry.taken_before);
         self.taken.insert(self.next_ticket, (queue, entry));
         Some((self.next_ticket, body, taken_before))
     }
-}
 
-/// Over the time since the oldest one remembered: right after idling, there is no full window yet.
-#[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
-fn drained_per_s(settled: &VecDeque<Timestamp>, now: Timestamp) -> Option<f64> {
-    let measured_ms = now.since_ms(*settled.front()?).max(DRAIN_MEASURED_MS_MIN);
-    Some(settled.len() as f64 * 1_000.0 / measured_ms as f64)
-}
+    fn waiting(&self, queue: Queue) -> u64 {
+        self.queues.get(&queue).map_or(0, VecDeque::len) as u64
+    }
 
-fn forget(settled: &mut VecDeque<Timestamp>, now: Timestamp) {
-    while settled.front().is_some_and(|at| now.since_ms(*at) > DRAIN_WINDOW_MS) {
-        settled.pop_front();
+    fn look(&mut self, queue: Queue, left: u64) {
+        let waiting = self.waiting(queue);
+        self.drains.entry(queue).or_default().step(Instant::now(), left, waiting);
     }
 }

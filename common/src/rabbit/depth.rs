@@ -1,18 +1,12 @@
 //! What waits in a queue, and how fast it leaves: a reading about once a second, kept true in between by counting what
 //! this process put in and took out.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
 use crate::broker::Backlog;
-
-/// Rates are over so much time.
-const RATE_MS: u64 = 5_000;
-
-/// The first moments say little: nothing is counted over less time.
-const RATE_MS_MIN: u64 = 1_000;
+use crate::broker::drain::Drain;
 
 #[derive(Debug, Default)]
 pub(super) struct Depth(Mutex<Counts>);
@@ -25,8 +19,8 @@ struct Counts {
     put_in: u64,
     taken: u64,
     settled: u64,
-    /// One entry per reading, the oldest first.
-    left: VecDeque<(Instant, u64)>,
+    read_at: Option<Instant>,
+    drain: Drain,
 }
 
 /// What stood before a reading was asked for.
@@ -64,18 +58,19 @@ impl Depth {
         // the least that left; what was settled here is known.
         let gone = counts.waiting.map_or(0, |was| (was + counts.put_in).saturating_sub(waiting));
         let left = gone.max(counts.settled);
-        counts.left.push_back((now, left));
-        *counts = Counts { waiting: Some(waiting), left: std::mem::take(&mut counts.left), ..Counts::default() };
+        // When it was empty at either end, nobody knows for how long something waited.
+        let was_waiting = counts.waiting.is_some_and(|was| was > 0) && waiting > 0;
+        if let Some(read_at) = counts.read_at.filter(|_| was_waiting) {
+            counts.drain.add(now, now.duration_since(read_at), left);
+        }
+        let drain = std::mem::take(&mut counts.drain);
+        *counts = Counts { waiting: Some(waiting), read_at: Some(now), drain, ..Counts::default() };
     }
 
     pub(super) fn backlog(&self, now: Instant) -> Backlog {
         let mut counts = self.lock();
-        let young = |at: Instant| now.duration_since(at) <= Duration::from_millis(RATE_MS);
-        while counts.left.front().is_some_and(|(at, _)| !young(*at)) {
-            counts.left.pop_front();
-        }
         let waiting = (counts.waiting.unwrap_or(0) + counts.put_in).saturating_sub(counts.taken);
-        Backlog { waiting, drained_per_s: counts.rate(now) }
+        Backlog { waiting, drained_per_s: counts.drain.per_s(now) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -83,20 +78,10 @@ impl Depth {
     }
 }
 
-impl Counts {
-    /// `None` where nothing left: that tells nothing about how fast something would.
-    #[expect(clippy::cast_precision_loss, reason = "counts of seconds are exact up to 2^53")]
-    fn rate(&self, now: Instant) -> Option<f64> {
-        let (first, _) = self.left.front()?;
-        // What the first entry counts left before it.
-        let left: u64 = self.left.iter().skip(1).map(|(_, left)| left).sum::<u64>() + self.settled;
-        let over = now.duration_since(*first).max(Duration::from_millis(RATE_MS_MIN));
-        (left > 0).then(|| left as f64 / over.as_secs_f64())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::time::Duration;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -135,13 +120,20 @@ mod tests {
         read(&depth, 100, start);
         assert_eq!(rate(Duration::ZERO), None);
         (0..30).for_each(|_| depth.settled());
-        assert_eq!(rate(Duration::from_millis(1)), Some(30.0), "known at once");
         read(&depth, 100, start + SECOND);
         assert_eq!(rate(SECOND), Some(30.0));
         (0..20).for_each(|_| depth.put_in());
         read(&depth, 50, start + 2 * SECOND);
         assert_eq!(rate(2 * SECOND), Some(50.0), "30 in the first second, 70 in the second one");
-        (3..9).for_each(|seconds| read(&depth, 50, start + seconds * SECOND));
-        assert_eq!(rate(8 * SECOND), None, "only the last seconds count");
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_was_empty_meanwhile_tells_nothing_of_its_rate() {
+        let (depth, start) = (Depth::default(), Instant::now());
+        for second in 0..4 {
+            depth.put_in();
+            read(&depth, 0, start + second * SECOND);
+        }
+        assert_eq!(depth.backlog(start + 4 * SECOND).drained_per_s, None);
     }
 }

@@ -121,6 +121,4 @@ async fn a_process_that_only_publishes_holds_no_deliveries() {
         taking.take(NORMAL).await.expect("taken").done().await.expect("settled");
     }
     until("another process sees that the queue is empty", || publishing.backlog(NORMAL).waiting == 0).await;
-    let drained = publishing.backlog(NORMAL).drained_per_s;
-    assert!(drained.is_some_and(|rate| rate > 0.0), "what others take is measured by what is gone: {drained:?}");
 }
