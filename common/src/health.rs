@@ -90,6 +90,17 @@ pub enum Circuitry {
     },
 }
 
+/// What a provider's circuit says to a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    Goes,
+    /// It goes, and its answer tells whether others may.
+    Probes,
+    Rests {
+        until: Timestamp,
+    },
+}
+
 impl Circuitry {
     pub const fn word(self) -> &'static str {
         match self {
@@ -129,13 +140,28 @@ impl Health {
         }
     }
 
-    /// A leg goes out: where the circuit is half open, it is the probe.
-    pub fn began(&mut self, provider: &ProviderId, now: Timestamp) {
-        if self.circuit(provider, now) == Circuitry::HalfOpen
-            && let Some(Circuit::Open { rests, .. } | Circuit::Probing { rests, .. }) =
-                self.circuits.get(provider).copied()
+    /// Whether a leg may go out by this provider now. Of a circuit that is half open, whoever asks first has the probe.
+    pub fn admit(&mut self, provider: &ProviderId, now: Timestamp) -> Admission {
+        let rests = match self.circuits.get(provider).copied() {
+            Some(Circuit::Open { rests, .. } | Circuit::Probing { rests, .. }) => rests,
+            Some(Circuit::Closed { .. }) | None => return Admission::Goes,
+        };
+        match self.circuit(provider, now) {
+            Circuitry::Closed => Admission::Goes,
+            Circuitry::HalfOpen => {
+                self.circuits.insert(provider.clone(), Circuit::Probing { since: now, rests });
+                Admission::Probes
+            }
+            Circuitry::Open { until } => Admission::Rests { until },
+        }
+    }
+
+    /// What was to be the probe does not go out: somebody else may be it.
+    pub fn forgo(&mut self, provider: &ProviderId) {
+        if let Some(circuit) = self.circuits.get_mut(provider)
+            && let Circuit::Probing { since, rests } = *circuit
         {
-            self.circuits.insert(provider.clone(), Circuit::Probing { since: now, rests });
+            *circuit = Circuit::Open { until: since, rests };
         }
     }
 

@@ -153,6 +153,9 @@ pub struct Message {
     pub state: State,
     pub legs: Vec<Leg>,
     pub guesses_left: u8,
+    /// Guesses that are paid and not judged yet.
+    #[serde(default, skip_serializing_if = "is_none_open")]
+    pub guesses_open: u8,
     pub resends: u8,
     pub last_resend_at: Option<Timestamp>,
     pub verified: Option<Verified>,
@@ -270,6 +273,11 @@ pub enum Furthest {
 pub enum CancelledBy {
     Caller,
     Operator,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_none_open(guesses: &u8) -> bool {
+    *guesses == 0
 }
 
 impl Message {

@@ -55,6 +55,7 @@ fn message(door: &Door, caller: &Caller, request: &Request, now: Timestamp) -> M
         state: State::Queued,
         legs: Vec::new(),
         guesses_left: door.desk.policy.guesses,
+        guesses_open: 0,
         resends: 0,
         last_resend_at: None,
         verified: None,

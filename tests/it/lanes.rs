@@ -251,6 +251,50 @@ async fn a_repeat_that_waits_for_a_permit_does_not_go_out_too_late() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_repeat_that_waits_for_a_permit_does_not_go_out_once_its_code_was_typed_back() {
+    let capacities = BTreeMap::from([
+        ("sakura", Capacity { concurrency: 0, rate_per_s: 1 }),
+        ("fuji", Capacity { concurrency: 1, rate_per_s: 1_000 }),
+    ]);
+    let plan = Plan { international: International::Never, voice: false };
+    let world = World::with(Options { capacities, plan, ..Options::default() }).await;
+    let (verified, slow) = (phone(1), phone(2));
+    let hog = slow.clone();
+    world.carrier("fuji").script(move |to, _| {
+        if to == hog { Script { answer_after_ms: 4_500, ..Script::works() } } else { Script::lost() }
+    });
+    let id = world.ask(login(&verified)).await;
+    let other = world.ask(login(&slow)).await;
+    world.until(&id, |message| message["legs"][0]["outcome"] == "unknown").await;
+    // Its repeat is decided and waits for the one permit, which the slow call holds.
+    world.until(&id, |message| message["legs"][0]["outcome"].is_null()).await;
+    let code = world.phone(&verified).code().expect("the text arrived though its answer was lost");
+    assert_eq!(world.check(&id, &code).await.body["status"], "verified");
+    world.until_status(&other, "delivered").await;
+    world.wait_ms(60_000).await;
+    let repeats = world.carrier("fuji").seen().iter().filter(|seen| seen.to == verified).count();
+    assert_eq!(repeats, 1, "nobody waits for the repeat any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_all_who_wait_for_a_provider_one_probes_it() {
+    let plan = Plan { international: International::Never, voice: false };
+    let world = World::with(Options { plan, step_ms_max: 5, ..Options::default() }).await;
+    for carrier in ["sakura", "fuji"] {
+        world.carrier(carrier).always(Script::answers(Reply::NotSent));
+    }
+    flood(&world, 0, 8, login).await;
+    world.wait_ms(1_000).await;
+    let before = world.carrier("sakura").seen().len();
+    world.carrier("sakura").always(Script { answer_after_ms: 2_000, ..Script::silent() });
+    flood(&world, 100, 40, login).await;
+    world.wait_ms(6_000).await;
+    assert_eq!(world.carrier("sakura").seen().len() - before, 1, "the others wait for what the probe says");
+    world.wait_ms(3_000).await;
+    assert!(world.carrier("sakura").seen().len() - before > 10, "it works, so everybody goes");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_provider_that_hangs_holds_up_nobody_else() {
     let world = World::new().await;
     let hanging = phone(0);

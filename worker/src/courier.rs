@@ -11,7 +11,7 @@ use otodoke_common::desk::{Applied, Committed, Desk, Routing};
 use otodoke_common::health::{Circuitry, Health};
 use otodoke_common::leg::{Leg, LegNumber};
 use otodoke_common::lifecycle::{Effect, Event, Step};
-use otodoke_common::message::{Lane, Message, MessageId};
+use otodoke_common::message::{Message, MessageId, State};
 use otodoke_common::metrics::Circuit;
 use otodoke_common::outcome::{Answer, Proof, Report, ReportStatus};
 use otodoke_common::provider::{Registry, SendContent, SendRequest};
@@ -23,12 +23,11 @@ use otodoke_common::wire::LaneMessage;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::hand::{Hand, acquire};
-use crate::permits::{Permit, Permits};
+use crate::hand::{Hand, Passage, acquire};
+use crate::permits::Permits;
 use crate::request::{Unsendable, Words};
+use crate::waiting::{PATIENCE_MS_MAX, Waiting};
 
-/// How long a message waits for a permit in this process before its row carries the wait.
-const PATIENCE_MS_MAX: u64 = 5_000;
 /// Tries to save while the store is away, some five minutes of them. After that a delivery comes again, and an answer is
 /// unknown to the sweep.
 const SAVES_MAX: u32 = 160;
@@ -58,10 +57,10 @@ pub(crate) struct Courier {
     pub(crate) waiting: [AtomicUsize; 3],
 }
 
-/// A decision that is committed, and the permit its leg goes out with.
+/// A decision that is committed, and what its leg goes out with.
 struct Advanced {
     step: Step,
-    permit: Option<Permit>,
+    passage: Option<Passage>,
 }
 
 impl Courier {
@@ -78,8 +77,8 @@ impl Courier {
             self.settle(delivery).await;
         }
         let mut next = Some(advanced);
-        while let Some(Advanced { step, permit }) = next.take() {
-            let Some((leg, event)) = self.perform(&step, permit).await else { continue };
+        while let Some(Advanced { step, passage }) = next.take() {
+            let Some((leg, event)) = self.perform(&step, passage).await else { continue };
             next = Some(self.save_answer(step.message, leg, &event).await?);
         }
         Ok(())
@@ -99,9 +98,14 @@ impl Courier {
         let mut waiting = Waiting::new(self, message.lane);
         let mut calls_paid = true;
         for _ in 0..TURNS_MAX {
-            let (decided, permit) = self.decide(&message, event, calls_paid, &mut waiting).await;
-            match self.desk.save(&message, decided, &[]).await? {
-                Committed::Done(step) => return Ok(Advanced { step: *step, permit }),
+            let (decided, passage) = self.decide(&message, event, calls_paid, &mut waiting).await;
+            let saved = self.desk.save(&message, decided, &[]).await;
+            if let Ok(Committed::Done(step)) = saved {
+                return Ok(Advanced { step: *step, passage });
+            }
+            self.give_back(passage);
+            match saved? {
+                Committed::Done(_) => {}
                 Committed::OverLimit { .. } => calls_paid = false,
                 Committed::Lost => match self.desk.store.load(message.id).await? {
                     Some(newer) => message = newer,
@@ -119,7 +123,7 @@ impl Courier {
         event: &Event,
         calls_paid: bool,
         waiting: &mut Waiting<'_>,
-    ) -> (Step, Option<Permit>) {
+    ) -> (Step, Option<Passage>) {
         loop {
             let now = self.desk.clock.now();
             let hand = Hand {
@@ -137,17 +141,17 @@ impl Courier {
             let decided = self.desk.decide(message, event, &Routing { choose: &choose, punctual: &punctual });
             match decided.waits_until.and_then(|until| waiting.patience(until.since_ms(now))) {
                 Some(wait_ms) => self.permits.wait(wait_ms).await,
-                None => return (decided, hand.take_permit()),
+                None => return (decided, hand.take_passage()),
             }
         }
     }
 
     /// Performs what a committed decision asks for. A call's answer is the next event.
-    async fn perform(&self, step: &Step, mut permit: Option<Permit>) -> Option<(LegNumber, Event)> {
+    async fn perform(&self, step: &Step, mut passage: Option<Passage>) -> Option<(LegNumber, Event)> {
         let mut answered = None;
         for effect in &step.effects {
             match effect {
-                Effect::Call { leg } => answered = Some((*leg, self.call(&step.message, *leg, permit.take()).await)),
+                Effect::Call { leg } => answered = Some((*leg, self.call(&step.message, *leg, passage.take()).await)),
                 Effect::Ask { leg } => self.ask(&step.message, *leg).await,
                 Effect::Wake => self.wake(&step.message).await,
                 Effect::HangUp { leg } => self.hang_up(&step.message, *leg).await,
@@ -158,34 +162,65 @@ impl Courier {
         answered
     }
 
-    async fn call(&self, message: &Message, number: LegNumber, permit: Option<Permit>) -> Event {
+    async fn call(&self, message: &Message, number: LegNumber, passage: Option<Passage>) -> Event {
         let Some(leg) = message.leg(number) else { return unknown(number, "the leg is not in its message") };
-        let permit = match permit {
-            Some(permit) => Some(permit),
-            None => acquire(&self.permits, &leg.provider, message.lane, PATIENCE_MS_MAX).await,
+        let passage = match passage {
+            Some(passage) => passage,
+            None => match self.passage_of_repeat(message, leg).await {
+                Ok(passage) => passage,
+                Err(why) => return unknown(number, why),
+            },
         };
-        let Some(permit) = permit else { return unknown(number, "no permit was free for the repeat") };
+        let request = match self.request(message, leg) {
+            Ok(request) => request,
+            Err(event) => {
+                self.give_back(Some(passage));
+                return event;
+            }
+        };
+        let answer = self.send(message, leg, &request).await;
+        drop(passage);
+        Event::Answered { leg: number, answer }
+    }
+
+    /// A repeat goes by the route of its first request, and may have to wait for it; meanwhile its message may have ended,
+    /// or be in other hands.
+    async fn passage_of_repeat(&self, message: &Message, leg: &Leg) -> Result<Passage, &'static str> {
+        let permit = acquire(&self.permits, &leg.provider, message.lane, PATIENCE_MS_MAX).await;
+        let permit = permit.ok_or("no permit was free for the repeat")?;
+        let stored = self.desk.store.load(message.id).await;
+        let in_hand = |stored: Message| stored.state == State::Sending { leg: leg.number };
+        if !stored.ok().flatten().is_some_and(in_hand) {
+            return Err("the repeat is not wanted any more");
+        }
+        Ok(Passage::of_repeat(permit, &leg.provider))
+    }
+
+    /// What to send; else what became of the leg instead.
+    fn request(&self, message: &Message, leg: &Leg) -> Result<SendRequest, Event> {
         // Committing and waiting for a permit took their time: what was in time when it was decided may not be any more.
         let now = self.desk.clock.now();
         if now.plus_ms(leg.usual_by.since_ms(leg.started_at)) > message.useful_until {
             let answer = Answer::NotSent { why: "no time was left when its turn came".to_owned() };
-            return Event::Answered { leg: number, answer };
+            return Err(Event::Answered { leg: leg.number, answer });
         }
-        let request = match self.words().request(message, leg, now) {
-            Ok(request) => request,
-            Err(Unsendable::Revoked) => return Event::Revoked,
-            Err(Unsendable::Refused(answer)) => return Event::Answered { leg: number, answer },
-        };
-        let answer = self.send(message, leg, &request).await;
-        drop(permit);
-        Event::Answered { leg: number, answer }
+        self.words().request(message, leg, now).map_err(|unsendable| match unsendable {
+            Unsendable::Revoked => Event::Revoked,
+            Unsendable::Refused(answer) => Event::Answered { leg: leg.number, answer },
+        })
+    }
+
+    /// What was to go out with it does not.
+    fn give_back(&self, passage: Option<Passage>) {
+        if let Some(passage) = passage {
+            passage.give_back(&mut self.lock_health());
+        }
     }
 
     async fn send(&self, message: &Message, leg: &Leg, request: &SendRequest) -> Answer {
         let Some(provider) = self.providers.get(&leg.provider) else {
             return Answer::NotSent { why: format!("provider {} is not in the settings", leg.provider) };
         };
-        self.lock_health().began(&leg.provider, self.desk.clock.now());
         if let SendContent::Text(text) = &request.content {
             self.desk.metrics.segments(&leg.route, message.country, segments(text).count);
         }
@@ -346,42 +381,6 @@ pub(crate) enum Heard {
     Known,
     /// Its message is not there (any more).
     Nothing,
-}
-
-/// Counts a message as waiting for a permit while it does, and bounds how long.
-struct Waiting<'a> {
-    courier: &'a Courier,
-    lane: Lane,
-    counted: bool,
-    left_ms: u64,
-}
-
-impl<'a> Waiting<'a> {
-    const fn new(courier: &'a Courier, lane: Lane) -> Self {
-        Self { courier, lane, counted: false, left_ms: PATIENCE_MS_MAX }
-    }
-
-    /// How long to wait now for a route expected free in `expected_ms`; `None` when the row shall carry the wait.
-    fn patience(&mut self, expected_ms: u64) -> Option<u64> {
-        if expected_ms > self.left_ms || self.left_ms == 0 {
-            return None;
-        }
-        if !self.counted {
-            self.counted = true;
-            self.courier.waiting[self.lane as usize].fetch_add(1, Ordering::Relaxed);
-        }
-        let wait_ms = expected_ms.clamp(1, self.left_ms);
-        self.left_ms -= wait_ms;
-        Some(wait_ms)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if self.counted {
-            self.courier.waiting[self.lane as usize].fetch_sub(1, Ordering::Relaxed);
-        }
-    }
 }
 
 fn unknown(leg: LegNumber, why: &str) -> Event {

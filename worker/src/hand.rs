@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use otodoke_common::health::Health;
+use otodoke_common::health::{Admission, Health};
 use otodoke_common::leg::{Channel, ProviderId, RouteClass};
 use otodoke_common::lifecycle::Choice;
 use otodoke_common::message::{Lane, Message, Want};
@@ -22,7 +22,28 @@ pub(crate) struct Hand<'a> {
     pub(crate) cooling_ms: u64,
     /// Whether the voice budget still pays for calls.
     pub(crate) calls_paid: bool,
-    pub(crate) held: Mutex<Option<Permit>>,
+    pub(crate) held: Mutex<Option<Passage>>,
+}
+
+/// What a leg goes out with: a permit of its provider, and where that one rested, the only probe.
+pub(crate) struct Passage {
+    _permit: Permit,
+    provider: ProviderId,
+    probes: bool,
+}
+
+impl Passage {
+    /// Of a leg whose route is fixed: it is no probe, for it does not wait until its provider is back.
+    pub(crate) fn of_repeat(permit: Permit, provider: &ProviderId) -> Self {
+        Self { _permit: permit, provider: provider.clone(), probes: false }
+    }
+
+    /// The leg does not go out after all.
+    pub(crate) fn give_back(self, health: &mut Health) {
+        if self.probes {
+            health.forgo(&self.provider);
+        }
+    }
 }
 
 impl Hand<'_> {
@@ -48,10 +69,16 @@ impl Hand<'_> {
             let Choice::Go(route) = choice else { return choice };
             match self.permits.try_acquire(&route.provider, message.lane) {
                 Ok(permit) => {
+                    let probes = match self.lock_health().admit(&route.provider, self.now) {
+                        Admission::Goes => false,
+                        Admission::Probes => true,
+                        // Somebody took the probe since we looked: now it rests for us as well.
+                        Admission::Rests { .. } => continue,
+                    };
                     if route.class == RouteClass::International && !full.is_empty() {
                         self.metrics.spillover(&route.id, message.lane);
                     }
-                    self.keep(permit);
+                    self.keep(Passage { _permit: permit, provider: route.provider.clone(), probes });
                     return Choice::Go(route);
                 }
                 Err(none) => {
@@ -70,12 +97,12 @@ impl Hand<'_> {
         self.lock_health().standing(&route.provider, self.now)
     }
 
-    pub(crate) fn take_permit(&self) -> Option<Permit> {
+    pub(crate) fn take_passage(&self) -> Option<Passage> {
         self.held.lock().expect("no code panics while it holds a hand").take()
     }
 
-    fn keep(&self, permit: Permit) {
-        *self.held.lock().expect("no code panics while it holds a hand") = Some(permit);
+    fn keep(&self, passage: Passage) {
+        *self.held.lock().expect("no code panics while it holds a hand") = Some(passage);
     }
 
     fn lock_health(&self) -> std::sync::MutexGuard<'_, Health> {

@@ -17,6 +17,7 @@ mod receipts;
 mod request;
 mod roles;
 mod sweep;
+mod waiting;
 mod worker;
 
 pub use permits::Capacity;

@@ -108,8 +108,9 @@ fn a_half_open_provider_gets_one_probe_and_rests_twice_as_long_when_it_fails() {
         let until = now.plus_ms(rest_ms);
         assert_eq!(resting_until(&health, now), Some(until));
         assert_eq!(health.circuit(&provider(), until), Circuitry::HalfOpen);
-        health.began(&provider(), until);
-        assert!(resting_until(&health, until).is_some(), "a second leg must not go while the probe is out");
+        assert_eq!(health.admit(&provider(), until), Admission::Probes);
+        let second = health.admit(&provider(), until);
+        assert!(matches!(second, Admission::Rests { .. }), "a second leg must not go while the probe is out");
         now = until.plus_ms(10);
         health.answered(&route(), &provider(), &lost(), now);
     }
@@ -120,20 +121,30 @@ fn a_probe_that_works_closes_and_one_that_is_never_answered_frees_its_place() {
     let rested = at(2).plus_ms(REST_FIRST_MS);
     for answer in [submitted(), refused(Class::InvalidNumber, Scope::Number, None)] {
         let mut health = told(&[lost(), lost(), lost()]);
-        health.began(&provider(), rested);
+        assert_eq!(health.admit(&provider(), rested), Admission::Probes);
         health.answered(&route(), &provider(), &answer, rested.plus_ms(100));
         assert_eq!(health.circuit(&provider(), rested.plus_ms(100)), Circuitry::Closed, "{answer:?}");
+        assert_eq!(health.admit(&provider(), rested.plus_ms(100)), Admission::Goes);
     }
     let mut health = told(&[lost(), lost(), lost()]);
-    health.began(&provider(), rested);
+    assert_eq!(health.admit(&provider(), rested), Admission::Probes);
     assert_eq!(health.circuit(&provider(), rested.plus_ms(PROBE_MS_MAX)), Circuitry::HalfOpen);
+}
+
+#[test]
+fn a_probe_that_does_not_go_out_leaves_its_place_to_the_next() {
+    let rested = at(2).plus_ms(REST_FIRST_MS);
+    let mut health = told(&[lost(), lost(), lost()]);
+    assert_eq!(health.admit(&provider(), rested), Admission::Probes);
+    health.forgo(&provider());
+    assert_eq!(health.admit(&provider(), rested), Admission::Probes);
 }
 
 #[test]
 fn who_waits_for_a_probe_looks_again_long_before_the_probe_is_given_up() {
     let rested = at(2).plus_ms(REST_FIRST_MS);
     let mut health = told(&[lost(), lost(), lost()]);
-    health.began(&provider(), rested);
+    assert_eq!(health.admit(&provider(), rested), Admission::Probes);
     assert_eq!(resting_until(&health, rested), Some(rested.plus_ms(PROBE_LOOK_MS)));
     let late = rested.plus_ms(PROBE_MS_MAX - 1);
     assert_eq!(resting_until(&health, late), Some(rested.plus_ms(PROBE_MS_MAX)));

@@ -83,6 +83,7 @@ fn message() -> Message {
         state: State::Queued,
         legs: vec![text, leg(2, "jp-kodama", Channel::Voice)],
         guesses_left: 5,
+        guesses_open: 0,
         resends: 0,
         last_resend_at: None,
         verified: None,

@@ -54,6 +54,7 @@ fn message(vault: &Vault, purpose: Purpose) -> Message {
         state: State::Queued,
         legs: Vec::new(),
         guesses_left: 5,
+        guesses_open: 0,
         resends: 0,
         last_resend_at: None,
         verified: None,

@@ -116,6 +116,7 @@ fn imagined(vault: &Vault, parsed: &Parsed, now: Timestamp) -> Message {
         state: State::Queued,
         legs: Vec::new(),
         guesses_left: 0,
+        guesses_open: 0,
         resends: 0,
         last_resend_at: None,
         verified: None,

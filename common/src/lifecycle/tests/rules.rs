@@ -283,6 +283,24 @@ fn guesses_are_paid_one_by_one_and_the_last_wrong_one_ends_it() {
 }
 
 #[test]
+fn of_guesses_made_at_once_the_right_one_counts_though_it_is_judged_last() {
+    let paid = || {
+        let mut told = story().goes(&[FIRST, ACCEPTED]);
+        (0..5).for_each(|_| drop(told.apply(&Event::GuessPaid)));
+        assert!(!told.apply(&Event::GuessPaid).save, "five are all there are");
+        (0..4).for_each(|_| drop(told.apply(&Event::Guessed { verdict: Verdict::Wrong, key: None })));
+        told
+    };
+    assert_eq!(paid().stands(), "awaiting sakura", "one is still being compared");
+    let mut right = paid();
+    right.apply(&Event::Guessed { verdict: Verdict::Right, key: None });
+    assert_eq!(right.stands(), "ended: verified");
+    let mut wrong = paid();
+    wrong.apply(&Event::Guessed { verdict: Verdict::Wrong, key: None });
+    assert_eq!(wrong.stands(), "ended: failed, guessed_out");
+}
+
+#[test]
 fn nothing_starts_when_it_could_not_be_in_time() {
     let mut told = story();
     told.now = at(TTL_MS - TEXT_USUAL_MS + 1);

@@ -13,7 +13,14 @@ pub(super) fn kind_of(node: &Node) -> u64 {
     let mut hasher = DefaultHasher::new();
     let bucket = |at: Timestamp| ((at.unix_ms() - node.now.unix_ms()) / BUCKET_MS).clamp(-BUCKETS, BUCKETS);
     format!("{:?} {:?} {:?}", message.state, message.voice, message.kind).hash(&mut hasher);
-    (message.guesses_left, message.resends, message.due.map(bucket), bucket(message.useful_until)).hash(&mut hasher);
+    (
+        message.guesses_left,
+        message.guesses_open > 0,
+        message.resends,
+        message.due.map(bucket),
+        bucket(message.useful_until),
+    )
+        .hash(&mut hasher);
     for leg in &message.legs {
         format!("{} {:?} {:?} {:?}", leg.route, leg.outcome, leg.reason, leg.call).hash(&mut hasher);
         (leg.taken, leg.sends, leg.asks, leg.reference.is_some()).hash(&mut hasher);
