@@ -26,17 +26,17 @@ use deadpool_postgres::Pool;
 
 use crate::config::Secret;
 use crate::leg::{LegNumber, ProviderId};
-use crate::message::{Message, MessageId};
+use crate::message::{Message, MessageId, Tag};
 use crate::outcome::Report;
-use crate::store::{Counts, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
+use crate::store::{ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
 use crate::time::Timestamp;
 use crate::wire::{decode_reports, decode_row};
 use days::Days;
 pub use error::PostgresError;
 use group::Grouped;
-use inbox::{InboxPut, InboxTake};
+use inbox::{InboxDrop, InboxPut, InboxRead};
 use prune::Pruning;
-use read::{Find, Load};
+use read::{Find, FindHolder, Load};
 use session::Kind;
 use write::{Answer, Ask, Write};
 
@@ -103,7 +103,9 @@ pub struct Postgres {
     loads: Grouped<Load>,
     finds: Grouped<Find>,
     puts: Grouped<InboxPut>,
-    takes: Grouped<InboxTake>,
+    waiting: Grouped<InboxRead>,
+    drops: Grouped<InboxDrop>,
+    holders: Grouped<FindHolder>,
 }
 
 impl Postgres {
@@ -122,7 +124,9 @@ impl Postgres {
             finds: Grouped::start(Find, hot.clone(), READERS, timeout_ms),
             // One task, so that what it counts before it writes is right for its process.
             puts: Grouped::start(InboxPut { inbox_max: settings.inbox_max }, hot.clone(), 1, timeout_ms),
-            takes: Grouped::start(InboxTake, hot.clone(), WRITERS, timeout_ms),
+            waiting: Grouped::start(InboxRead, hot.clone(), READERS, timeout_ms),
+            drops: Grouped::start(InboxDrop, hot.clone(), 1, timeout_ms),
+            holders: Grouped::start(FindHolder, hot.clone(), READERS, timeout_ms),
             hot,
             people,
             days,
@@ -160,6 +164,11 @@ impl Store for Postgres {
         message.map_err(|error| StoreError::Refused { why: error.to_string() })
     }
 
+    async fn holder(&self, kind: ClaimKind, tag: Tag, now: Timestamp) -> Result<Option<Holder>, StoreError> {
+        let found = self.holders.ask((kind, tag)).await?;
+        Ok(found.filter(|(_, until)| *until > now).map(|(holder, _)| holder))
+    }
+
     async fn save(&self, save: Save) -> Result<Saved, StoreError> {
         match self.writes.ask(Ask::save(save)).await? {
             Answer::Saved(saved) => Ok(saved),
@@ -183,13 +192,17 @@ impl Store for Postgres {
         self.puts.ask(inbox::Put::new(report)).await
     }
 
-    async fn inbox_take(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
-        let bodies = self.takes.ask((provider.clone(), reference.to_owned())).await?;
+    async fn inbox_read(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
+        let bodies = self.waiting.ask((provider.clone(), reference.to_owned())).await?;
         let mut reports = Vec::with_capacity(bodies.len());
         for body in bodies {
             reports.extend(decode_reports(&body).map_err(|error| StoreError::Refused { why: error.to_string() })?);
         }
         Ok(reports)
+    }
+
+    async fn inbox_drop(&self, report: &Report) -> Result<(), StoreError> {
+        self.drops.ask(inbox::Put::new(report)).await
     }
 
     async fn prune(

@@ -20,6 +20,9 @@ pub trait Store: Send + Sync + 'static {
 
     async fn load(&self, id: MessageId) -> Result<Option<Message>, StoreError>;
 
+    /// Who holds a claim at `now`, without claiming anything.
+    async fn holder(&self, kind: ClaimKind, tag: Tag, now: Timestamp) -> Result<Option<Holder>, StoreError>;
+
     /// Writes `save.message` if the stored version is still `save.message.version`; the stored row then counts one more.
     /// References of legs become findable; an ended message's living claim is released.
     async fn save(&self, save: Save) -> Result<Saved, StoreError>;
@@ -38,8 +41,12 @@ pub trait Store: Send + Sync + 'static {
     /// Keeps a report that matches no leg yet. `Full` when the inbox holds its limit.
     async fn inbox_put(&self, report: &Report) -> Result<(), StoreError>;
 
-    /// Takes out the reports waiting for this reference.
-    async fn inbox_take(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError>;
+    /// The reports waiting for this reference, in the order they were put. They stay until they are dropped, so that whoever
+    /// dies with them in hand loses none.
+    async fn inbox_read(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError>;
+
+    /// Takes out a report that was applied. One that is gone already is no error.
+    async fn inbox_drop(&self, report: &Report) -> Result<(), StoreError>;
 
     /// Deletes up to `limit` of each: messages ended before `ended_before`, claims and buckets over, inbox reports older
     /// than `inbox_before`. Returns how many rows went.
@@ -90,6 +97,13 @@ pub enum ClaimKind {
     Key,
     /// (tenant, number, purpose, transaction), held until the message ends.
     Living,
+}
+
+/// Of a claim: whose it is, and for which request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub by: MessageId,
+    pub fingerprint: Tag,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -63,6 +63,31 @@ pub(crate) fn refused_as(problem: &Problem) -> RequestResult {
 }
 
 async fn take(entry: &Entry) -> Result<(Accepted, RequestResult), Problem> {
+    match admitted(entry).await {
+        // What was accepted stays accepted, whatever the lanes and the settings say now.
+        Err(refusal) => match accepted_before(entry).await? {
+            Some(accepted) => Ok((accepted, RequestResult::Repeated)),
+            None => Err(refusal),
+        },
+        taken => taken,
+    }
+}
+
+/// The answer that this key got with this request; `None` where it got none.
+async fn accepted_before(entry: &Entry) -> Result<Option<Accepted>, Problem> {
+    let door = &entry.door;
+    let Some(key) = key_of(entry) else { return Ok(None) };
+    let Some(holder) = door.desk.store.holder(ClaimKind::Key, key, door.now()).await? else { return Ok(None) };
+    if holder.fingerprint != opening::fingerprint(&door.desk.vault, &entry.request) {
+        return Err(key_reused());
+    }
+    match door.desk.store.load(holder.by).await? {
+        Some(message) => repeated(entry, &message).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn admitted(entry: &Entry) -> Result<(Accepted, RequestResult), Problem> {
     let Entry { door, caller, request, .. } = entry;
     let usual_ms = reach::usual_ms(door, request)?;
     let lane = caller.settings.lane(request.purpose);

@@ -100,7 +100,7 @@ pub(crate) fn key_tag(vault: &Vault, tenant: &TenantId, key: &str) -> Tag {
 }
 
 /// Keyed, so that a row does not tell who was written to.
-fn fingerprint(vault: &Vault, request: &Request) -> Tag {
+pub(crate) fn fingerprint(vault: &Vault, request: &Request) -> Tag {
     let parsed = serde_json::to_vec(request).expect("a request has string keys and no failing fields");
     vault.tag("request", &[&parsed])
 }

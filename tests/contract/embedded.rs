@@ -15,7 +15,9 @@ use otodoke_common::time::Timestamp;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::sample::{START, claim, claiming, ended, id, leg, loaded, message, opening, provider, report, save, saved};
+use crate::sample::{
+    START, claim, claiming, ended, id, leg, loaded, message, opening, provider, report, save, saved, taken,
+};
 
 const NORMAL: Queue = Queue::Lane(Lane::Normal);
 /// Where SQLite's file format keeps `user_version`, big-endian.
@@ -142,7 +144,7 @@ async fn rows_and_all_that_belongs_to_them_survive_a_restart() {
     assert_eq!(store.by_reference(&provider(), "ref-1").await, Ok(Some((id(1), 1))));
     let again = store.open(claiming(2, claim(ClaimKind::Living, 1), START)).await;
     assert!(matches!(again, Ok(Opened::Held { .. })), "the claim is still held");
-    assert_eq!(store.inbox_take(&provider(), "ref-2").await, Ok(vec![waiting]));
+    assert_eq!(taken(&*store, &provider(), "ref-2").await, Ok(vec![waiting]));
     embedded.close();
 }
 

@@ -8,7 +8,7 @@ use otodoke_common::message::{
 };
 use otodoke_common::outcome::{About, Proof, Report, ReportStatus};
 use otodoke_common::phone::{Country, LineType};
-use otodoke_common::store::{Claim, ClaimKind, Opened, Opening, Save, Saved, Store};
+use otodoke_common::store::{Claim, ClaimKind, Opened, Opening, Save, Saved, Store, StoreError};
 use otodoke_common::time::Timestamp;
 
 pub(crate) const START: Timestamp = Timestamp::from_unix_ms(1_790_000_000_000);
@@ -138,4 +138,17 @@ pub(crate) async fn saved(store: &dyn Store, save: Save) -> Message {
     let id = save.message.id;
     assert!(matches!(store.save(save).await, Ok(Saved::Won { .. })), "the save wins");
     store.load(id).await.expect("the store answers").expect("the row is there")
+}
+
+/// Reads what waits in the inbox for this reference, and drops it as if it were applied.
+pub(crate) async fn taken(
+    store: &dyn Store,
+    provider: &ProviderId,
+    reference: &str,
+) -> Result<Vec<Report>, StoreError> {
+    let waiting = store.inbox_read(provider, reference).await?;
+    for report in &waiting {
+        store.inbox_drop(report).await?;
+    }
+    Ok(waiting)
 }

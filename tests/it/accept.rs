@@ -153,6 +153,19 @@ async fn a_lane_takes_no_more_than_its_window() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_accepted_is_answered_again_though_its_lane_is_full() {
+    let windows = LaneWindows { normal: 1, ..LaneWindows::default() };
+    let world = World::idle(Options { windows, ..Options::default() }).await;
+    let first = post_with_key(&world, login(), "k-1").await;
+    assert_eq!(post_with_key(&world, login(), "k-2").await.status, 503, "nothing new is taken");
+    let again = post_with_key(&world, login(), "k-1").await;
+    assert_eq!((again.status, &again.body), (202, &first.body));
+    let other = post_with_key(&world, json!({"to": PHONE, "purpose": "signup"}), "k-1").await;
+    assert_eq!((other.status, other.body["code"].as_str()), (409, Some("key_reused")));
+    accepted_equals_ended_and_live(&world, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_the_store_away_a_login_travels_in_the_broker_alone_and_a_payment_is_refused() {
     let world = World::new().await;
     let warm = world.ask_for_code(&phone(1)).await;

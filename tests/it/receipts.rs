@@ -3,7 +3,7 @@
 use otodoke_common::broker::Queue;
 use otodoke_common::outcome::{About, Class, Proof, ReportStatus, Scope};
 use otodoke_tests::carrier::{Reply, Script, refusal};
-use otodoke_tests::world::{World, id as parsed, legs};
+use otodoke_tests::world::{Options, World, id as parsed, legs};
 
 use crate::{PHONE, leg};
 
@@ -52,6 +52,31 @@ async fn receipts_by_the_carriers_own_reference_find_their_leg_even_before_it_is
         assert_eq!(legs(&world.message(&id).await), [leg("sms", "sakura", "delivered")], "after {after_ms} ms");
         let counts = world.store.counts(world.clock.now()).await.expect("memory counts");
         assert_eq!(counts.inbox, 0, "what was matched waits no more");
+    }
+}
+
+/// The answer is saved 1,000 ms after the request, and then the inbox is looked into: each step takes up to 10 ms.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_dies_between_an_answer_and_the_inbox_loses_no_receipt() {
+    for killed_at_ms in (1_000..1_080).step_by(2) {
+        let mut world = World::idle(Options { step_ms_max: 10, seed: killed_at_ms, ..Options::default() }).await;
+        let by_reference =
+            Script { by_reference: true, answer_after_ms: 1_000, ..Script::reports(&[(5, ReportStatus::Delivered)]) };
+        world.carrier("sakura").always(by_reference);
+        world.start_worker();
+        let id = world.ask_for_code(PHONE).await;
+        world.wait_ms(killed_at_ms).await;
+        world.kill_worker();
+        world.start_worker();
+        world.until_status(&id, "delivered").await;
+        world.wait_ms(60_000).await;
+        let message = world.message(&id).await;
+        // Killed before the answer was saved, nobody knows the reference: what may be out is not known then.
+        if message["legs"][0]["outcome"] == "delivered" {
+            assert_eq!(world.phone(PHONE).texts.len(), 1, "killed after {killed_at_ms} ms");
+        } else {
+            assert_eq!(message["legs"][0]["outcome"], "unknown", "killed after {killed_at_ms} ms: {message:#}");
+        }
     }
 }
 

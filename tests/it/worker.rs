@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use otodoke_common::broker::Queue;
 use otodoke_common::leg::{LegNumber, ProviderId};
-use otodoke_common::message::{Lane, Message, MessageId};
+use otodoke_common::message::{Lane, Message, MessageId, Tag};
 use otodoke_common::outcome::{About, Proof, Report, ReportStatus};
-use otodoke_common::store::{Counts, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
+use otodoke_common::store::{ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
 use otodoke_common::time::Timestamp;
 use otodoke_common::wire::LaneMessage;
 use otodoke_tests::carrier::{Reply, Script};
@@ -171,6 +171,9 @@ impl Store for Cursed {
     async fn open(&self, opening: Opening) -> Result<Opened, StoreError> {
         self.inner.open(opening).await
     }
+    async fn holder(&self, kind: ClaimKind, tag: Tag, now: Timestamp) -> Result<Option<Holder>, StoreError> {
+        self.inner.holder(kind, tag, now).await
+    }
     async fn save(&self, save: Save) -> Result<Saved, StoreError> {
         self.inner.save(save).await
     }
@@ -187,8 +190,11 @@ impl Store for Cursed {
     async fn inbox_put(&self, report: &Report) -> Result<(), StoreError> {
         self.inner.inbox_put(report).await
     }
-    async fn inbox_take(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
-        self.inner.inbox_take(provider, reference).await
+    async fn inbox_read(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
+        self.inner.inbox_read(provider, reference).await
+    }
+    async fn inbox_drop(&self, report: &Report) -> Result<(), StoreError> {
+        self.inner.inbox_drop(report).await
     }
     async fn prune(
         &self,

@@ -11,10 +11,10 @@ use async_trait::async_trait;
 use otodoke_common::broker::{Backlog, Broker, BrokerError, Delivery, Parked, Queue, Settle, Settlement, Unpark};
 use otodoke_common::dice::Dice;
 use otodoke_common::leg::{Abilities, Channel, LegNumber, ProviderId};
-use otodoke_common::message::{Message, MessageId};
+use otodoke_common::message::{Message, MessageId, Tag};
 use otodoke_common::outcome::{Answer, Report};
 use otodoke_common::provider::{AskError, Provider, Question, SendRequest, Voice, WebhookReading, WebhookRequest};
-use otodoke_common::store::{Counts, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
+use otodoke_common::store::{ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
 use otodoke_common::time::Timestamp;
 use tokio::time::{Duration, sleep};
 
@@ -140,6 +140,10 @@ impl Store for Gated<dyn Store> {
         self.gate.through(self.inner.load(id)).await
     }
 
+    async fn holder(&self, kind: ClaimKind, tag: Tag, now: Timestamp) -> Result<Option<Holder>, StoreError> {
+        self.gate.through(self.inner.holder(kind, tag, now)).await
+    }
+
     async fn save(&self, save: Save) -> Result<Saved, StoreError> {
         self.gate.through(self.inner.save(save)).await
     }
@@ -160,8 +164,12 @@ impl Store for Gated<dyn Store> {
         self.gate.through(self.inner.inbox_put(report)).await
     }
 
-    async fn inbox_take(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
-        self.gate.through(self.inner.inbox_take(provider, reference)).await
+    async fn inbox_read(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
+        self.gate.through(self.inner.inbox_read(provider, reference)).await
+    }
+
+    async fn inbox_drop(&self, report: &Report) -> Result<(), StoreError> {
+        self.gate.through(self.inner.inbox_drop(report)).await
     }
 
     async fn prune(

@@ -24,6 +24,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::hand::{Hand, Passage, acquire};
+use crate::inbox;
 use crate::permits::Permits;
 use crate::request::{Unsendable, Words};
 use crate::waiting::{PATIENCE_MS_MAX, Waiting};
@@ -93,6 +94,7 @@ impl Courier {
 
     async fn advance(&self, mut message: Message, event: &Event) -> Result<Advanced, StoreError> {
         if *event == Event::Due {
+            inbox::match_silent(self, &message).await?;
             self.catch_up(&message).await;
         }
         let mut waiting = Waiting::new(self, message.lane);
@@ -273,21 +275,11 @@ impl Courier {
     /// The answer must be kept: without it the leg counts as unknown.
     async fn save_answer(&self, message: Message, leg: LegNumber, event: &Event) -> Result<Advanced, StoreError> {
         let advanced = self.advance_patiently(message, event).await?;
-        self.match_waiting(&advanced.step.message, leg).await?;
-        Ok(advanced)
-    }
-
-    /// Receipts that came before we knew the provider's reference: the reference is committed, now look into the inbox.
-    async fn match_waiting(&self, message: &Message, leg: LegNumber) -> Result<(), StoreError> {
-        let Some((provider, reference)) =
-            message.leg(leg).and_then(|leg| leg.reference.as_deref().map(|reference| (&leg.provider, reference)))
-        else {
-            return Ok(());
-        };
-        for report in self.desk.store.inbox_take(provider, reference).await? {
-            Box::pin(self.hear(message.id, leg, &report)).await?;
+        let message = &advanced.step.message;
+        if let Some(leg) = message.leg(leg) {
+            self.patiently(|| inbox::match_waiting(self, message, leg)).await?;
         }
-        Ok(())
+        Ok(advanced)
     }
 
     /// Applies a report to its leg, if it comes from that leg's provider. The next leg, where one follows, is left to whoever takes the wake.

@@ -11,6 +11,7 @@ mod courier;
 mod deliver;
 mod hand;
 mod hearsay;
+mod inbox;
 mod permits;
 mod probes;
 mod receipts;

@@ -48,8 +48,9 @@ async fn hear(courier: &Courier, report: &Report) -> Result<(), StoreError> {
             }
             keep(courier, report).await?;
             let Some((id, leg)) = store.by_reference(&report.provider, reference).await? else { return Ok(()) };
-            for waiting in store.inbox_take(&report.provider, reference).await? {
+            for waiting in store.inbox_read(&report.provider, reference).await? {
                 apply(courier, id, leg, &waiting).await?;
+                store.inbox_drop(&waiting).await?;
             }
             Ok(())
         }
@@ -72,7 +73,7 @@ async fn keep(courier: &Courier, report: &Report) -> Result<(), StoreError> {
     }
 }
 
-async fn apply(courier: &Courier, id: MessageId, leg: LegNumber, report: &Report) -> Result<(), StoreError> {
+pub(crate) async fn apply(courier: &Courier, id: MessageId, leg: LegNumber, report: &Report) -> Result<(), StoreError> {
     let found = match courier.hear(id, leg, report).await? {
         Heard::News => ReceiptMatch::Matched,
         Heard::Known => ReceiptMatch::Duplicate,

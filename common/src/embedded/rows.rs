@@ -9,7 +9,7 @@ use crate::leg::{LegNumber, ProviderId};
 use crate::lifecycle::Note;
 use crate::message::{Message, MessageId, Tag};
 use crate::outcome::{About, Report};
-use crate::store::{Claim, ClaimKind, Counts, JournalEntry, Opened, Opening, Save, Saved};
+use crate::store::{Claim, ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved};
 use crate::time::Timestamp;
 use crate::wire::{decode_row, encode_row};
 
@@ -124,18 +124,28 @@ pub(super) fn inbox_holds(db: &Connection, report: &Report, reference: &str) -> 
     Ok(select.query_row(params![report.provider.as_str(), reference, body], |row| row.get(0))?)
 }
 
-pub(super) fn inbox_take(db: &Connection, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, Failure> {
-    let mut delete =
-        db.prepare_cached("DELETE FROM inbox WHERE provider = ?1 AND reference = ?2 RETURNING seq, body")?;
-    let found = delete
-        .query_map([provider.as_str(), reference], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
-    let mut taken: Vec<(i64, Vec<u8>)> = found.collect::<rusqlite::Result<_>>()?;
-    taken.sort_unstable_by_key(|(seq, _)| *seq);
+pub(super) fn inbox_read(db: &Connection, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, Failure> {
+    let mut select = db.prepare_cached("SELECT body FROM inbox WHERE provider = ?1 AND reference = ?2 ORDER BY seq")?;
+    let found = select.query_map([provider.as_str(), reference], |row| row.get::<_, Vec<u8>>(0))?;
     let mut reports = Vec::new();
-    for (_, body) in taken {
-        reports.extend(crate::wire::decode_reports(&body)?);
+    for body in found {
+        reports.extend(crate::wire::decode_reports(&body?)?);
     }
     Ok(reports)
+}
+
+/// How many went: one, or none.
+pub(super) fn inbox_drop(db: &Connection, report: &Report) -> Result<usize, Failure> {
+    let body = crate::wire::encode_reports(std::slice::from_ref(report));
+    let mut delete = db.prepare_cached("DELETE FROM inbox WHERE provider = ?1 AND reference = ?2 AND body = ?3")?;
+    Ok(delete.execute(params![report.provider.as_str(), waits_for(report), body])?)
+}
+
+pub(super) fn holder(db: &Connection, kind: ClaimKind, tag: Tag, now: Timestamp) -> Result<Option<Holder>, Failure> {
+    let mut select =
+        db.prepare_cached("SELECT id, fingerprint FROM claim WHERE kind = ?1 AND tag = ?2 AND until > ?3")?;
+    let holder = |row: &Row<'_>| Ok(Holder { by: message_id(row, 0)?, fingerprint: Tag(row.get(1)?) });
+    Ok(select.query_row(params![word(kind), tag.0, now.unix_ms()], holder).optional()?)
 }
 
 pub(super) fn inbox_count(db: &Connection) -> rusqlite::Result<u64> {

@@ -10,9 +10,9 @@ use super::reader::Readers;
 use super::rows;
 use super::writer::Writer;
 use crate::leg::{LegNumber, ProviderId};
-use crate::message::{Message, MessageId};
+use crate::message::{Message, MessageId, Tag};
 use crate::outcome::Report;
-use crate::store::{Counts, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
+use crate::store::{ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
 use crate::time::Timestamp;
 
 pub(super) struct EmbeddedStore {
@@ -43,6 +43,10 @@ impl Store for EmbeddedStore {
 
     async fn load(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
         Ok(self.readers.read(move |db| rows::load(db, id)).await?)
+    }
+
+    async fn holder(&self, kind: ClaimKind, tag: Tag, now: Timestamp) -> Result<Option<Holder>, StoreError> {
+        Ok(self.readers.read(move |db| rows::holder(db, kind, tag, now)).await?)
     }
 
     async fn save(&self, save: Save) -> Result<Saved, StoreError> {
@@ -78,14 +82,19 @@ impl Store for EmbeddedStore {
         Ok(self.writer.write_then(move |db| rows::inbox_put(db, &report, &reference), keep).await.map(drop)?)
     }
 
-    async fn inbox_take(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
+    async fn inbox_read(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
         if self.inbox.load(Ordering::SeqCst) == 0 {
             return Ok(Vec::new());
         }
         let (provider, reference) = (provider.clone(), reference.to_owned());
-        let taken = self.writer.write(move |db| rows::inbox_take(db, &provider, &reference)).await?;
-        self.inbox_shrinks(taken.len());
-        Ok(taken)
+        Ok(self.readers.read(move |db| rows::inbox_read(db, &provider, &reference)).await?)
+    }
+
+    async fn inbox_drop(&self, report: &Report) -> Result<(), StoreError> {
+        let report = report.clone();
+        let dropped = self.writer.write(move |db| rows::inbox_drop(db, &report)).await?;
+        self.inbox_shrinks(dropped);
+        Ok(())
     }
 
     async fn prune(

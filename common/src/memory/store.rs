@@ -10,7 +10,7 @@ use crate::bucket::{Buckets, Spend, pay};
 use crate::leg::{LegNumber, ProviderId};
 use crate::message::{Message, MessageId, Tag};
 use crate::outcome::{About, Report};
-use crate::store::{Claim, ClaimKind, Counts, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
+use crate::store::{Claim, ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
 use crate::time::Timestamp;
 use crate::wire::{decode_row, encode_row};
 
@@ -72,6 +72,12 @@ impl Store for MemoryStore {
         self.read()?.rows.get(&id).map(Row::message).transpose()
     }
 
+    async fn holder(&self, kind: ClaimKind, tag: Tag, now: Timestamp) -> Result<Option<Holder>, StoreError> {
+        let tables = self.read()?;
+        let held = tables.claims.get(&(kind, tag)).filter(|(_, claim)| claim.until > now);
+        Ok(held.map(|(by, claim)| Holder { by: *by, fingerprint: claim.fingerprint }))
+    }
+
     async fn save(&self, save: Save) -> Result<Saved, StoreError> {
         self.commit(|tables| Ok(tables.save(&save)))
     }
@@ -106,14 +112,16 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn inbox_take(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
-        let waits = |report: &Report| {
+    async fn inbox_read(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
+        let waits = |report: &&Report| {
             report.provider == *provider && matches!(&report.about, About::Reference(found) if found == reference)
         };
-        let mut tables = self.read()?;
-        let (taken, kept) = std::mem::take(&mut tables.inbox).into_iter().partition(waits);
-        tables.inbox = kept;
-        Ok(taken)
+        Ok(self.read()?.inbox.iter().filter(waits).cloned().collect())
+    }
+
+    async fn inbox_drop(&self, report: &Report) -> Result<(), StoreError> {
+        self.read()?.inbox.retain(|waiting| waiting != report);
+        Ok(())
     }
 
     async fn prune(

@@ -181,6 +181,11 @@ impl Change {
     }
 }
 
+/// A tag of another length was not written by us: it equals none.
+pub(super) fn tag(bytes: &[u8]) -> Tag {
+    Tag(bytes.try_into().unwrap_or([0; 32]))
+}
+
 pub(super) const fn kind_code(kind: ClaimKind) -> i16 {
     match kind {
         ClaimKind::Key => 1,

@@ -1,12 +1,12 @@
 //! Reports that match no leg yet: kept until their reference is known, bounded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deadpool_postgres::Client;
 use tokio_postgres::Error;
 
 use super::group::Verb;
-use super::statements::{INBOX_ADD, INBOX_COUNT, INBOX_TAKE};
+use super::statements::{INBOX_ADD, INBOX_COUNT, INBOX_DROP, INBOX_READ};
 use super::trouble::Trouble;
 use crate::leg::ProviderId;
 use crate::message::MessageId;
@@ -14,7 +14,7 @@ use crate::outcome::{About, Report};
 use crate::store::StoreError;
 use crate::wire::encode_reports;
 
-/// One report as its row says it.
+/// One report as its row says it, to be put or dropped.
 pub(super) struct Put {
     provider: ProviderId,
     reference: String,
@@ -85,37 +85,59 @@ impl InboxPut {
     }
 }
 
-pub(super) struct InboxTake;
+pub(super) struct InboxRead;
 
-impl Verb for InboxTake {
+impl Verb for InboxRead {
     type Ask = (ProviderId, String);
     type Answer = Vec<Vec<u8>>;
-    const WRITES: bool = true;
+    const WRITES: bool = false;
 
     fn id(_: &Self::Ask) -> Option<MessageId> {
         None
     }
 
-    /// One statement that commits by itself. Of two callers with one reference the first gets what there is.
     async fn run(
         &self,
         client: &mut Client,
         asks: &[Self::Ask],
     ) -> Result<Vec<Result<Self::Answer, StoreError>>, Trouble> {
-        let take = client.prepare_cached(INBOX_TAKE.sql).await.map_err(|error| Trouble::before_commit(&error))?;
-        let providers: Vec<&str> = asks.iter().map(|(provider, _)| provider.as_str()).collect();
-        let references: Vec<&[u8]> = asks.iter().map(|(_, reference)| reference.as_bytes()).collect();
-        let rows = client.query(&take, &[&providers, &references]).await;
-        let rows = rows.map_err(|error| Trouble::at_commit(&error))?;
-        let mut taken: BTreeMap<(String, Vec<u8>), BTreeMap<i64, Vec<u8>>> = BTreeMap::new();
-        for row in &rows {
-            taken.entry((row.get(0), row.get(1))).or_default().insert(row.get(2), row.get(3));
+        let before = |error: Error| Trouble::before_commit(&error);
+        // Two callers may ask for one reference in the same group.
+        let wanted: BTreeSet<(&str, &[u8])> =
+            asks.iter().map(|(provider, reference)| (provider.as_str(), reference.as_bytes())).collect();
+        let (providers, references): (Vec<&str>, Vec<&[u8]>) = wanted.into_iter().unzip();
+        let read = client.prepare_cached(INBOX_READ.sql).await.map_err(before)?;
+        let mut found: BTreeMap<(String, Vec<u8>), BTreeMap<i64, Vec<u8>>> = BTreeMap::new();
+        for row in client.query(&read, &[&providers, &references]).await.map_err(before)? {
+            found.entry((row.get(0), row.get(1))).or_default().insert(row.get(2), row.get(3));
         }
         let answer = |(provider, reference): &(ProviderId, String)| {
-            let reports =
-                taken.remove(&(provider.as_str().to_owned(), reference.as_bytes().to_vec())).unwrap_or_default();
-            Ok(reports.into_values().collect())
+            let waiting = found.get(&(provider.as_str().to_owned(), reference.as_bytes().to_vec()));
+            Ok(waiting.map(|reports| reports.values().cloned().collect()).unwrap_or_default())
         };
         Ok(asks.iter().map(answer).collect())
+    }
+}
+
+pub(super) struct InboxDrop;
+
+impl Verb for InboxDrop {
+    type Ask = Put;
+    type Answer = ();
+    const WRITES: bool = true;
+
+    fn id(_: &Put) -> Option<MessageId> {
+        None
+    }
+
+    /// One statement that commits by itself; what is gone already does not come back.
+    async fn run(&self, client: &mut Client, asks: &[Put]) -> Result<Vec<Result<(), StoreError>>, Trouble> {
+        let drop = client.prepare_cached(INBOX_DROP.sql).await.map_err(|error| Trouble::before_commit(&error))?;
+        let providers: Vec<&str> = asks.iter().map(|put| put.provider.as_str()).collect();
+        let references: Vec<&[u8]> = asks.iter().map(|put| put.reference.as_bytes()).collect();
+        let digests: Vec<&[u8]> = asks.iter().map(|put| put.digest.as_slice()).collect();
+        let dropped = client.execute(&drop, &[&providers, &references, &digests]).await;
+        dropped.map_err(|error| Trouble::at_commit(&error))?;
+        Ok(asks.iter().map(|_| Ok(())).collect())
     }
 }

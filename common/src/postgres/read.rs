@@ -6,13 +6,14 @@ use deadpool_postgres::{Client, Pool};
 use uuid::Uuid;
 
 use super::days::day_of;
+use super::draft::{kind_code, tag};
 use super::group::Verb;
 use super::people::{connection, failed};
-use super::statements::{DUE_LEASE, MESSAGES_LOAD, REFERENCES_FIND};
+use super::statements::{CLAIMS_FIND, DUE_LEASE, MESSAGES_LOAD, REFERENCES_FIND};
 use super::trouble::Trouble;
 use crate::leg::{LegNumber, ProviderId};
-use crate::message::{Message, MessageId};
-use crate::store::StoreError;
+use crate::message::{Message, MessageId, Tag};
+use crate::store::{ClaimKind, Holder, StoreError};
 use crate::time::Timestamp;
 use crate::wire::decode_row;
 
@@ -87,6 +88,43 @@ async fn legs(client: &Client, asks: &[(ProviderId, String)]) -> Result<Legs, to
             let leg: i16 = row.try_get(3)?;
             let leg = LegNumber::try_from(leg).unwrap_or(LegNumber::MAX);
             Ok(((row.try_get(0)?, row.try_get(1)?), (MessageId(row.try_get(2)?), leg)))
+        })
+        .collect()
+}
+
+/// Whoever was last written down as a claim's holder, and until when.
+pub(super) struct FindHolder;
+
+impl Verb for FindHolder {
+    type Ask = (ClaimKind, Tag);
+    type Answer = Option<(Holder, Timestamp)>;
+    const WRITES: bool = false;
+
+    fn id(_: &Self::Ask) -> Option<MessageId> {
+        None
+    }
+
+    async fn run(
+        &self,
+        client: &mut Client,
+        asks: &[Self::Ask],
+    ) -> Result<Vec<Result<Self::Answer, StoreError>>, Trouble> {
+        let found = holders(client, asks).await.map_err(|error| Trouble::before_commit(&error))?;
+        Ok(asks.iter().map(|(kind, tag)| Ok(found.get(&(kind_code(*kind), *tag)).copied())).collect())
+    }
+}
+
+type Holders = BTreeMap<(i16, Tag), (Holder, Timestamp)>;
+
+async fn holders(client: &Client, asks: &[(ClaimKind, Tag)]) -> Result<Holders, tokio_postgres::Error> {
+    let (kinds, tags): (Vec<i16>, Vec<&[u8]>) =
+        asks.iter().map(|(kind, tag)| (kind_code(*kind), tag.0.as_slice())).unzip();
+    let statement = client.prepare_cached(CLAIMS_FIND.sql).await?;
+    let rows = client.query(&statement, &[&kinds, &tags]).await?;
+    rows.iter()
+        .map(|row| {
+            let holder = Holder { by: MessageId(row.try_get(3)?), fingerprint: tag(row.try_get(2)?) };
+            Ok(((row.try_get(0)?, tag(row.try_get(1)?)), (holder, Timestamp::from_unix_ms(row.try_get(4)?))))
         })
         .collect()
 }

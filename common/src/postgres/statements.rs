@@ -9,11 +9,12 @@ pub(super) struct Statement {
     pub(super) sql: &'static str,
 }
 
-pub(super) const HOT: [&Statement; 21] = [
+pub(super) const HOT: [&Statement; 23] = [
     &MESSAGES_LOAD,
     &MESSAGES_LOCK,
     &MESSAGES_ADD,
     &MESSAGES_SAVE,
+    &CLAIMS_FIND,
     &CLAIMS_LOCK,
     &CLAIMS_ADD,
     &CLAIMS_MOVE,
@@ -30,7 +31,8 @@ pub(super) const HOT: [&Statement; 21] = [
     &TALLY_ADD,
     &INBOX_COUNT,
     &INBOX_ADD,
-    &INBOX_TAKE,
+    &INBOX_READ,
+    &INBOX_DROP,
 ];
 
 pub(super) const MESSAGES_LOAD: Statement = Statement {
@@ -64,6 +66,13 @@ pub(super) const MESSAGES_SAVE: Statement = Statement {
                AS u (day, id, version, ended_at, body)
           WHERE m.day = u.day AND m.id = u.id AND m.version = u.version - 1
           RETURNING m.id",
+};
+
+pub(super) const CLAIMS_FIND: Statement = Statement {
+    name: "claims_find",
+    sql: "SELECT c.kind, c.tag, c.fingerprint, c.id, c.until
+          FROM unnest($1::smallint[], $2::bytea[]) AS u (kind, tag)
+          JOIN claim c ON c.kind = u.kind AND c.tag = u.tag",
 };
 
 pub(super) const CLAIMS_LOCK: Statement = Statement {
@@ -183,9 +192,15 @@ pub(super) const INBOX_ADD: Statement = Statement {
           ON CONFLICT DO NOTHING",
 };
 
-pub(super) const INBOX_TAKE: Statement = Statement {
-    name: "inbox_take",
-    sql: "DELETE FROM inbox i USING unnest($1::text[], $2::bytea[]) AS u (provider, reference)
-          WHERE i.provider = u.provider AND i.reference = u.reference
-          RETURNING i.provider, i.reference, i.seq, i.body",
+pub(super) const INBOX_READ: Statement = Statement {
+    name: "inbox_read",
+    sql: "SELECT i.provider, i.reference, i.seq, i.body
+          FROM unnest($1::text[], $2::bytea[]) AS u (provider, reference)
+          JOIN inbox i ON i.provider = u.provider AND i.reference = u.reference",
+};
+
+pub(super) const INBOX_DROP: Statement = Statement {
+    name: "inbox_drop",
+    sql: "DELETE FROM inbox i USING unnest($1::text[], $2::bytea[], $3::bytea[]) AS u (provider, reference, digest)
+          WHERE i.provider = u.provider AND i.reference = u.reference AND i.digest = u.digest",
 };

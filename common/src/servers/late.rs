@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use async_trait::async_trait;
 
 use crate::leg::{LegNumber, ProviderId};
-use crate::message::{Message, MessageId};
+use crate::message::{Message, MessageId, Tag};
 use crate::outcome::Report;
 use crate::postgres::Postgres;
-use crate::store::{Counts, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
+use crate::store::{ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
 use crate::time::Timestamp;
 
 pub struct LateStore {
@@ -49,6 +49,10 @@ impl Store for LateStore {
         self.here()?.load(id).await
     }
 
+    async fn holder(&self, kind: ClaimKind, tag: Tag, now: Timestamp) -> Result<Option<Holder>, StoreError> {
+        self.here()?.holder(kind, tag, now).await
+    }
+
     async fn save(&self, save: Save) -> Result<Saved, StoreError> {
         self.here()?.save(save).await
     }
@@ -69,8 +73,12 @@ impl Store for LateStore {
         self.here()?.inbox_put(report).await
     }
 
-    async fn inbox_take(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
-        self.here()?.inbox_take(provider, reference).await
+    async fn inbox_read(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
+        self.here()?.inbox_read(provider, reference).await
+    }
+
+    async fn inbox_drop(&self, report: &Report) -> Result<(), StoreError> {
+        self.here()?.inbox_drop(report).await
     }
 
     async fn prune(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use otodoke_common::store::{ClaimKind, Opened, Opening};
+use otodoke_common::store::{ClaimKind, Holder, Opened, Opening};
 use tokio::task::JoinSet;
 
 use crate::backend::{Factory, LIMITS};
@@ -21,6 +21,7 @@ contract![
     a_freed_claim_belongs_to_whoever_takes_it_next,
     a_held_claim_is_told_before_a_spend_over_its_limit,
     a_refused_opening_leaves_no_claim,
+    the_holder_of_a_claim_is_told_without_claiming,
     of_many_openings_with_one_claim_one_is_new,
 ];
 
@@ -52,6 +53,21 @@ async fn a_claim_whose_time_is_over_is_free(factory: &impl Factory) {
         let early = backend.store.open(claiming(2, claim(kind, 1), until.minus_ms(1))).await;
         assert!(matches!(early, Ok(Opened::Held { .. })), "{kind:?} is held to its last millisecond");
         assert_eq!(backend.store.open(claiming(2, claim(kind, 1), until)).await, Ok(Opened::New));
+    }
+}
+
+async fn the_holder_of_a_claim_is_told_without_claiming(factory: &impl Factory) {
+    for kind in BOTH {
+        let backend = factory.fresh(LIMITS);
+        let wanted = claim(kind, 1);
+        let holder = async |at| backend.store.holder(kind, wanted.tag, at).await;
+        assert_eq!(holder(START).await, Ok(None));
+        assert_eq!(backend.store.open(claiming(1, claim(kind, 1), START)).await, Ok(Opened::New));
+        let held = Ok(Some(Holder { by: id(1), fingerprint: wanted.fingerprint }));
+        assert_eq!([holder(START).await, holder(wanted.until.minus_ms(1)).await], [held.clone(), held]);
+        assert_eq!(holder(wanted.until).await, Ok(None), "its time is over");
+        let other = BOTH.into_iter().find(|other| *other != kind).expect("there are two kinds");
+        assert_eq!(backend.store.holder(other, wanted.tag, START).await, Ok(None), "kinds are apart");
     }
 }
 

@@ -9,7 +9,7 @@ use crate::backend::{Factory, LIMITS};
 use crate::contract;
 use crate::sample::{
     MINUTE_MS, START, claim, claiming, ended, id, leg, loaded, message, opened, opening, provider, report, save, saved,
-    spend,
+    spend, taken,
 };
 
 const NEVER: Timestamp = Timestamp::from_unix_ms(0);
@@ -120,7 +120,7 @@ async fn claims_buckets_and_reports_that_are_over_go(factory: &impl Factory) {
     assert_eq!(prune(START.plus_ms(MINUTE_MS), START).await, Ok(1), "the bucket is over");
     assert_eq!(prune(claim(ClaimKind::Key, 1).until, START).await, Ok(1), "the claim is over");
     assert_eq!(prune(START, START.plus_ms(5)).await, Ok(1), "the older report is over");
-    assert_eq!(backend.store.inbox_take(&provider(), "ref-2").await, Ok(vec![kept]));
+    assert_eq!(taken(&*backend.store, &provider(), "ref-2").await, Ok(vec![kept]));
 }
 
 async fn a_setting_is_kept_replaced_and_deleted(factory: &impl Factory) {

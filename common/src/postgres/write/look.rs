@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Ask;
 use crate::message::{MessageId, Tag};
 use crate::postgres::days::day_of;
-use crate::postgres::draft::{BucketRow, Change, ClaimRow, Draft, Holder, decode_entries};
+use crate::postgres::draft::{BucketRow, Change, ClaimRow, Draft, Holder, decode_entries, tag};
 use crate::postgres::statements::{BUCKETS_LOCK, CLAIMS_LOCK, MESSAGES_LOAD, MESSAGES_LOCK};
 use crate::time::Timestamp;
 
@@ -79,9 +79,4 @@ async fn versions(transaction: &Transaction<'_>, asks: &[Ask], draft: &mut Draft
 
 fn places(ids: impl Iterator<Item = MessageId>) -> (Vec<i32>, Vec<Uuid>) {
     ids.map(|id| (day_of(id), id.0)).unzip()
-}
-
-/// A tag of another length was not written by us: it equals none.
-fn tag(bytes: &[u8]) -> Tag {
-    Tag(bytes.try_into().unwrap_or([0; 32]))
 }
