@@ -41,6 +41,12 @@ pub trait Broker: Send + Sync + 'static {
     /// What waits in `queue` and how fast it leaves; cheap enough to ask for every request.
     fn backlog(&self, queue: Queue) -> Backlog;
 
+    /// Whether a message may travel here while the store is away. Not where both are one file: a queue could take what no
+    /// row will ever come of.
+    fn outlives_the_store(&self) -> bool {
+        true
+    }
+
     /// Why nothing can be published or taken just now, for people; `None` while all is well.
     fn trouble(&self) -> Option<String> {
         None

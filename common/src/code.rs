@@ -4,6 +4,8 @@
 //! `code = first 16 bytes, big-endian, of HMAC-SHA256(key, fields) mod 10^length`, padded with zeros.
 //! `vectors.json` publishes examples; `scripts/code_vectors.py` computes them with another implementation.
 
+mod standing;
+
 use std::collections::BTreeMap;
 
 use ring::{hkdf, hmac};
@@ -14,6 +16,7 @@ use crate::phone::PhoneNumber;
 use crate::seal::length_prefixed;
 use crate::time::Timestamp;
 use crate::transaction::Transaction;
+pub use standing::{revoke, revoked};
 
 pub const ROOT_BYTES_MIN: usize = 32;
 pub const CODE_DIGITS_MIN: u8 = 6;
@@ -26,6 +29,7 @@ const FIELDS_VERSION: u8 = 1;
 pub struct CodeKeys {
     active: Kid,
     roots: BTreeMap<Kid, hkdf::Prk>,
+    standing: standing::Standing,
 }
 
 /// What a code is derived from. A check puts in what its caller gives, so that a changed transaction gives another code.
@@ -56,6 +60,8 @@ pub enum CodeKeysError {
 pub enum CodeError {
     #[error("kid {kid:?} has no root here: add it until the messages it made have ended")]
     UnknownKid { kid: String },
+    #[error("kid {kid:?} is revoked: the codes it made are worth nothing")]
+    Revoked { kid: String },
     #[error("a code of {length} digits was asked for: {CODE_DIGITS_MIN} to {CODE_DIGITS_MAX} are possible")]
     Length { length: u8 },
 }
@@ -75,12 +81,17 @@ impl CodeKeys {
         if !known.contains_key(&active) {
             return Err(CodeKeysError::ActiveUnknown { active: active.into() });
         }
-        Ok(Self { active, roots: known })
+        Ok(Self { active, roots: known, standing: standing::Standing::default() })
     }
 
     /// The kid of messages that open now.
     pub const fn active(&self) -> &Kid {
         &self.active
+    }
+
+    /// Whether messages of this kid can be checked here.
+    pub fn knows(&self, kid: &Kid) -> bool {
+        self.roots.contains_key(kid)
     }
 
     /// Every kid whose messages can be checked here.
@@ -92,6 +103,9 @@ impl CodeKeys {
     pub fn derive(&self, kid: &Kid, fields: &CodeFields<'_>, length: u8) -> Result<Code, CodeError> {
         if !(CODE_DIGITS_MIN..=CODE_DIGITS_MAX).contains(&length) {
             return Err(CodeError::Length { length });
+        }
+        if self.is_revoked(kid) {
+            return Err(CodeError::Revoked { kid: kid.as_str().to_owned() });
         }
         let root = self.roots.get(kid).ok_or_else(|| CodeError::UnknownKid { kid: kid.as_str().to_owned() })?;
         let info = [KEY_INFO, fields.tenant.as_str().as_bytes()];

@@ -3,6 +3,7 @@
 use tokio::time::{Duration, timeout};
 
 use crate::broker::Broker;
+use crate::code::CodeKeys;
 use crate::desk::Desk;
 
 /// Longest wait for the store before it counts as away.
@@ -11,14 +12,14 @@ const ANSWER_MS_MAX: u64 = 2_000;
 const PROBE: &str = "vitals/probe";
 
 /// One sentence for each thing in the way; empty where nothing is.
-pub async fn reasons(desk: &Desk, broker: &dyn Broker) -> Vec<String> {
+pub async fn reasons(desk: &Desk, broker: &dyn Broker, codes: &CodeKeys) -> Vec<String> {
     let store = match timeout(Duration::from_millis(ANSWER_MS_MAX), desk.store.setting(PROBE)).await {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some(format!("the store did not answer within {ANSWER_MS_MAX} ms")),
     };
     let broker = broker.trouble().map(|why| format!("the broker cannot be used now: {why}"));
-    store.into_iter().chain(broker).chain(clock(desk)).collect()
+    store.into_iter().chain(broker).chain(clock(desk)).chain(root(codes)).collect()
 }
 
 /// It is corrected already; but who is that far off may be further off a minute later.
@@ -30,6 +31,13 @@ fn clock(desk: &Desk) -> Option<String> {
     })
 }
 
+fn root(codes: &CodeKeys) -> Option<String> {
+    codes.missing().map(|kid| {
+        let kid = kid.as_str();
+        format!("kid {kid} is active in another process, and its root is not in these settings: add it to [codes]")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -38,6 +46,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::dice::Dice;
     use crate::memory::Memory;
+    use crate::message::Kid;
     use crate::metrics::Metrics;
     use crate::policy::Policy;
     use crate::seal::Vault;
@@ -53,14 +62,30 @@ mod tests {
         }
     }
 
+    fn codes() -> CodeKeys {
+        let kid = Kid::parse("k1").expect("a kid");
+        CodeKeys::new(kid.clone(), vec![(kid, vec![7; 32])]).expect("a long root")
+    }
+
+    #[tokio::test]
+    async fn a_root_that_others_use_and_this_process_lacks_is_told() {
+        let memory = Memory::new(Clock::system());
+        let (desk, codes, other) = (desk(&memory), codes(), Kid::parse("k2").expect("a kid"));
+        let elsewhere = CodeKeys::new(other.clone(), vec![(other, vec![8; 32])]).expect("a long root");
+        elsewhere.announce(&*desk.store).await.expect("memory takes it");
+        codes.look(&*desk.store).await.expect("memory answers");
+        let said = reasons(&desk, &*memory.broker(), &codes).await;
+        assert!(said.len() == 1 && said[0].starts_with("kid k2 is active in another process"), "{said:?}");
+    }
+
     #[tokio::test]
     async fn everything_in_the_way_is_told_with_its_reason() {
         let memory = Memory::new(Clock::system());
         let (desk, broker) = (desk(&memory), memory.broker());
-        assert_eq!(reasons(&desk, &*broker).await, [] as [String; 0]);
+        assert_eq!(reasons(&desk, &*broker, &codes()).await, [] as [String; 0]);
         memory.faults().set_store_away(true);
         desk.clock.correct(-1_001);
-        let said = reasons(&desk, &*broker).await;
+        let said = reasons(&desk, &*broker, &codes()).await;
         assert!(said[0].starts_with("the store cannot be used now"), "{said:?}");
         assert!(said[1].starts_with("this machine's clock is 1001 ms ahead of the store's"), "{said:?}");
     }
@@ -70,6 +95,6 @@ mod tests {
         let memory = Memory::new(Clock::system());
         let desk = desk(&memory);
         desk.clock.correct(1_000);
-        assert_eq!(reasons(&desk, &*memory.broker()).await, [] as [String; 0]);
+        assert_eq!(reasons(&desk, &*memory.broker(), &codes()).await, [] as [String; 0]);
     }
 }

@@ -3,6 +3,7 @@
 //! The backends are PostgreSQL and RabbitMQ where the settings name them, else the directory of the embedded ones. That
 //! directory has one process at a time: while `otodoke up` runs, its refusal names that process.
 
+mod codes;
 mod explain;
 mod keys;
 mod parked;
@@ -24,6 +25,7 @@ use otodoke_common::store::Store;
 use tokio::time::{Duration, timeout};
 
 use crate::cli::Place;
+pub(crate) use codes::codes;
 pub(crate) use explain::explain;
 pub(crate) use keys::keys;
 pub(crate) use parked::parked;

@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use ask::{Access, Cancel, Channel, Check, Purpose, Resend, Send, Trace, Transaction, Voice};
 pub(crate) use operate::{
-    Config, ConfigVerb, Explain, Keys, KeysVerb, Parked, ParkedVerb, Place, Sandbox, Topology, TopologyVerb, Up,
+    Codes, CodesVerb, Config, ConfigVerb, Explain, Keys, KeysVerb, Parked, ParkedVerb, Place, Sandbox, Topology,
+    TopologyVerb, Up,
 };
 
 /// One-time codes that arrive, in time, once.
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Make, list and revoke API keys
     Keys(Keys),
+    /// Revoke the root of codes, when it may have leaked
+    Codes(Codes),
     /// Look after bodies that could not be handled
     Parked(Parked),
     /// Look after the queues

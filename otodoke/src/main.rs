@@ -47,6 +47,7 @@ async fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Cancel(command) => http::cancel(command, &output).await,
         Command::Trace(command) => http::trace(command, &output).await,
         Command::Explain(command) => backend::explain(&command, &output),
+        Command::Codes(command) => backend::codes(&command, &output).await,
         Command::Keys(command) => backend::keys(&command, &output).await,
         Command::Parked(command) => backend::parked(&command, &output).await,
         Command::Topology(command) => backend::topology(&command, &output).await,

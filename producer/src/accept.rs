@@ -7,7 +7,7 @@ use std::sync::Arc;
 use otodoke_common::broker::Queue;
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::lifecycle::{Event, Note, resend_gate};
-use otodoke_common::message::{Message, Purpose, State, Tag};
+use otodoke_common::message::{Kind, Message, Purpose, State, Tag};
 use otodoke_common::metrics::RequestResult;
 use otodoke_common::store::{ClaimKind, Opened, Opening, Save, StoreError};
 use otodoke_common::time::Timestamp;
@@ -158,7 +158,8 @@ async fn without_store(door: &Door, opening: &Opening, error: &StoreError) -> Re
         StoreError::Unavailable { .. } | StoreError::UnknownOutcome { .. } => true,
         StoreError::Refused { .. } | StoreError::Full { .. } => false,
     };
-    if !away || opening.message.purpose == Purpose::Payment {
+    let alone = door.broker.outlives_the_store() && opening.message.purpose != Purpose::Payment;
+    if !away || !alone {
         return Err(Problem::unavailable());
     }
     let body = LaneMessage::Send(Box::new(opening.clone())).encode();
@@ -228,6 +229,13 @@ async fn join(entry: &Entry, by: Message, wait_ms: u64) -> Result<Option<(Accept
         return Ok(None);
     }
     let mut message = by;
+    if let Kind::Code { kid, .. } = &message.kind
+        && door.codes.is_revoked(kid)
+    {
+        // Nobody could ever type its code: its end makes room for a new one.
+        door.desk.apply_to(message, &Event::Revoked, &Routing::ELSEWHERE, &[]).await?;
+        return Ok(None);
+    }
     if resend_gate(&message, door.now(), &door.desk.policy).is_ok() {
         let asked = Event::ResendAsked { channel: None };
         match door.desk.apply_to(message, &asked, &Routing::ELSEWHERE, &[]).await? {

@@ -192,8 +192,8 @@ fn code(
     door.codes.derive(kid, &fields, *length).map_err(|error| {
         tracing::error!(id = %message.id, %error, "a code cannot be derived: give every door the roots of living messages");
         match error {
-            CodeError::UnknownKid { .. } => NoCode::Revoked,
-            CodeError::Length { .. } => NoCode::Now(Problem::unavailable()),
+            CodeError::Revoked { .. } => NoCode::Revoked,
+            CodeError::UnknownKid { .. } | CodeError::Length { .. } => NoCode::Now(Problem::unavailable()),
         }
     })
 }

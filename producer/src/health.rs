@@ -36,7 +36,7 @@ async fn reasons(door: &Door) -> Vec<String> {
     if door.stopping.is_cancelled() {
         reasons.push("the process is stopping".to_owned());
     }
-    reasons.extend(vitals::reasons(&door.desk, &*door.broker).await);
+    reasons.extend(vitals::reasons(&door.desk, &*door.broker, &door.codes).await);
     for lane in Lane::ALL {
         let (waiting, window) = (door.broker.backlog(Queue::Lane(lane)).waiting, door.windows.of(lane));
         if waiting >= window {

@@ -79,6 +79,8 @@ async fn serve(command: &Serve, output: Output) -> anyhow::Result<()> {
     let servers = Servers::open(&settings)?;
     let parts = assembled.on(otodoke_providers::Backends::from(&servers));
     let metrics = Arc::clone(&parts.desk.metrics);
+    let (codes, store, stopping) = (Arc::clone(&parts.codes), Arc::clone(&parts.desk.store), stop.clone());
+    tokio::spawn(async move { codes.lead(&*store, &stopping).await });
     let door = Arc::new(Door::assemble(&settings, parts, stop.clone()));
     let url = format!("http://{}", listener.local_addr()?);
     output.answer(&Welcome { url: url.clone() }, || {

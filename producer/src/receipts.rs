@@ -9,6 +9,7 @@ use axum::response::Response;
 use otodoke_common::broker::Queue;
 use otodoke_common::leg::ProviderId;
 use otodoke_common::metrics::ReceiptMatch;
+use otodoke_common::outcome::{Proof, Report};
 use otodoke_common::provider::WebhookReading;
 use otodoke_common::wire::encode_reports;
 
@@ -18,6 +19,9 @@ use crate::effects;
 use crate::extract::{InPath, Raw};
 use crate::problem::Problem;
 use crate::webhook::{self, Received};
+
+/// With more reports waiting than this, those without proof are not taken.
+pub(crate) const UNPROVEN_WAITING_MAX: u64 = 5_000;
 
 /// A provider's receipts, without a tag of ours.
 #[utoipa::path(
@@ -53,12 +57,21 @@ pub(crate) async fn tagged(
     receive(&door, &provider, Some(&tag), &Received::new(&door, &uri, &headers, body)).await
 }
 
+/// Anybody can send what nobody proves, and it shares a queue with what is proven. While many wait, such pokes are
+/// answered and dropped: the sweep asks about every leg unasked.
+fn is_flooded(door: &Door, reports: &[Report]) -> bool {
+    let unproven = !reports.is_empty() && reports.iter().all(|report| report.proof == Proof::Nothing);
+    unproven && door.broker.backlog(Queue::Receipts).waiting > UNPROVEN_WAITING_MAX
+}
+
 async fn receive(door: &Door, provider: &str, tag: Option<&str>, received: &Received) -> Result<Response, Problem> {
     let id = ProviderId::parse(provider).map_err(|_| Problem::not_found())?;
     let provider = door.providers.get(&id).ok_or_else(Problem::not_found)?;
     match provider.read_webhook(&received.request(door, tag)) {
         WebhookReading::Reports { reports, reply } => {
-            if !reports.is_empty() {
+            if is_flooded(door, &reports) {
+                door.desk.metrics.receipt_match(&id, ReceiptMatch::Flooded);
+            } else if !reports.is_empty() {
                 let body = encode_reports(&reports);
                 effects::publish(door, Queue::Receipts, body).await.map_err(|_| Problem::unavailable())?;
             }

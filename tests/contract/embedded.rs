@@ -242,6 +242,7 @@ async fn a_damaged_file_refuses_work_answers_reads_and_is_left_as_it_is() {
     let embedded = open(&dir);
     let store = embedded.store();
     let refused = store.open(large(200, |message| message)).await;
+    assert!(!embedded.broker().outlives_the_store(), "so the door takes nothing into its queue alone");
     assert!(matches!(&refused, Err(StoreError::Unavailable { why }) if why.contains("damaged")), "{refused:?}");
     assert_eq!(store.setting("key/1").await, Ok(Some("one".to_owned())), "what can be read is read");
     assert!(store.load(id(100)).await.is_err(), "what cannot be read is an error, never a missing message");

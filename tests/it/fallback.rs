@@ -1,9 +1,11 @@
 //! What follows when a leg does not deliver: the table of failures, and the phones of the sandbox, end to end.
 
+use std::collections::BTreeMap;
+
 use otodoke_common::outcome::{Class, ReportStatus, Scope};
 use otodoke_tests::carrier::{Person, Reply, Script, refusal};
-use otodoke_tests::world::{World, legs};
-use serde_json::Value;
+use otodoke_tests::world::{Options, World, legs};
+use serde_json::{Value, json};
 
 use crate::{PHONE, leg};
 
@@ -180,6 +182,17 @@ async fn a_code_that_was_typed_back_is_neither_repeated_nor_called_for() {
     world.wait_ms(400_000).await;
     let phone = world.phone(PHONE);
     assert_eq!((phone.texts.len(), phone.calls.len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_too_long_for_one_route_goes_by_another_that_takes_it() {
+    let segments_max = BTreeMap::from([("sakura", 1)]);
+    let world = World::with(Options { segments_max, ..Options::default() }).await;
+    let words = "お荷物が届きました。".repeat(8);
+    let id = world.ask(json!({"to": PHONE, "purpose": "notice", "text": words})).await;
+    let message = world.until_status(&id, "delivered").await;
+    assert!(is(&message, &[("sms", "sakura", "refused"), ("sms", "fuji", "delivered")]));
+    assert_eq!(world.carrier("sakura").seen(), [], "it would have been cut, or billed twice");
 }
 
 #[tokio::test(start_paused = true)]

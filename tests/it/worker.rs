@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use otodoke_common::broker::Queue;
+use otodoke_common::code::{CodeKeys, revoke};
 use otodoke_common::leg::{LegNumber, ProviderId};
-use otodoke_common::message::{Lane, Message, MessageId, Tag};
+use otodoke_common::message::{Kid, Lane, Message, MessageId, Tag};
 use otodoke_common::outcome::{About, Proof, Report, ReportStatus};
 use otodoke_common::store::{ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
 use otodoke_common::time::Timestamp;
@@ -220,6 +221,34 @@ impl Store for Cursed {
     async fn settings(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
         self.inner.settings(prefix).await
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_without_the_root_of_a_code_leaves_it_to_one_that_has_it() {
+    let mut world = World::idle(Options::default()).await;
+    let id = world.ask_for_code(PHONE).await;
+    let other = Kid::parse("k2").expect("a kid");
+    let without = CodeKeys::new(other.clone(), vec![(other, vec![8; 32])]).expect("a long root");
+    let with = world.replace_codes_of_worker(without);
+    world.start_worker();
+    world.wait_ms(30_000).await;
+    assert_eq!(legs(&world.message(&id).await), [], "nothing was tried, and nothing is lost");
+    world.stop_worker().await;
+    world.return_codes_of_worker(with);
+    world.start_worker();
+    world.until_status(&id, "delivered").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_when_its_root_is_revoked_ends_without_a_leg() {
+    let mut world = World::idle(Options::default()).await;
+    let id = world.ask_for_code(PHONE).await;
+    revoke(&*world.store, &Kid::parse("k1").expect("a kid")).await.expect("memory takes it");
+    world.carrier("sakura").always(Script::works());
+    world.start_worker();
+    let message = world.until_status(&id, "failed").await;
+    assert_eq!((message["failure"]["reason"].as_str(), legs(&message)), (Some("revoked"), vec![]));
+    assert_eq!(world.phone(PHONE).texts.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

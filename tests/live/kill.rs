@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::caller::{Caller, legs};
-use crate::until::until;
+use crate::until::{WAIT_MAX, until};
 use crate::up::{Place, Up};
 
 const MESSAGES: usize = 1_000;
@@ -64,13 +64,15 @@ async fn ask(caller: &Caller, accepted: Accepted, enough: usize) -> Accepted {
 /// A lane that was measured to drain slowly refuses early, and says when to come again: a machine that is busy enough
 /// gets there. `None` where nobody answers.
 async fn ask_until_accepted(caller: &Caller, body: &str, headers: &[(&str, &str)]) -> Option<String> {
+    let begun = Instant::now();
     loop {
         let answer = caller.try_ask(Method::POST, "/v1/verifications", body, headers).await?;
-        match (answer.status, answer.json()["code"].as_str()) {
-            (202, _) => return Some(answer.json()["id"].as_str().expect("an id").to_owned()),
-            (503, Some("busy")) => sleep(ASK_AGAIN).await,
-            (status, _) => panic!("answered {status}: {}", answer.text),
+        if answer.status == 202 {
+            return Some(answer.json()["id"].as_str().expect("an id").to_owned());
         }
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("busy")), "{}", answer.text);
+        assert!(begun.elapsed() < WAIT_MAX, "not accepted within {WAIT_MAX:?}: {}", answer.text);
+        sleep(ASK_AGAIN).await;
     }
 }
 

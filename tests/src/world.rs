@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use otodoke_common::clock::Clock;
+use otodoke_common::code::CodeKeys;
 use otodoke_common::config::TenantSettings;
 use otodoke_common::desk::Desk;
 use otodoke_common::memory::Memory;
@@ -50,6 +51,8 @@ pub struct Options {
     pub capacity: Capacity,
     /// Carriers that bear something else.
     pub capacities: BTreeMap<&'static str, Capacity>,
+    /// Routes that take fewer segments than others, by carrier.
+    pub segments_max: BTreeMap<&'static str, u32>,
     pub lanes: usize,
     pub windows: LaneWindows,
     pub tenant: TenantSettings,
@@ -80,6 +83,7 @@ impl Default for Options {
             plan: Plan { international: International::Last, voice: true },
             capacity: Capacity { concurrency: 64, rate_per_s: 10_000 },
             capacities: BTreeMap::new(),
+            segments_max: BTreeMap::new(),
             lanes: 64,
             windows: LaneWindows::default(),
             tenant: TenantSettings::default(),
@@ -198,6 +202,15 @@ impl World {
     /// The store that the next worker sees; the door keeps its own.
     pub fn replace_store_of_worker(&mut self, store: Arc<dyn Store>) {
         self.parts.desk.store = store;
+    }
+
+    /// The roots that the next worker knows; the door keeps its own.
+    pub fn replace_codes_of_worker(&mut self, codes: CodeKeys) -> Arc<CodeKeys> {
+        std::mem::replace(&mut self.parts.codes, Arc::new(codes))
+    }
+
+    pub fn return_codes_of_worker(&mut self, codes: Arc<CodeKeys>) {
+        self.parts.codes = codes;
     }
 
     /// Stops the worker as a person would, and waits until it has.

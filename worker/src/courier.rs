@@ -11,7 +11,7 @@ use otodoke_common::desk::{Applied, Committed, Desk, Routing};
 use otodoke_common::health::{Circuitry, Health};
 use otodoke_common::leg::{Leg, LegNumber};
 use otodoke_common::lifecycle::{Effect, Event, Step};
-use otodoke_common::message::{Message, MessageId, State};
+use otodoke_common::message::{Kind, Message, MessageId, State};
 use otodoke_common::metrics::Circuit;
 use otodoke_common::outcome::{Answer, Proof, Report, ReportStatus};
 use otodoke_common::provider::{Registry, SendContent, SendRequest};
@@ -73,6 +73,7 @@ impl Courier {
         event: Event,
         delivery: Option<Delivery>,
     ) -> Result<(), StoreError> {
+        let event = if self.is_revoked(&message) { Event::Revoked } else { event };
         let advanced = self.advance_patiently(message, &event).await?;
         if let Some(delivery) = delivery {
             self.settle(delivery).await;
@@ -83,6 +84,11 @@ impl Courier {
             next = Some(self.save_answer(step.message, leg, &event).await?);
         }
         Ok(())
+    }
+
+    fn is_revoked(&self, message: &Message) -> bool {
+        let Kind::Code { kid, .. } = &message.kind else { return false };
+        message.is_live() && self.codes.is_revoked(kid)
     }
 
     /// A delivery that somebody took twice is harmless, so a failure to settle is only counted.
@@ -130,6 +136,7 @@ impl Courier {
             let now = self.desk.clock.now();
             let hand = Hand {
                 table: &self.routes,
+                codes: &self.codes,
                 permits: &self.permits,
                 health: &self.health,
                 metrics: &self.desk.metrics,

@@ -3,18 +3,23 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use otodoke_common::code::CodeKeys;
 use otodoke_common::health::{Admission, Health};
 use otodoke_common::leg::{Channel, ProviderId, RouteClass};
 use otodoke_common::lifecycle::Choice;
-use otodoke_common::message::{Lane, Message, Want};
+use otodoke_common::message::{Kind, Lane, Message, Want};
 use otodoke_common::metrics::Metrics;
 use otodoke_common::route::{self, Route, RouteTable, Scene, Standing};
 use otodoke_common::time::Timestamp;
 
 use crate::permits::{Permit, Permits};
 
+/// A message whose root is not known here is looked at again after this.
+const ROOT_LOOK_MS: u64 = 2_000;
+
 pub(crate) struct Hand<'a> {
     pub(crate) table: &'a RouteTable,
+    pub(crate) codes: &'a CodeKeys,
     pub(crate) permits: &'a Arc<Permits>,
     pub(crate) health: &'a Mutex<Health>,
     pub(crate) metrics: &'a Metrics,
@@ -51,6 +56,12 @@ impl Hand<'_> {
     pub(crate) fn choose(&self, message: &Message, want: &Want) -> Choice {
         if want.channel == Channel::Voice && !self.calls_paid {
             return Choice::Nothing;
+        }
+        if let Kind::Code { kid, .. } = &message.kind
+            && !self.codes.knows(kid)
+        {
+            // Left to a process that can say the code; this one says in its readiness what it lacks.
+            return Choice::Wait { until: self.now.plus_ms(ROOT_LOOK_MS) };
         }
         let mut full: BTreeSet<ProviderId> = BTreeSet::new();
         let mut retry_ms = u64::MAX;

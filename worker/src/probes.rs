@@ -50,7 +50,7 @@ async fn ready(State(probes): State<Arc<Probes>>) -> (StatusCode, Json<Value>) {
     if probes.stopping.is_cancelled() {
         reasons.push("the process is stopping".to_owned());
     }
-    reasons.extend(vitals::reasons(&probes.courier.desk, &*probes.courier.broker).await);
+    reasons.extend(vitals::reasons(&probes.courier.desk, &*probes.courier.broker, &probes.courier.codes).await);
     verdict("ready", &reasons)
 }
 

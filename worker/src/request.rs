@@ -7,7 +7,7 @@ use otodoke_common::outcome::{Answer, Class, Refusal, Scope};
 use otodoke_common::provider::{Question, SendContent, SendRequest};
 use otodoke_common::route::RouteTable;
 use otodoke_common::seal::Vault;
-use otodoke_common::text::{RenderInput, Templates};
+use otodoke_common::text::{RenderInput, Templates, lint};
 use otodoke_common::time::Timestamp;
 
 const MINUTE_MS: u64 = 60_000;
@@ -22,7 +22,7 @@ pub(crate) struct Words<'a> {
 
 /// Why a leg cannot be sent at all.
 pub(crate) enum Unsendable {
-    /// The root of its code is no longer known: revoked.
+    /// The root of its code was revoked.
     Revoked,
     /// Refused by ourselves, with a reason for the journal.
     Refused(Answer),
@@ -33,7 +33,7 @@ impl Words<'_> {
         let person = self.vault.open(message).map_err(|_| refused("the sealed part cannot be opened"))?;
         let content = match leg.channel {
             Channel::Voice => SendContent::Call,
-            Channel::Sms => SendContent::Text(self.text(message, leg, &person)?),
+            Channel::Sms => SendContent::Text(self.fitting(message, leg, &person)?),
         };
         let left_s = message.useful_until.since_ms(now) / 1_000;
         Ok(SendRequest {
@@ -74,7 +74,8 @@ impl Words<'_> {
             transaction: person.transaction.as_ref(),
         };
         let code = self.codes.derive(kid, &fields, *length).map_err(|error| match error {
-            CodeError::UnknownKid { .. } => Unsendable::Revoked,
+            CodeError::Revoked { .. } => Unsendable::Revoked,
+            CodeError::UnknownKid { .. } => not_here(),
             CodeError::Length { .. } => refused("a code of that length cannot be derived"),
         })?;
         let origin_line = self.routes.routes.iter().any(|route| route.id == leg.route && route.origin_line);
@@ -89,6 +90,17 @@ impl Words<'_> {
         };
         self.templates.render(&input).map_err(|_| refused("the template cannot be rendered"))
     }
+
+    /// Accepted was what fits some route; this one may take less. Another may take it.
+    fn fitting(&self, message: &Message, leg: &Leg, person: &Person) -> Result<String, Unsendable> {
+        let text = self.text(message, leg, person)?;
+        let route = self.routes.routes.iter().find(|route| route.id == leg.route);
+        let segments_max = route.map_or(u32::MAX, |route| route.segments_max);
+        match lint(&text, message.purpose, person.transaction.as_ref(), segments_max) {
+            Ok(()) => Ok(text),
+            Err(error) => Err(refused(&error.to_string())),
+        }
+    }
 }
 
 /// How long the text says the code is valid: rather too short than too long. Less than one minute cannot be said.
@@ -99,6 +111,11 @@ fn minutes(useful_ms: u64) -> u64 {
 /// What we call a leg towards its provider: the same for a repeat, so that a provider can dedupe on it.
 fn our_reference(message: &Message, leg: &Leg) -> String {
     format!("{}.{}", message.id, leg.number)
+}
+
+/// Nothing goes out from a process without the root; another has it.
+fn not_here() -> Unsendable {
+    Unsendable::Refused(Answer::NotSent { why: "the root of its code is not known here".to_owned() })
 }
 
 fn refused(why: &str) -> Unsendable {

@@ -142,6 +142,8 @@ impl Worker {
                 }
             };
         }
+        let (courier, told) = (Arc::clone(&self.courier), stop.clone());
+        loops.spawn(async move { courier.codes.follow(&*courier.desk.store, &told).await });
         if self.roles.has(Role::Sweep) {
             loops.spawn(sweep::run(Arc::clone(&self.courier), self.pace, tasks.clone(), stop.clone()));
             loops.spawn(sweep::tidy(Arc::clone(&self.courier), stop.clone()));

@@ -159,6 +159,10 @@ impl Broker for EmbeddedBroker {
         Backlog { waiting: window.waiting(), drained_per_s: window.drained_per_s(Instant::now()) }
     }
 
+    fn outlives_the_store(&self) -> bool {
+        false
+    }
+
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>, BrokerError> {
         Ok(self.readers.read(move |db| parked(db, limit)).await?)
     }

@@ -107,7 +107,7 @@ catalogue! {
     DUPLICATES_POSSIBLE: Counter "otp_duplicates_possible_total" ["route", "cause"]
         "Legs begun while an earlier text may still reach the person.";
     RECEIPT_MATCHES: Counter "otp_receipt_matches_total" ["provider", "match"]
-        "Receipts and hints by what they were matched to: matched, orphan (waits in the inbox), duplicate or forged.";
+        "Receipts and hints by what they were matched to: matched, orphan (waits in the inbox), duplicate, forged, or flooded (unproven, while too many wait).";
     RECEIPTS: Counter "otp_receipts_total" ["route", "status", "proof"]
         "Receipts applied to a leg, by status and by how sure we are of their origin.";
     RECEIPT_ARRIVAL: Wait "otp_receipt_arrival_seconds" ["route"]

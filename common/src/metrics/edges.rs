@@ -166,6 +166,7 @@ impl Metrics {
     pub fn receipt_match(&self, provider: &ProviderId, found: ReceiptMatch) {
         match found {
             ReceiptMatch::Forged => warn!(%provider, "a receipt without proof of origin was refused"),
+            ReceiptMatch::Flooded => warn!(%provider, "an unproven report was not kept: too many wait"),
             ReceiptMatch::Matched | ReceiptMatch::Orphan | ReceiptMatch::Duplicate => {
                 debug!(%provider, found = found.word(), "a report came in");
             }

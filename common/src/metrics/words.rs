@@ -45,8 +45,10 @@ pub enum ReceiptMatch {
     /// Waits in the inbox.
     Orphan,
     Duplicate,
-    /// Without proof of origin.
+    /// Its proof of origin is wrong.
     Forged,
+    /// Without any proof, while too many reports wait.
+    Flooded,
 }
 
 impl ReceiptMatch {
@@ -56,6 +58,7 @@ impl ReceiptMatch {
             Self::Orphan => "orphan",
             Self::Duplicate => "duplicate",
             Self::Forged => "forged",
+            Self::Flooded => "flooded",
         }
     }
 }

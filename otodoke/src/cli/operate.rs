@@ -114,6 +114,28 @@ pub(crate) enum KeysVerb {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Codes {
+    #[command(subcommand)]
+    pub(crate) verb: CodesVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CodesVerb {
+    /// Make every code of a kid worthless, everywhere and for ever; its living messages end
+    Revoke {
+        /// As the settings name it
+        kid: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the kids that are revoked
+    Revoked {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Parked {
     #[command(subcommand)]
     pub(crate) verb: ParkedVerb,

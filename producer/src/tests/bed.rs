@@ -10,7 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use otodoke_common::broker::Queue;
 use otodoke_common::clock::Clock;
-use otodoke_common::code::CodeKeys;
+use otodoke_common::code::{self, CodeKeys};
 use otodoke_common::config::TenantSettings;
 use otodoke_common::desk::{Applied, Desk, Routing};
 use otodoke_common::dice::Dice;
@@ -36,6 +36,7 @@ use tower::ServiceExt;
 use crate::check::sent_code;
 use crate::{Door, Hands, LaneWindows, auth, router};
 use scripted::Scripted;
+pub(super) use scripted::UNPROVEN;
 
 pub(super) const NUMBER: &str = "+819012345678";
 pub(super) const OTHER_NUMBER: &str = "+819012345679";
@@ -105,6 +106,13 @@ impl Bed {
         let stranger_key = mint(&door, "other").await;
         let hung_up = Mutex::new(hung_up);
         Self { router: router(door.clone()), door, memory, key, stranger_key, hung_up }
+    }
+
+    /// Whoever revoked it, this door has heard of it.
+    pub(super) async fn revoke_root(&self) {
+        let store = &*self.door.desk.store;
+        code::revoke(store, self.door.codes.active()).await.expect("memory takes it");
+        self.door.codes.look(store).await.expect("memory answers");
     }
 
     /// The door starts anew with roots of codes that made none of its messages.

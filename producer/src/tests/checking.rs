@@ -64,11 +64,23 @@ async fn a_key_that_verified_verifies_nothing_but_the_right_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_code_whose_root_was_revoked_ends_at_the_check() {
+async fn a_code_whose_root_is_not_known_here_is_neither_right_nor_wrong() {
     let mut bed = Bed::new().await;
     let id = bed.sent_login().await;
     let code = bed.code(id).await;
     bed.forget_roots();
+    let reply = bed.check(id, &code).await;
+    assert_eq!(reply.problem().0, 503, "another door knows it: {}", reply.text);
+    let message = bed.load(id).await;
+    assert!(message.is_live() && message.guesses_left == 5, "it lives on, and nobody paid");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_whose_root_was_revoked_ends_at_the_check() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let code = bed.code(id).await;
+    bed.revoke_root().await;
     for _ in 0..2 {
         said(&bed.check(id, &code).await, "expired", false, 5);
     }

@@ -2,6 +2,7 @@
 
 use otodoke_common::broker::Queue;
 use otodoke_common::message::Lane;
+use otodoke_common::outcome::Reason;
 use serde_json::json;
 
 use super::bed::{Bed, NUMBER, OTHER_NUMBER, advance_ms, payment};
@@ -13,6 +14,16 @@ async fn an_equal_living_verification_is_joined() {
     let again = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await;
     assert_eq!(again.accepted(), first);
     assert_eq!(again.json()["joined"], json!(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_can_verify_any_more_is_not_joined() {
+    let bed = Bed::new().await;
+    let first = bed.sent_login().await;
+    bed.revoke_root().await;
+    let again = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await;
+    assert_ne!(again.accepted(), first);
+    assert_eq!(bed.load(first).await.failure(), Some(Reason::Revoked));
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use otodoke_common::message::Lane;
 use otodoke_common::wire::LaneMessage;
 use serde_json::json;
 
-use super::bed::{Bed, NUMBER, advance_ms, payment};
+use super::bed::{Bed, NUMBER, OTHER_NUMBER, advance_ms, payment};
 use crate::auth::{KEY_FRESH_MS, KEY_STALE_MS_MAX, key_setting};
 
 const NORMAL: Queue = Queue::Lane(Lane::Normal);
@@ -66,6 +66,47 @@ async fn with_both_away_nothing_is_accepted() {
     bed.memory.faults().set_broker_away(true);
     let reply = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await;
     assert_eq!(reply.problem(), unavailable());
+}
+
+/// A queue in the same file as the rows.
+struct OneFile(Arc<dyn Broker>);
+
+#[async_trait]
+impl Broker for OneFile {
+    async fn publish(&self, queue: Queue, body: Vec<u8>) -> Result<(), BrokerError> {
+        self.0.publish(queue, body).await
+    }
+
+    async fn take(&self, queue: Queue) -> Result<Delivery, BrokerError> {
+        self.0.take(queue).await
+    }
+
+    fn backlog(&self, queue: Queue) -> Backlog {
+        self.0.backlog(queue)
+    }
+
+    fn outlives_the_store(&self) -> bool {
+        false
+    }
+
+    async fn parked(&self, limit: usize) -> Result<Vec<Parked>, BrokerError> {
+        self.0.parked(limit).await
+    }
+
+    async fn unpark(&self, parked_id: i64, how: Unpark) -> Result<bool, BrokerError> {
+        self.0.unpark(parked_id, how).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_with_its_queue_beside_it_accepts_nothing() {
+    let bed = Bed::with(|door| door.broker = Arc::new(OneFile(Arc::clone(&door.broker)))).await;
+    bed.login().await;
+    bed.taken(Queue::Lane(Lane::Normal)).await;
+    bed.memory.faults().set_store_away(true);
+    let other = json!({"to": OTHER_NUMBER, "purpose": "login"});
+    assert_eq!(bed.post("/v1/verifications", &other).await.problem(), unavailable());
+    assert_eq!(bed.waiting(Queue::Lane(Lane::Normal)), 0, "nothing travels that no row will come of");
 }
 
 /// A broker that takes a body and never says so.

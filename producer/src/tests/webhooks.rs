@@ -3,10 +3,11 @@
 use axum::http::Method;
 use otodoke_common::broker::Queue;
 use otodoke_common::outcome::About;
-use otodoke_common::wire::decode_reports;
+use otodoke_common::wire::{decode_reports, encode_reports};
 
-use super::bed::{Bed, Reply};
+use super::bed::{Bed, Reply, UNPROVEN};
 use crate::extract::WEBHOOK_BYTES_MAX;
+use crate::receipts::UNPROVEN_WAITING_MAX;
 
 async fn post(bed: &Bed, path: &str, proof: &str, body: &str) -> Reply {
     bed.raw(Method::POST, path, &[("x-proof", proof)], body.as_bytes().to_vec()).await
@@ -40,6 +41,21 @@ async fn a_forged_webhook_is_refused_counted_and_leaves_nothing() {
     assert_eq!(bed.waiting(Queue::Receipts), 0);
     let counted = bed.door.desk.metrics.text();
     assert!(counted.lines().any(|line| line.contains("forged") && line.ends_with(" 1")), "{counted}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_flood_of_unproven_pokes_only_so_many_wait_and_what_is_proven_still_does() {
+    let bed = Bed::new().await;
+    let unproven = encode_reports(&[]);
+    for _ in 0..=UNPROVEN_WAITING_MAX {
+        bed.door.broker.publish(Queue::Receipts, unproven.clone()).await.expect("memory takes it");
+    }
+    let waiting = bed.waiting(Queue::Receipts);
+    let url = "https://otp.example.com/receipts/kodama";
+    assert_eq!(post(&bed, "/receipts/kodama", UNPROVEN, "one").await.status.as_u16(), 200, "the vendor's own form");
+    assert_eq!(bed.waiting(Queue::Receipts), waiting);
+    assert_eq!(post(&bed, "/receipts/kodama", url, "one").await.status.as_u16(), 200);
+    assert_eq!(bed.waiting(Queue::Receipts), waiting + 1);
 }
 
 #[tokio::test(start_paused = true)]

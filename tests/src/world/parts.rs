@@ -14,7 +14,7 @@ use otodoke_common::metrics::Metrics;
 use otodoke_common::parts::Parts;
 use otodoke_common::phone::Country;
 use otodoke_common::provider::{Provider, Registry};
-use otodoke_common::route::{Plan, ReceiptProfile, Route, RouteTable};
+use otodoke_common::route::{ReceiptProfile, Route, RouteTable};
 use otodoke_common::seal::Vault;
 use otodoke_common::store::{KeyRecord, Store};
 use otodoke_common::text::Templates;
@@ -36,7 +36,7 @@ pub(super) fn parts(
     Parts {
         desk: desk(memory, clock, options),
         broker: memory.broker(),
-        routes: Arc::new(table(carriers, options.plan)),
+        routes: Arc::new(table(carriers, options)),
         providers: Arc::new(registry(carriers)),
         codes: Arc::new(CodeKeys::new(kid(), vec![(kid(), vec![7; 32])]).expect("a root of 32 bytes")),
         templates: Arc::new(Templates::builtin()),
@@ -100,7 +100,7 @@ fn registry(carriers: &BTreeMap<&'static str, Arc<Carrier>>) -> Registry {
 }
 
 /// `sakura` then `fuji`, domestic; `atlas` from abroad; `kodama` calls.
-fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, plan: Plan) -> RouteTable {
+fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, options: &Options) -> RouteTable {
     let route = |name: &str, class, channel, rank| Route {
         id: RouteId::parse(&format!("jp-{name}")).expect("valid"),
         provider: provider(name),
@@ -114,7 +114,7 @@ fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, plan: Plan) -> RouteTa
         overdue_after_ms: 3_000,
         usual_ms: 1_000,
         origin_line: true,
-        segments_max: 3,
+        segments_max: options.segments_max.get(name).copied().unwrap_or(3),
         abilities: Scripted(Arc::clone(&carriers[name])).abilities(),
     };
     let routes = vec![
@@ -123,7 +123,7 @@ fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, plan: Plan) -> RouteTa
         route("atlas", RouteClass::International, Channel::Sms, 3),
         route("kodama", RouteClass::Domestic, Channel::Voice, 1),
     ];
-    RouteTable { routes, plans: BTreeMap::from([(Country::JP, plan)]) }
+    RouteTable { routes, plans: BTreeMap::from([(Country::JP, options.plan)]) }
 }
 
 fn tenant() -> TenantId {

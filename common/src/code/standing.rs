@@ -1,0 +1,132 @@
+//! How kids stand in all processes: which are revoked, and which one was last made active. Kept in the store, looked up
+//! every few seconds, so that a revocation reaches everybody and nobody opens messages that others cannot check.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard};
+
+use tokio::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+use super::CodeKeys;
+use crate::message::Kid;
+use crate::store::{Store, StoreError};
+
+const ACTIVE: &str = "code/active";
+const REVOKED: &str = "code/revoked/";
+const LOOK_EVERY_MS: u64 = 5_000;
+
+/// What was seen at the last look.
+#[derive(Debug, Default)]
+pub(super) struct Standing(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    revoked: BTreeSet<Kid>,
+    active: Option<Kid>,
+}
+
+impl Standing {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().expect("no code panics while it holds what was seen")
+    }
+}
+
+impl CodeKeys {
+    /// Whether the codes of this kid are worth nothing any more.
+    pub fn is_revoked(&self, kid: &Kid) -> bool {
+        self.standing.lock().revoked.contains(kid)
+    }
+
+    /// The kid that others open messages with and that has no root here.
+    pub fn missing(&self) -> Option<Kid> {
+        self.standing.lock().active.clone().filter(|kid| !self.roots.contains_key(kid))
+    }
+
+    /// Tells everybody which kid is active here. Once, where a process that opens messages starts.
+    pub async fn announce(&self, store: &dyn Store) -> Result<(), StoreError> {
+        if store.setting(ACTIVE).await?.as_deref() != Some(self.active.as_str()) {
+            store.setting_put(ACTIVE, Some(self.active.as_str())).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks once.
+    pub async fn look(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let revoked = revoked(store).await?;
+        let active = store.setting(ACTIVE).await?.and_then(|kid| Kid::parse(&kid).ok());
+        *self.standing.lock() = Seen { revoked: revoked.into_iter().collect(), active };
+        Ok(())
+    }
+
+    /// For a process that opens messages: tells everybody which kid it opens them with, then follows.
+    pub async fn lead(&self, store: &dyn Store, stop: &CancellationToken) {
+        let every = Duration::from_millis(LOOK_EVERY_MS);
+        while let Some(Err(error)) = stop.run_until_cancelled(self.announce(store)).await {
+            tracing::debug!(%error, "the active kid could not be told to others yet");
+            stop.run_until_cancelled(tokio::time::sleep(every)).await;
+        }
+        self.follow(store, stop).await;
+    }
+
+    /// Until `stop`. While the store is away, what was seen last goes on.
+    pub async fn follow(&self, store: &dyn Store, stop: &CancellationToken) {
+        let mut wait = Duration::ZERO;
+        while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
+            wait = Duration::from_millis(LOOK_EVERY_MS);
+            if let Err(error) = self.look(store).await {
+                tracing::debug!(%error, "how kids stand could not be looked up");
+            }
+        }
+    }
+}
+
+/// All that were ever revoked.
+pub async fn revoked(store: &dyn Store) -> Result<Vec<Kid>, StoreError> {
+    let names = store.settings(REVOKED).await?;
+    Ok(names.iter().filter_map(|(name, _)| Kid::parse(name.strip_prefix(REVOKED)?).ok()).collect())
+}
+
+/// For ever: a root that leaked stays leaked.
+pub async fn revoke(store: &dyn Store, kid: &Kid) -> Result<(), StoreError> {
+    store.setting_put(&format!("{REVOKED}{}", kid.as_str()), Some("revoked")).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::code::ROOT_BYTES_MIN;
+    use crate::memory::Memory;
+
+    fn keys(active: &str, known: &[&str]) -> CodeKeys {
+        let kid = |kid: &str| Kid::parse(kid).expect("a kid");
+        let roots = known.iter().map(|known| (kid(known), vec![7; ROOT_BYTES_MIN])).collect();
+        CodeKeys::new(kid(active), roots).expect("good roots")
+    }
+
+    #[tokio::test]
+    async fn a_kid_that_is_active_elsewhere_must_be_known_here() {
+        let store = Memory::new(Clock::system()).store();
+        let [old, new] = [keys("k1", &["k1"]), keys("k2", &["k1", "k2"])];
+        old.announce(&*store).await.expect("memory takes it");
+        old.look(&*store).await.expect("memory answers");
+        assert_eq!(old.missing(), None);
+        new.announce(&*store).await.expect("memory takes it");
+        for keys in [&old, &new] {
+            keys.look(&*store).await.expect("memory answers");
+        }
+        assert_eq!((old.missing().map(String::from), new.missing()), (Some("k2".to_owned()), None));
+    }
+
+    #[tokio::test]
+    async fn a_revocation_reaches_whoever_looks() {
+        let store = Memory::new(Clock::system()).store();
+        let keys = keys("k2", &["k1", "k2"]);
+        let [k1, k2] = ["k1", "k2"].map(|kid| Kid::parse(kid).expect("a kid"));
+        revoke(&*store, &k1).await.expect("memory takes it");
+        assert!(!keys.is_revoked(&k1), "nobody has looked");
+        keys.look(&*store).await.expect("memory answers");
+        assert!(keys.is_revoked(&k1) && !keys.is_revoked(&k2));
+        assert_eq!(revoked(&*store).await, Ok(vec![k1]));
+    }
+}
