@@ -5,6 +5,7 @@
 
 mod directory;
 mod failure;
+mod inbox;
 mod place;
 mod queue;
 mod reader;
@@ -75,7 +76,7 @@ impl Embedded {
         let path = directory.database()?;
         let writing = schema::open_for_writing(&path, limits.size_max_mib)?;
         let queues = queue::load(&writing).map_err(|error| unreadable(&path, &error))?;
-        let inbox = rows::inbox_count(&writing).map_err(|error| unreadable(&path, &error))?;
+        let inbox = inbox::count(&writing).map_err(|error| unreadable(&path, &error))?;
         let readers = Arc::new(Readers::open(&path, limits.readers).map_err(|error| unreadable(&path, &error))?);
         let writer = Arc::new(Writer::start(writing, directory));
         let store = EmbeddedStore::new(Arc::clone(&writer), Arc::clone(&readers), inbox, limits.inbox_max);

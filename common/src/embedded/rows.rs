@@ -4,11 +4,11 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::failure::Failure;
+use super::inbox;
 use crate::bucket::{Bucket, Buckets, Spend, pay};
 use crate::leg::{LegNumber, ProviderId};
 use crate::lifecycle::Note;
 use crate::message::{Message, MessageId, Tag};
-use crate::outcome::{About, Report};
 use crate::store::{Claim, ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved};
 use crate::time::Timestamp;
 use crate::wire::{decode_row, encode_row};
@@ -109,47 +109,11 @@ pub(super) fn lease(db: &Connection, now: Timestamp, limit: usize, lease_ms: u64
     Ok(messages)
 }
 
-/// `true` where it is new.
-pub(super) fn inbox_put(db: &Connection, report: &Report, reference: &str) -> Result<bool, Failure> {
-    let body = crate::wire::encode_reports(std::slice::from_ref(report));
-    let mut insert =
-        db.prepare_cached("INSERT OR IGNORE INTO inbox (provider, reference, at, body) VALUES (?1, ?2, ?3, ?4)")?;
-    Ok(insert.execute(params![report.provider.as_str(), reference, report.at.unix_ms(), body])? > 0)
-}
-
-pub(super) fn inbox_holds(db: &Connection, report: &Report, reference: &str) -> Result<bool, Failure> {
-    let body = crate::wire::encode_reports(std::slice::from_ref(report));
-    let mut select =
-        db.prepare_cached("SELECT EXISTS (SELECT 1 FROM inbox WHERE provider = ?1 AND reference = ?2 AND body = ?3)")?;
-    Ok(select.query_row(params![report.provider.as_str(), reference, body], |row| row.get(0))?)
-}
-
-pub(super) fn inbox_read(db: &Connection, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, Failure> {
-    let mut select = db.prepare_cached("SELECT body FROM inbox WHERE provider = ?1 AND reference = ?2 ORDER BY seq")?;
-    let found = select.query_map([provider.as_str(), reference], |row| row.get::<_, Vec<u8>>(0))?;
-    let mut reports = Vec::new();
-    for body in found {
-        reports.extend(crate::wire::decode_reports(&body?)?);
-    }
-    Ok(reports)
-}
-
-/// How many went: one, or none.
-pub(super) fn inbox_drop(db: &Connection, report: &Report) -> Result<usize, Failure> {
-    let body = crate::wire::encode_reports(std::slice::from_ref(report));
-    let mut delete = db.prepare_cached("DELETE FROM inbox WHERE provider = ?1 AND reference = ?2 AND body = ?3")?;
-    Ok(delete.execute(params![report.provider.as_str(), waits_for(report), body])?)
-}
-
 pub(super) fn holder(db: &Connection, kind: ClaimKind, tag: Tag, now: Timestamp) -> Result<Option<Holder>, Failure> {
     let mut select =
         db.prepare_cached("SELECT id, fingerprint FROM claim WHERE kind = ?1 AND tag = ?2 AND until > ?3")?;
     let holder = |row: &Row<'_>| Ok(Holder { by: message_id(row, 0)?, fingerprint: Tag(row.get(1)?) });
     Ok(select.query_row(params![word(kind), tag.0, now.unix_ms()], holder).optional()?)
-}
-
-pub(super) fn inbox_count(db: &Connection) -> rusqlite::Result<u64> {
-    db.query_row("SELECT count(*) FROM inbox", [], |row| row.get(0))
 }
 
 /// Rows that went, and how many of them were reports of the inbox.
@@ -218,7 +182,7 @@ pub(super) fn counts(db: &Connection, now: Timestamp) -> Result<Counts, Failure>
         .prepare_cached("SELECT count(*), min(at) FROM due WHERE at <= ?1")?
         .query_row([now.unix_ms()], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Option<i64>>(1)?)))?;
     let oldest_due_ms = due.1.map_or(0, |at| now.since_ms(Timestamp::from_unix_ms(at)));
-    Ok(Counts { live: all - ended, ended, due: due.0, inbox: inbox_count(db)?, oldest_due_ms })
+    Ok(Counts { live: all - ended, ended, due: due.0, inbox: inbox::count(db)?, oldest_due_ms })
 }
 
 pub(super) fn setting_put(db: &Connection, name: &str, value: Option<&str>) -> Result<(), Failure> {
@@ -375,14 +339,6 @@ fn put_notes(db: &Connection, id: MessageId, version: u64, notes: &[Note], at: T
         insert.execute(params![id.bytes(), place, at.unix_ms(), note])?;
     }
     Ok(())
-}
-
-/// The reference that a report waits for in the inbox.
-pub(super) fn waits_for(report: &Report) -> String {
-    match &report.about {
-        About::Reference(reference) => reference.clone(),
-        About::Leg { id, leg } => format!("{id}.{leg}"),
-    }
 }
 
 fn message_id(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageId> {

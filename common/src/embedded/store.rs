@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
+use super::inbox;
 use super::place::Place;
 use super::reader::Readers;
 use super::rows;
@@ -68,9 +69,9 @@ impl Store for EmbeddedStore {
 
     /// The count goes up before the report is findable, so that who saves a reference later never misses it.
     async fn inbox_put(&self, report: &Report) -> Result<(), StoreError> {
-        let (report, reference) = (report.clone(), rows::waits_for(report));
+        let (report, reference) = (report.clone(), inbox::waits_for(report));
         let Some(place) = Place::take_below(&self.inbox, self.inbox_max) else {
-            let waits = self.readers.read(move |db| rows::inbox_holds(db, &report, &reference)).await?;
+            let waits = self.readers.read(move |db| inbox::holds(db, &report, &reference)).await?;
             let full = StoreError::Full { what: "the inbox", limit: self.inbox_max };
             return if waits { Ok(()) } else { Err(full) };
         };
@@ -79,7 +80,7 @@ impl Store for EmbeddedStore {
                 place.keep();
             }
         };
-        Ok(self.writer.write_then(move |db| rows::inbox_put(db, &report, &reference), keep).await.map(drop)?)
+        Ok(self.writer.write_then(move |db| inbox::put(db, &report, &reference), keep).await.map(drop)?)
     }
 
     async fn inbox_read(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
@@ -87,12 +88,12 @@ impl Store for EmbeddedStore {
             return Ok(Vec::new());
         }
         let (provider, reference) = (provider.clone(), reference.to_owned());
-        Ok(self.readers.read(move |db| rows::inbox_read(db, &provider, &reference)).await?)
+        Ok(self.readers.read(move |db| inbox::read(db, &provider, &reference)).await?)
     }
 
     async fn inbox_drop(&self, report: &Report) -> Result<(), StoreError> {
         let report = report.clone();
-        let dropped = self.writer.write(move |db| rows::inbox_drop(db, &report)).await?;
+        let dropped = self.writer.write(move |db| inbox::drop_one(db, &report)).await?;
         self.inbox_shrinks(dropped);
         Ok(())
     }
