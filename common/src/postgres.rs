@@ -7,6 +7,7 @@
 mod days;
 mod draft;
 mod error;
+mod floor;
 mod group;
 mod inbox;
 mod people;
@@ -33,10 +34,11 @@ use crate::time::Timestamp;
 use crate::wire::{decode_reports, decode_row};
 use days::Days;
 pub use error::PostgresError;
+use floor::Floor;
 use group::Grouped;
 use inbox::{InboxDrop, InboxPut, InboxRead};
 use prune::Pruning;
-use read::{Find, FindHolder, Load};
+use read::{Find, FindHolder, Load, Look};
 use session::Kind;
 use write::{Answer, Ask, Write};
 
@@ -99,6 +101,7 @@ pub struct Postgres {
     hot: Pool,
     people: Pool,
     days: Arc<Days>,
+    floor: Floor,
     writes: Grouped<Write>,
     loads: Grouped<Load>,
     finds: Grouped<Find>,
@@ -130,6 +133,7 @@ impl Postgres {
             hot,
             people,
             days,
+            floor: Floor::default(),
         }))
     }
 
@@ -185,7 +189,7 @@ impl Store for Postgres {
     }
 
     async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError> {
-        read::due(&self.hot, now, limit, now.plus_ms(lease_ms)).await
+        read::due(&self.hot, &self.floor, &Look { now, limit, leased_until: now.plus_ms(lease_ms) }).await
     }
 
     async fn inbox_put(&self, report: &Report) -> Result<(), StoreError> {
@@ -221,7 +225,7 @@ impl Store for Postgres {
     }
 
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
-        people::counts(&self.people, now).await
+        people::counts(&self.people, now, self.floor.known()).await
     }
 
     async fn setting_put(&self, name: &str, value: Option<&str>) -> Result<(), StoreError> {

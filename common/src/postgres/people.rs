@@ -32,12 +32,13 @@ pub(super) async fn journal(pool: &Pool, id: MessageId) -> Result<Vec<JournalEnt
 }
 
 /// Ended messages are all that came and did not go, less those that live: nothing walks over the messages themselves.
-pub(super) async fn counts(pool: &Pool, now: Timestamp) -> Result<Counts, StoreError> {
+pub(super) async fn counts(pool: &Pool, now: Timestamp, floor: Timestamp) -> Result<Counts, StoreError> {
     let client = connection(pool).await?;
     let sql = "SELECT (SELECT coalesce(sum(messages), 0)::bigint FROM tally), (SELECT count(*) FROM due WHERE live),
-                      (SELECT count(*) FROM due WHERE due_at <= $1), (SELECT min(due_at) FROM due),
+                      (SELECT count(*) FROM due WHERE due_at >= $2 AND due_at <= $1),
+                      (SELECT min(due_at) FROM due WHERE due_at >= $2),
                       (SELECT count(*) FROM inbox)";
-    let row = client.query_one(sql, &[&now.unix_ms()]).await.map_err(failed)?;
+    let row = client.query_one(sql, &[&now.unix_ms(), &floor.unix_ms()]).await.map_err(failed)?;
     let count = |column: usize| row.get::<_, i64>(column).cast_unsigned();
     let oldest: Option<i64> = row.get(3);
     Ok(Counts {

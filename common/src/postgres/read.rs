@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deadpool_postgres::{Client, Pool};
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::days::day_of;
 use super::draft::{kind_code, tag};
+use super::floor::Floor;
 use super::group::Verb;
 use super::people::{connection, failed};
 use super::statements::{CLAIMS_FIND, DUE_LEASE, MESSAGES_LOAD, REFERENCES_FIND};
@@ -129,17 +131,24 @@ async fn holders(client: &Client, asks: &[(ClaimKind, Tag)]) -> Result<Holders, 
         .collect()
 }
 
+/// What a look for due messages is after.
+pub(super) struct Look {
+    pub(super) now: Timestamp,
+    pub(super) limit: usize,
+    pub(super) leased_until: Timestamp,
+}
+
 /// One statement that commits by itself. If its answer is lost, the leases run out.
-pub(super) async fn due(
-    pool: &Pool,
-    now: Timestamp,
-    limit: usize,
-    until: Timestamp,
-) -> Result<Vec<Message>, StoreError> {
+pub(super) async fn due(pool: &Pool, floor: &Floor, look: &Look) -> Result<Vec<Message>, StoreError> {
     let client = connection(pool).await?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let (now, start) = (look.now, floor.start(look.now));
+    let limit = i64::try_from(look.limit).unwrap_or(i64::MAX);
     let statement = client.prepare_cached(DUE_LEASE.sql).await.map_err(|error| Trouble::before_commit(&error))?;
-    let rows = client.query(&statement, &[&now.unix_ms(), &limit, &until.unix_ms()]).await.map_err(failed)?;
+    let values: [&(dyn ToSql + Sync); 4] = [&now.unix_ms(), &limit, &look.leased_until.unix_ms(), &start.unix_ms()];
+    let rows = client.query(&statement, &values).await.map_err(failed)?;
+    let is_full = rows.len() >= look.limit;
+    let seen = rows.last().filter(|_| is_full).map_or(now, |row| Timestamp::from_unix_ms(row.get(1)));
+    floor.looked(now, start, seen);
     let readable = rows.iter().filter_map(|row| {
         // One row that cannot be read must not hold up the others; its lease brings it back.
         decode_row(row.get(0)).inspect_err(|error| tracing::error!(%error, "a due message cannot be read")).ok()

@@ -141,17 +141,18 @@ pub(super) const DUE_SET: Statement = Statement {
 pub(super) const DUE_DROP: Statement =
     Statement { name: "due_drop", sql: "DELETE FROM due d USING unnest($1::uuid[]) AS u (id) WHERE d.id = u.id" };
 
-/// Takes what is due, pushes it forward by the lease and reads the messages, without waiting for anybody.
+/// Takes what is due from the floor on, pushes it forward by the lease and reads the messages, without waiting for anybody.
 pub(super) const DUE_LEASE: Statement = Statement {
     name: "due_lease",
     sql: "WITH taken AS MATERIALIZED (
-              SELECT id, due_at FROM due WHERE due_at <= $1::bigint ORDER BY due_at LIMIT $2::bigint
+              SELECT id, due_at FROM due WHERE due_at >= $4::bigint AND due_at <= $1::bigint
+              ORDER BY due_at LIMIT $2::bigint
               FOR UPDATE SKIP LOCKED
           ), leased AS (
               UPDATE due d SET due_at = $3::bigint FROM taken t WHERE d.id = t.id
               RETURNING d.id, d.day, t.due_at
           )
-          SELECT m.body FROM leased l JOIN message m ON m.day = l.day AND m.id = l.id ORDER BY l.due_at",
+          SELECT m.body, l.due_at FROM leased l JOIN message m ON m.day = l.day AND m.id = l.id ORDER BY l.due_at",
 };
 
 /// The first leg with a reference keeps it.

@@ -19,6 +19,7 @@ use super::rules;
 use super::trouble::{Trouble, is_missing_day};
 use crate::message::{Message, MessageId, Tag};
 use crate::store::{Opened, Opening, Save, Saved, StoreError};
+use crate::time::Timestamp;
 use crate::wire::{WireError, encode_row};
 use look::look;
 
@@ -56,6 +57,15 @@ impl Ask {
             What::Open(opening) => &opening.message,
             What::Save(save) => &save.message,
         }
+    }
+
+    /// Never before the writer's time of day.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        let at = match &self.what {
+            What::Open(opening) => opening.at,
+            What::Save(save) => save.at,
+        };
+        self.message().due.map(|due| due.max(at))
     }
 
     pub(super) const fn is_opening(&self) -> bool {

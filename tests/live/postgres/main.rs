@@ -21,6 +21,7 @@ mod store {
 }
 
 mod backend;
+mod churn;
 mod days;
 mod faults;
 mod plans;

@@ -90,7 +90,8 @@ pub(super) async fn messages(
     Ok(lost)
 }
 
-/// A message that lives, or that the sweep must look at again, has a row here.
+/// A message that lives, or that the sweep must look at again, has a row here. What was due before its writer's time of day
+/// is due from then on: sweeps count on it (`floor`).
 pub(super) async fn due(transaction: &Transaction<'_>, asks: &[Ask], draft: &Draft<'_>) -> Result<(), Error> {
     let kept = draft.kept.iter().map(|kept| &asks[kept.ask]);
     let (set, dropped): (Vec<&Ask>, Vec<&Ask>) =
@@ -98,7 +99,7 @@ pub(super) async fn due(transaction: &Transaction<'_>, asks: &[Ask], draft: &Dra
     let ids = |asks: &[&Ask]| -> Vec<Uuid> { asks.iter().map(|ask| ask.message().id.0).collect() };
     if !set.is_empty() {
         let days: Vec<i32> = set.iter().map(|ask| ask.day).collect();
-        let dues: Vec<Option<i64>> = set.iter().map(|ask| ask.message().due.map(Timestamp::unix_ms)).collect();
+        let dues: Vec<Option<i64>> = set.iter().map(|ask| ask.due().map(Timestamp::unix_ms)).collect();
         let lives: Vec<bool> = set.iter().map(|ask| ask.message().is_live()).collect();
         let statement = transaction.prepare_cached(DUE_SET.sql).await?;
         transaction.execute(&statement, &[&ids(&set), &days, &dues, &lives]).await?;
