@@ -49,4 +49,5 @@ pub mod output;
 pub mod retry;
 pub mod servers;
 pub mod startup;
+mod tls;
 pub mod vitals;

@@ -20,6 +20,7 @@ mod statements;
 mod trouble;
 mod write;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -59,6 +60,10 @@ const INBOX_MAX: u64 = 100_000;
 pub struct PostgresSettings {
     /// `postgres://user:password@host:port/database`. Several hosts may be named; the one that takes writes is used.
     pub url: Secret,
+    /// Whose certificates are believed, instead of those this machine trusts; and that TLS is spoken. Without it the url
+    /// decides: `sslmode=require` and `verify-full` both mean a certificate that is held against its authority and the
+    /// host's name, everything else means no TLS.
+    pub ca_file: Option<PathBuf>,
     /// Connections of this process, at least 3.
     pub pool_size: usize,
     pub statement_timeout_ms: u64,
@@ -74,6 +79,7 @@ impl PostgresSettings {
     pub fn new(url: Secret) -> Self {
         Self {
             url,
+            ca_file: None,
             pool_size: POOL_SIZE,
             statement_timeout_ms: STATEMENT_TIMEOUT_MS,
             wait_timeout_ms: WAIT_TIMEOUT_MS,
@@ -83,9 +89,9 @@ impl PostgresSettings {
         }
     }
 
-    /// Whether the url can be read, before anything is connected.
+    /// Whether the url and what it needs can be read, before anything is connected.
     pub(crate) fn check(&self) -> Result<(), PostgresError> {
-        session::config(self, Kind::People).map(drop)
+        session::tls(self).map(drop)
     }
 }
 

@@ -43,7 +43,7 @@ pub use settings::{QueueLengths, RabbitSettings};
 
 use generation::Generation;
 use intake::Intake;
-use line::Line;
+use line::{Address, Line};
 use names::Names;
 
 /// Publishes and takes while a broker can be reached; keeps trying while none can.
@@ -57,7 +57,7 @@ pub struct Rabbit {
 
 struct Shared {
     settings: RabbitSettings,
-    uris: Vec<lapin::uri::AMQPUri>,
+    addresses: Vec<Address>,
     names: Names,
     clock: Clock,
     dice: Arc<Dice>,
@@ -97,7 +97,7 @@ impl Rabbit {
     pub fn connect(settings: &RabbitSettings, clock: Clock, dice: Arc<Dice>) -> Result<Arc<Self>, RabbitError> {
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
-            uris: settings.check()?,
+            addresses: settings.check()?,
             names: Names::new(settings),
             settings: settings.clone(),
             clock,
@@ -233,8 +233,8 @@ pub async fn topology_erase(settings: &RabbitSettings) -> Result<(), RabbitError
 
 async fn once(settings: &RabbitSettings, role: &str) -> Result<(Line, Names), RabbitError> {
     let mut whys = Vec::new();
-    for uri in settings.check()? {
-        match Line::open(&uri, role).await {
+    for address in settings.check()? {
+        match Line::open(&address, role).await {
             Ok(line) => return Ok((line, Names::new(settings))),
             Err(why) => whys.push(why),
         }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::problem::{Problem, Problems};
 use super::{Secret, Settings};
-use crate::postgres::PostgresSettings;
+use crate::postgres::{PostgresError, PostgresSettings};
 use crate::rabbit::{QueueLengths, RabbitError, RabbitSettings};
 
 const AMQP_REMEDY: &str = "is missing; name the brokers by amqp.url_file, or amqp.url";
@@ -31,6 +31,8 @@ struct AmqpText {
     urls: Option<Vec<Secret>>,
     /// One URL a line.
     url_file: Option<PathBuf>,
+    /// Of the authority whose word is taken for who the brokers of `amqps://` are.
+    ca_file: Option<PathBuf>,
     namespace: Option<String>,
     shards: Option<u16>,
     prefetch: Option<u16>,
@@ -54,6 +56,7 @@ impl TryFrom<AmqpText> for Amqp {
         };
         let whole = RabbitSettings::new(urls);
         Ok(Self(RabbitSettings {
+            ca_file: text.ca_file,
             namespace: text.namespace.unwrap_or_default(),
             shards: text.shards.unwrap_or(whole.shards),
             prefetch: text.prefetch.unwrap_or(whole.prefetch),
@@ -79,6 +82,8 @@ fn lines(file: &Secret) -> Vec<Secret> {
 struct PostgresText {
     url: Option<Secret>,
     url_file: Option<PathBuf>,
+    /// Of the authority whose word is taken for who the server is.
+    ca_file: Option<PathBuf>,
     pool_size: Option<usize>,
     statement_timeout_ms: Option<u64>,
     wait_timeout_ms: Option<u64>,
@@ -98,6 +103,7 @@ impl TryFrom<PostgresText> for Postgres {
         };
         let whole = PostgresSettings::new(url);
         Ok(Self(PostgresSettings {
+            ca_file: text.ca_file,
             pool_size: text.pool_size.unwrap_or(whole.pool_size),
             statement_timeout_ms: text.statement_timeout_ms.unwrap_or(whole.statement_timeout_ms),
             wait_timeout_ms: text.wait_timeout_ms.unwrap_or(whole.wait_timeout_ms),
@@ -135,7 +141,7 @@ fn amqp_problem(error: &RabbitError) -> Problem {
             Problem::new(format!("amqp.{name}"), value, format!("must be {least} to {most}"))
         }
         RabbitError::Url { .. }
-        | RabbitError::NoTls { .. }
+        | RabbitError::Trust { .. }
         | RabbitError::Namespace { .. }
         | RabbitError::Unreachable { .. } => Problem::missing("amqp", error.to_string()),
     }
@@ -144,7 +150,8 @@ fn amqp_problem(error: &RabbitError) -> Problem {
 fn postgres_problems(postgres: &PostgresSettings) -> Vec<Problem> {
     let mut found = Vec::new();
     if let Err(error) = postgres.check() {
-        found.push(Problem::missing("postgres.url", error.to_string()));
+        let key = if matches!(error, PostgresError::Trust { .. }) { "postgres" } else { "postgres.url" };
+        found.push(Problem::missing(key, error.to_string()));
     }
     if postgres.pool_size < POOL_SIZE_MIN {
         let remedy = format!("must be at least {POOL_SIZE_MIN}");

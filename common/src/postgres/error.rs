@@ -4,10 +4,14 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, Error};
 
 use super::trouble::said;
+use crate::tls;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PostgresError {
-    #[error("the url of PostgreSQL cannot be read: it must look like postgres://user:password@host:5432/database")]
+    #[error(
+        "the url of PostgreSQL cannot be read: it must look like postgres://user:password@host:5432/database, with \
+         ?sslmode=require or disable behind it where that matters"
+    )]
     Url,
     #[error("PostgreSQL at {at} cannot be reached: {why}; check that it runs, and the host and port of the url")]
     Unreachable { at: String, why: String },
@@ -21,8 +25,15 @@ pub enum PostgresError {
     ReadOnly { at: String, why: String },
     #[error("PostgreSQL at {at} cannot take a connection now: {why}")]
     Busy { at: String, why: String },
-    #[error("this program speaks to PostgreSQL without TLS and the url demands it: {why}")]
-    Tls { why: String },
+    #[error("TLS to PostgreSQL cannot begin: {why}")]
+    Trust { why: String },
+    #[error("PostgreSQL at {at} cannot be spoken to with TLS: {why}; {remedy}")]
+    Tls { at: String, why: String, remedy: &'static str },
+    #[error(
+        "PostgreSQL at {at} does not let user {user:?} in: {why}; check both in the url, and pg_hba.conf, which may also \
+         demand TLS (sslmode=require)"
+    )]
+    NotLetIn { at: String, user: String, why: String },
     #[error("PostgreSQL at {at} is version {found}, at least {least} is needed")]
     TooOld { at: String, found: String, least: u32 },
     #[error("the database has no tables of Otodoke yet: run the migrations")]
@@ -53,6 +64,8 @@ impl PostgresError {
             | Self::SchemaOlder { .. } => true,
             Self::Url
             | Self::Credentials { .. }
+            | Self::NotLetIn { .. }
+            | Self::Trust { .. }
             | Self::Tls { .. }
             | Self::TooOld { .. }
             | Self::SchemaNewer { .. }
@@ -64,15 +77,16 @@ impl PostgresError {
     pub(super) fn connecting(config: &Config, error: &Error) -> Self {
         let (at, why) = (place(config), said(error));
         let Some(refusal) = error.as_db_error() else {
-            let of_tls = why.contains("TLS") || why.contains("tls");
-            return if of_tls { Self::Tls { why } } else { Self::Unreachable { at, why } };
+            return match tls_remedy(error) {
+                Some(remedy) => Self::Tls { at, why, remedy },
+                None => Self::Unreachable { at, why },
+            };
         };
         let user = config.get_user().unwrap_or_default().to_owned();
         let why = refusal.message().to_owned();
         match *refusal.code() {
-            SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-                Self::Credentials { at, user, why }
-            }
+            SqlState::INVALID_PASSWORD => Self::Credentials { at, user, why },
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Self::NotLetIn { at, user, why },
             SqlState::INVALID_CATALOG_NAME => {
                 Self::NoDatabase { at, database: config.get_dbname().unwrap_or(&user).to_owned() }
             }
@@ -83,6 +97,17 @@ impl PostgresError {
             _ => Self::Refused { at, why },
         }
     }
+}
+
+/// A handshake that broke off with the connection is no fault of the certificates: the same may go well later.
+fn tls_remedy(error: &Error) -> Option<&'static str> {
+    let cause = std::error::Error::source(error)?;
+    // The library's own word for a server that says no to TLS has no type.
+    let refused = cause.to_string() == "server does not support TLS";
+    if refused {
+        return Some("switch ssl on in its settings, or say sslmode=disable in the url and set no ca_file");
+    }
+    tls::remedy(cause)
 }
 
 /// Host and port of the url, for people.

@@ -3,7 +3,8 @@
 //! While somebody holds a transaction open, entries of the due list that are long gone cannot be cleared away, and they lie
 //! in front of those that count. A look that begins where the last one ended does not walk over them. No row is written
 //! with a due time before its writer's time of day, so what comes later comes behind the floor, but for a writer that was
-//! held up for longer than the slack: now and then a look begins at the very beginning, and finds that one too.
+//! held up for longer than the slack: now and then a look begins a good deal earlier, and once in a while at the very
+//! beginning, and finds that one too.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -11,8 +12,11 @@ use crate::time::Timestamp;
 
 /// From a writer's time of day until everybody sees its row; and how far two clocks may be apart.
 const SLACK_MS: u64 = 10_000;
-/// What came later than that waits no longer than this.
-const WHOLE_EVERY_MS: u64 = 30_000;
+/// What came up to so much later waits for no longer than this.
+const DEEP_MS: u64 = 300_000;
+const DEEP_EVERY_MS: u64 = 30_000;
+/// What came later still, for this.
+const WHOLE_EVERY_MS: u64 = 600_000;
 
 /// What this process knows about the front of the due list.
 #[derive(Default)]
@@ -23,6 +27,7 @@ pub(super) struct Floor {
 #[derive(Clone, Copy)]
 struct Looked {
     floor: Timestamp,
+    deep_at: Timestamp,
     whole_at: Timestamp,
 }
 
@@ -32,11 +37,17 @@ pub(super) const BOTTOM: Timestamp = Timestamp::from_unix_ms(i64::MIN);
 impl Floor {
     /// Where a look at `now` begins.
     pub(super) fn start(&self, now: Timestamp) -> Timestamp {
-        let is_whole = |looked: &Looked| now < looked.whole_at || now.since_ms(looked.whole_at) >= WHOLE_EVERY_MS;
-        self.lock().filter(|looked| !is_whole(looked)).map_or(BOTTOM, |looked| looked.floor)
+        // A clock that was set back makes it time, too.
+        let is_time = |at: Timestamp, every_ms| now < at || now.since_ms(at) >= every_ms;
+        match *self.lock() {
+            Some(looked) if is_time(looked.whole_at, WHOLE_EVERY_MS) => BOTTOM,
+            Some(looked) if is_time(looked.deep_at, DEEP_EVERY_MS) => looked.floor.minus_ms(DEEP_MS),
+            Some(looked) => looked.floor,
+            None => BOTTOM,
+        }
     }
 
-    /// The same, for those who only count.
+    /// Where the next look would begin, for those who only count.
     pub(super) fn known(&self) -> Timestamp {
         self.lock().map_or(BOTTOM, |looked| looked.floor)
     }
@@ -45,10 +56,9 @@ impl Floor {
     pub(super) fn looked(&self, now: Timestamp, start: Timestamp, seen: Timestamp) {
         let floor = seen.min(now).minus_ms(SLACK_MS);
         let mut looked = self.lock();
-        match (&mut *looked, start) {
-            (Some(looked), start) if start != BOTTOM => looked.floor = floor,
-            (looked, _) => *looked = Some(Looked { floor, whole_at: now }),
-        }
+        let before = looked.filter(|_| start > BOTTOM);
+        let deep_at = before.filter(|before| start >= before.floor).map_or(now, |before| before.deep_at);
+        *looked = Some(Looked { floor, deep_at, whole_at: before.map_or(now, |before| before.whole_at) });
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Looked>> {
@@ -62,19 +72,34 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_790_000_000_000);
 
-    #[test]
-    fn the_first_look_and_one_now_and_then_begin_at_the_bottom() {
+    /// Where the looks of an hour begin, one a second, less the time of the look.
+    fn starts() -> Vec<i64> {
         let floor = Floor::default();
-        assert_eq!(floor.start(NOW), BOTTOM);
-        floor.looked(NOW, BOTTOM, NOW);
-        for ms in (0..WHOLE_EVERY_MS).step_by(1_000) {
-            let now = NOW.plus_ms(ms);
+        let mut starts = Vec::new();
+        for now in (0..3_600).map(|second| NOW.plus_ms(second * 1_000)) {
             let start = floor.start(now);
-            assert!(start > BOTTOM, "after {ms} ms");
             floor.looked(now, start, now);
+            starts.push(start.unix_ms().saturating_sub(now.unix_ms()));
         }
-        assert_eq!(floor.start(NOW.plus_ms(WHOLE_EVERY_MS)), BOTTOM);
-        assert_eq!(floor.start(NOW.minus_ms(1)), BOTTOM, "a clock that was set back");
+        starts
+    }
+
+    #[test]
+    fn a_look_begins_where_the_last_one_ended_but_now_and_then_deeper_and_at_the_bottom() {
+        let starts = starts();
+        let (near_ms, deep_ms) = (11_000, 311_000);
+        assert_eq!(starts.iter().filter(|start| **start == -near_ms).count(), 3_600 - 120);
+        assert_eq!(starts.iter().filter(|start| **start == -deep_ms).count(), 120 - 6);
+        assert_eq!(starts.iter().filter(|start| **start < -deep_ms).count(), 6);
+        assert!(starts[0] < -deep_ms, "the first one sees everything");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_sees_everything() {
+        let floor = Floor::default();
+        floor.looked(NOW, BOTTOM, NOW);
+        assert_eq!(floor.start(NOW), NOW.minus_ms(SLACK_MS));
+        assert_eq!(floor.start(NOW.minus_ms(1)), BOTTOM);
     }
 
     #[test]

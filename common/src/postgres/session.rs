@@ -2,12 +2,14 @@
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
 use tokio::time::{Duration, timeout};
-use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, NoTls, Socket};
 
 use super::error::{PostgresError, place};
 use super::trouble::said;
 use super::{PostgresSettings, STATEMENT_TIMEOUT_MS};
+use crate::tls::{Tls, TlsError};
 
 /// Partitions with runtime pruning for UPDATE, detaching without stopping the others.
 const SERVER_VERSION_MIN: u32 = 14;
@@ -31,10 +33,7 @@ pub(super) enum Kind {
 }
 
 pub(super) fn config(settings: &PostgresSettings, kind: Kind) -> Result<Config, PostgresError> {
-    let mut config: Config = settings.url.expose().parse().map_err(|_| PostgresError::Url)?;
-    if config.get_hosts().is_empty() {
-        return Err(PostgresError::Url);
-    }
+    let mut config = read(settings)?;
     let planned = match kind {
         Kind::Hot => {
             " -c plan_cache_mode=force_generic_plan -c jit=off -c enable_seqscan=off -c enable_bitmapscan=off \
@@ -62,11 +61,43 @@ pub(super) fn config(settings: &PostgresSettings, kind: Kind) -> Result<Config, 
     Ok(config)
 }
 
+/// The url, with TLS on or off: the library's `prefer` would be content with whatever answers.
+fn read(settings: &PostgresSettings) -> Result<Config, PostgresError> {
+    // A certificate is always held against its authority and the host's name, so both words ask for the same.
+    let url = settings.url.expose().replace("sslmode=verify-full", "sslmode=require");
+    let mut config: Config = url.parse().map_err(|_| PostgresError::Url)?;
+    if config.get_hosts().is_empty() {
+        return Err(PostgresError::Url);
+    }
+    let demanded = config.get_ssl_mode() == SslMode::Require || settings.ca_file.is_some();
+    if demanded && config.get_ssl_mode() == SslMode::Disable {
+        return Err(PostgresError::Trust { why: "ca_file is set and the url says sslmode=disable; keep one".to_owned() });
+    }
+    config.ssl_mode(if demanded { SslMode::Require } else { SslMode::Disable });
+    Ok(config)
+}
+
+/// How the server is spoken to; `None` is plainly.
+pub(super) fn tls(settings: &PostgresSettings) -> Result<Option<Tls>, PostgresError> {
+    if read(settings)?.get_ssl_mode() != SslMode::Require {
+        return Ok(None);
+    }
+    let unread = |error: TlsError| PostgresError::Trust { why: error.to_string() };
+    Tls::read(settings.ca_file.as_deref()).map(Some).map_err(unread)
+}
+
 pub(super) fn pool(settings: &PostgresSettings, kind: Kind, size: usize) -> Result<Pool, PostgresError> {
     let config = config(settings, kind)?;
     let at = place(&config);
     // A look whether the connection is closed is enough: a statement that fails for it is tried again.
-    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = match tls(settings)? {
+        None => Manager::from_config(config, NoTls, how),
+        #[cfg(feature = "tls")]
+        Some(tls) => Manager::from_config(config, connector(tls), how),
+        #[cfg(not(feature = "tls"))]
+        Some(never) => match never {},
+    };
     let built = Pool::builder(manager)
         .max_size(size)
         .wait_timeout(Some(Duration::from_millis(settings.wait_timeout_ms)))
@@ -113,13 +144,35 @@ pub(super) async fn probe(settings: &PostgresSettings) -> Result<Client, Postgre
 async fn connect(settings: &PostgresSettings, config: &Config) -> Result<Client, PostgresError> {
     let waited_ms = settings.create_timeout_ms;
     let silent = || PostgresError::Silent { at: place(config), waited_ms };
-    let connected = timeout(Duration::from_millis(waited_ms), config.connect(NoTls)).await.map_err(|_| silent())?;
-    let (client, connection) = connected.map_err(|error| PostgresError::connecting(config, &error))?;
+    let tls = tls(settings)?;
+    let connecting = async {
+        match tls {
+            None => connect_by(config, NoTls).await,
+            #[cfg(feature = "tls")]
+            Some(tls) => connect_by(config, connector(tls)).await,
+            #[cfg(not(feature = "tls"))]
+            Some(never) => match never {},
+        }
+    };
+    let connected = timeout(Duration::from_millis(waited_ms), connecting).await.map_err(|_| silent())?;
+    connected.map_err(|error| PostgresError::connecting(config, &error))
+}
+
+async fn connect_by<T>(config: &Config, tls: T) -> Result<Client, tokio_postgres::Error>
+where
+    T: MakeTlsConnect<Socket, Stream: Send + 'static>,
+{
+    let (client, connection) = config.connect(tls).await?;
     tokio::spawn(async move {
         // The client's next statement says what broke it.
         drop(connection.await);
     });
     Ok(client)
+}
+
+#[cfg(feature = "tls")]
+fn connector(tls: Tls) -> tokio_postgres_rustls::MakeRustlsConnect {
+    tokio_postgres_rustls::MakeRustlsConnect::new(std::sync::Arc::unwrap_or_clone(tls.0))
 }
 
 const _: () = assert!(LOCK_TIMEOUT_MS < STATEMENT_TIMEOUT_MS, "a lock that is not given is named as that");

@@ -4,15 +4,16 @@
 
 use lapin::ErrorKind;
 
+use crate::tls;
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RabbitError {
     #[error("AMQP URL number {number} cannot be read; amqp://user:password@host:5672/%2f is a right one")]
     Url { number: usize },
     #[error(
-        "AMQP URL number {number} begins with amqps, and this program was built without TLS; build it with \
-         --features otodoke-common/tls"
+        "AMQP URL number {number} begins with amqps: {why}"
     )]
-    NoTls { number: usize },
+    Trust { number: usize, why: String },
     #[error("namespace {namespace:?} must be at most 64 letters, digits, dots, dashes and underscores")]
     Namespace { namespace: String },
     #[error("{name} = {value}: must be {least} to {most}")]
@@ -44,14 +45,21 @@ fn remedy(error: &lapin::Error) -> Option<&'static str> {
         };
     }
     match error.kind() {
-        ErrorKind::IOError(io) => match io.kind() {
-            std::io::ErrorKind::ConnectionRefused => Some("start the broker, or correct host and port of the AMQP URL"),
-            std::io::ErrorKind::ConnectionAborted => {
-                Some("the broker hung up: is that its AMQP port, and is the node up?")
-            }
-            _ => None,
-        },
+        ErrorKind::IOError(io) => tls::remedy(&**io).or_else(|| of_socket(io)),
         ErrorKind::MissingHeartbeatError => Some("the broker, or the network between, is stuck"),
+        _ => None,
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "most kinds have no remedy")]
+fn of_socket(error: &std::io::Error) -> Option<&'static str> {
+    match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => Some("start the broker, or correct host and port of the AMQP URL"),
+        std::io::ErrorKind::ConnectionAborted
+        | std::io::ErrorKind::ConnectionReset
+        | std::io::ErrorKind::UnexpectedEof => {
+            Some("the broker hung up: is that its AMQP port (amqps has one of its own), and is the node up?")
+        }
         _ => None,
     }
 }

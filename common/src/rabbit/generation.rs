@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::drift::Drift;
-use super::line::{self, Line};
+use super::line::{Address, Line};
 use super::names::{Names, Place};
 use super::publisher::{Landing, Parcel, Publisher};
 use super::readings::Readings;
@@ -64,9 +64,9 @@ struct Ending {
 
 impl Generation {
     /// Connections to one broker, the topology, and every task that belongs to it.
-    pub(super) async fn open(shared: &Shared, uri: &lapin::uri::AMQPUri) -> Result<Arc<Self>, String> {
-        let publish_line = Line::open(uri, "publisher").await?;
-        let consume_line = Line::open(uri, "consumer").await?;
+    pub(super) async fn open(shared: &Shared, address: &Address) -> Result<Arc<Self>, String> {
+        let publish_line = Line::open(address, "publisher").await?;
+        let consume_line = Line::open(address, "consumer").await?;
         let (blocking, blocked) = watch::channel(None);
         let ending = Ending::default();
         // An attempt that fails, or that nobody waits for any more, leaves no task behind.
@@ -74,7 +74,7 @@ impl Generation {
         let tasks = TaskTracker::new();
         tasks.spawn(listen(publish_line.connection.events_listener(), ending.clone(), blocking));
         tasks.spawn(listen(consume_line.connection.events_listener(), ending.clone(), watch::Sender::new(None)));
-        let place = line::place(uri);
+        let place = address.place();
         let trouble = |error: lapin::Error| format!("{place}: {}", error::trouble(&error));
         let drifts = topology::ensure(&consume_line.connection, &shared.names).await.map_err(trouble)?;
         let readings = Readings::new(consume_line.connection.create_channel().await.map_err(trouble)?);

@@ -8,11 +8,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lapin::tcp::OwnedTLSConfig;
-use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::uri::AMQPUri;
 use lapin::{AsyncTcpStream, Connection, ConnectionProperties};
 
 use super::error;
+use crate::tls::Tls;
 
 /// From the first packet to the end of the handshake.
 const CONNECT_MS_MAX: u64 = 5_000;
@@ -22,6 +22,14 @@ const CLOSE_MS_MAX: u64 = 2_000;
 const HEARTBEAT_S: u16 = 5;
 /// AMQP 0-9-1 `reply-success`: nothing is wrong.
 const REPLY_SUCCESS: u16 = 200;
+
+/// Where a broker is, and how it is spoken to.
+#[derive(Clone)]
+pub(crate) struct Address {
+    pub(super) uri: AMQPUri,
+    /// `None` is plainly.
+    pub(super) tls: Option<Tls>,
+}
 
 pub(super) struct Line {
     pub(super) connection: Connection,
@@ -43,12 +51,12 @@ enum Handle {
 
 impl Line {
     /// `role` is what operators see at the broker.
-    pub(super) async fn open(uri: &AMQPUri, role: &str) -> Result<Self, String> {
-        let mut uri = uri.clone();
-        uri.query.heartbeat = Some(HEARTBEAT_S);
-        let place = place(&uri);
+    pub(super) async fn open(address: &Address, role: &str) -> Result<Self, String> {
+        let place = address.place();
+        let mut address = address.clone();
+        address.uri.query.heartbeat = Some(HEARTBEAT_S);
         let socket = Socket::default();
-        let connecting = connect(uri, role, socket.clone());
+        let connecting = connect(address, role, socket.clone());
         let connection = match tokio::time::timeout(Duration::from_millis(CONNECT_MS_MAX), connecting).await {
             Ok(connected) => connected.map_err(|error| format!("{place}: {}", error::trouble(&error))),
             Err(_) => Err(format!(
@@ -93,12 +101,16 @@ pub(super) async fn close_channel(channel: &lapin::Channel) {
     drop(tokio::time::timeout(Duration::from_millis(CLOSE_MS_MAX), closing).await);
 }
 
-/// Host, port and vhost: what an operator needs, without user and password.
-pub(super) fn place(uri: &AMQPUri) -> String {
-    format!("{}:{}/{}", uri.authority.host, uri.authority.port, uri.vhost.trim_start_matches('/'))
+impl Address {
+    /// Host, port and vhost: what an operator needs, without user and password.
+    pub(super) fn place(&self) -> String {
+        let uri = &self.uri;
+        format!("{}:{}/{}", uri.authority.host, uri.authority.port, uri.vhost.trim_start_matches('/'))
+    }
 }
 
-async fn connect(uri: AMQPUri, role: &str, socket: Socket) -> lapin::Result<Connection> {
+async fn connect(address: Address, role: &str, socket: Socket) -> lapin::Result<Connection> {
+    let Address { uri, tls } = address;
     let properties = ConnectionProperties::default().with_connection_name(format!("otodoke {role}").into());
     let runtime = lapin::runtime::default_runtime()?;
     Connection::connector(
@@ -111,9 +123,12 @@ async fn connect(uri: AMQPUri, role: &str, socket: Socket) -> lapin::Result<Conn
             if let AsyncTcpStream::Plain(plain) = &stream {
                 socket.keep(plain.get_ref().as_fd().try_clone_to_owned()?);
             }
-            match uri.scheme {
-                AMQPScheme::AMQP => Ok(stream),
-                AMQPScheme::AMQPS => Ok(stream.into_tls(&host, OwnedTLSConfig::default().as_ref()).await?),
+            match &tls {
+                None => Ok(stream),
+                #[cfg(feature = "tls")]
+                Some(tls) => Ok(stream.into_rustls(&Arc::clone(&tls.0).into(), &host).await?),
+                #[cfg(not(feature = "tls"))]
+                Some(never) => match *never {},
             }
         },
         properties,

@@ -2,10 +2,14 @@
 //!
 //! Checked once, by `Settings::check`; everything below trusts it. URLs hold passwords and are never printed.
 
+use std::path::PathBuf;
+
 use lapin::uri::{AMQPScheme, AMQPUri};
 
 use super::RabbitError;
+use super::line::Address;
 use crate::config::Secret;
+use crate::tls::Tls;
 
 const URLS_MAX: usize = 16;
 const NAMESPACE_BYTES_MAX: usize = 64;
@@ -20,6 +24,8 @@ const PUBLISH_DEADLINE_MS_MAX: u64 = 60_000;
 pub struct RabbitSettings {
     /// `amqp://user:password@host:port/vhost`, any number of brokers of one cluster. Tried in a shuffled order.
     pub urls: Vec<Secret>,
+    /// Whose certificates are believed under `amqps`, instead of those this machine trusts.
+    pub ca_file: Option<PathBuf>,
     /// Stands before every name, so that several systems share one broker.
     pub namespace: String,
     /// Queues per lane. One quorum queue has one leader; more queues spread a lane over more of them.
@@ -49,6 +55,7 @@ impl RabbitSettings {
     pub fn new(urls: Vec<Secret>) -> Self {
         Self {
             urls,
+            ca_file: None,
             namespace: String::new(),
             shards: 1,
             prefetch: 300,
@@ -60,7 +67,7 @@ impl RabbitSettings {
     }
 
     /// The brokers' addresses, when every setting makes sense.
-    pub(crate) fn check(&self) -> Result<Vec<AMQPUri>, RabbitError> {
+    pub(crate) fn check(&self) -> Result<Vec<Address>, RabbitError> {
         self.check_namespace()?;
         let range = |name, value: u64, least: u64, most: u64| match (least..=most).contains(&value) {
             true => Ok(()),
@@ -76,7 +83,20 @@ impl RabbitSettings {
             range(name, value.into(), 1, u32::MAX.into())?;
         }
         range("urls", self.urls.len() as u64, 1, URLS_MAX as u64)?;
-        self.urls.iter().enumerate().map(|(index, url)| read(index + 1, url)).collect()
+        self.urls.iter().enumerate().map(|(index, url)| self.read(index + 1, url)).collect()
+    }
+
+    /// The parser's own words are kept out of the error: they may quote the URL.
+    fn read(&self, number: usize, url: &Secret) -> Result<Address, RabbitError> {
+        let uri: AMQPUri = url.expose().parse().map_err(|_| RabbitError::Url { number })?;
+        let tls = match uri.scheme {
+            AMQPScheme::AMQP => None,
+            AMQPScheme::AMQPS => {
+                let tls = Tls::read(self.ca_file.as_deref());
+                Some(tls.map_err(|error| RabbitError::Trust { number, why: error.to_string() })?)
+            }
+        };
+        Ok(Address { uri, tls })
     }
 
     fn check_namespace(&self) -> Result<(), RabbitError> {
@@ -88,14 +108,6 @@ impl RabbitSettings {
     }
 }
 
-/// The parser's own words are kept out of the error: they may quote the URL.
-fn read(number: usize, url: &Secret) -> Result<AMQPUri, RabbitError> {
-    let uri: AMQPUri = url.expose().parse().map_err(|_| RabbitError::Url { number })?;
-    match (&uri.scheme, cfg!(feature = "tls")) {
-        (AMQPScheme::AMQPS, false) => Err(RabbitError::NoTls { number }),
-        (AMQPScheme::AMQP | AMQPScheme::AMQPS, _) => Ok(uri),
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -70,16 +70,16 @@ async fn live(shared: &Shared, generation: &Arc<Generation>) -> Option<String> {
 
 /// The first broker that can be used, in a shuffled order: processes spread over a cluster, also after it was down.
 async fn open(shared: &Shared) -> Result<Arc<Generation>, String> {
-    let mut uris: Vec<_> = shared.uris.iter().collect();
-    for last in (1..uris.len()).rev() {
-        uris.swap(last, shared.dice.roll() as usize % (last + 1));
+    let mut addresses: Vec<_> = shared.addresses.iter().collect();
+    for last in (1..addresses.len()).rev() {
+        addresses.swap(last, shared.dice.roll() as usize % (last + 1));
     }
     let mut whys = Vec::new();
-    for uri in uris {
-        match tokio::time::timeout(Duration::from_millis(OPEN_MS_MAX), Generation::open(shared, uri)).await {
+    for address in addresses {
+        match tokio::time::timeout(Duration::from_millis(OPEN_MS_MAX), Generation::open(shared, address)).await {
             Ok(Ok(generation)) => return Ok(generation),
             Ok(Err(why)) => whys.push(why),
-            Err(_) => whys.push(format!("{}: not ready within {OPEN_MS_MAX} ms", super::line::place(uri))),
+            Err(_) => whys.push(format!("{}: not ready within {OPEN_MS_MAX} ms", address.place())),
         }
     }
     Err(whys.join("; "))

@@ -94,7 +94,8 @@ struct Day {
     /// Messages the sweep must still find.
     left: u64,
     looks: u64,
-    longest_look: Duration,
+    /// How long each took since the last row.
+    lasted: Vec<Duration>,
 }
 
 impl Day {
@@ -115,7 +116,7 @@ impl Day {
     async fn look(&mut self) {
         let begun = Instant::now();
         let found = self.store.due(self.now, LOOK_MAX, LEASE_MS).await.expect("the store answers");
-        self.longest_look = self.longest_look.max(begun.elapsed());
+        self.lasted.push(begun.elapsed());
         self.looks += 1;
         for message in found {
             let due = message.due.expect("it was due");
@@ -135,15 +136,19 @@ impl Day {
             self.look().await;
             if (step + 1) % (steps / ROWS_REPORTED) == 0 {
                 let walked = Walked::read(&self.url);
+                self.lasted.sort_unstable();
+                let [median, longest] = [self.lasted.len() / 2, self.lasted.len() - 1].map(|at| self.lasted[at]);
                 println!(
-                    "| {:>4} s | {:>8} saves | due list {:>6} KiB | {:>7} entries a look | longest look {:>5.1} ms |",
+                    "| {:>4} s | {:>8} saves | due list {:>6} KiB | {:>6} entries a look | {:>5.1} ms, at most {:>5.1} |",
                     self.now.since_ms(START) / 1_000,
                     self.opened * SAVES_PER_MESSAGE,
                     bytes(&self.url, "total_relation_size") / 1_024,
                     walked.per_look_since(before),
-                    self.longest_look.as_secs_f64() * 1e3,
+                    median.as_secs_f64() * 1e3,
+                    longest.as_secs_f64() * 1e3,
                 );
-                (before, self.longest_look) = (walked, Duration::ZERO);
+                before = walked;
+                self.lasted.clear();
             }
         }
     }
@@ -195,8 +200,7 @@ async fn looks_stay_short_and_the_due_list_bounded_while_somebody_holds_a_transa
     let (saves, seconds) = (wanted("OTODOKE_TEST_CHURN_SAVES", SAVES), wanted("OTODOKE_TEST_CHURN_SECONDS", SECONDS));
     let messages = saves / SAVES_PER_MESSAGE;
     let holder = Holder::begin(&url);
-    let longest_look = Duration::ZERO;
-    let mut day = Day { store, url: url.clone(), now: START, opened: 0, left: 0, looks: 0, longest_look };
+    let mut day = Day { store, url: url.clone(), now: START, opened: 0, left: 0, looks: 0, lasted: Vec::new() };
     day.pass(seconds, messages).await;
 
     // Each message has left three entries behind in front of now, but for the youngest.

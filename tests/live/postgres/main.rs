@@ -26,6 +26,7 @@ mod days;
 mod faults;
 mod plans;
 mod starting;
+mod tls;
 
 /// Each claim becomes one test over PostgreSQL.
 macro_rules! contract {

@@ -51,7 +51,7 @@ async fn a_missing_database_and_a_wrong_user_are_told_apart() {
     assert!(matches!(&error, PostgresError::NoDatabase { database, .. } if database == "nowhere"), "{error}");
     let stranger = server.url("postgres").replace("postgres@", "stranger@");
     let error = refusal(&settings(&stranger)).await;
-    assert!(matches!(&error, PostgresError::Credentials { user, .. } if user == "stranger"), "{error}");
+    assert!(matches!(&error, PostgresError::NotLetIn { user, .. } if user == "stranger"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,6 +16,7 @@ mod faults;
 mod handing;
 mod peers;
 mod publishing;
+mod tls;
 mod topology;
 
 /// Each claim becomes one test over RabbitMQ.

@@ -5,6 +5,7 @@
 //! belongs to the test alone and may be stopped. Both talk to the server with its own `psql`.
 
 use std::fmt::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -14,6 +15,8 @@ use std::time::Duration;
 
 use otodoke_common::config::Secret;
 use otodoke_common::postgres::PostgresSettings;
+
+use super::certificates::ServerCertificate;
 
 const LOCAL_URLS: [&str; 2] =
     ["postgres://postgres@localhost:5432/postgres", "postgres://root@localhost:5432/postgres"];
@@ -119,24 +122,54 @@ fn running() -> Option<String> {
 pub struct PrivatePostgres {
     directory: tempfile::TempDir,
     port: u16,
+    /// Settings of the server, as its command line takes them.
+    options: Vec<String>,
     server: Option<Child>,
 }
 
 pub async fn private_postgres() -> PrivatePostgres {
+    let mut postgres = new_cluster();
+    postgres.start().await;
+    postgres
+}
+
+/// Nobody gets in without TLS; `sealed` not without its password either.
+pub async fn private_postgres_with_tls(certificate: &ServerCertificate) -> PrivatePostgres {
+    let mut postgres = new_cluster();
+    let files = certificate.write(postgres.directory.path());
+    for file in &files {
+        // The server takes no key that others could read.
+        std::fs::set_permissions(file, PermissionsExt::from_mode(0o600)).expect("the file is ours");
+        std::os::unix::fs::chown(file, owner(), None).expect("it may be given away");
+    }
+    let [certificate, key] = files.map(|file| file.display().to_string());
+    postgres.options = vec![
+        "ssl=on".to_owned(),
+        format!("ssl_cert_file={certificate}"),
+        format!("ssl_key_file={key}"),
+        "password_encryption=scram-sha-256".to_owned(),
+    ];
+    let rules = "hostssl all sealed 127.0.0.1/32 scram-sha-256\nhostssl all all 127.0.0.1/32 trust\n";
+    std::fs::write(postgres.data().join("pg_hba.conf"), rules).expect("the file is there");
+    postgres.start().await;
+    psql(&postgres.url("postgres"), "CREATE ROLE sealed SUPERUSER LOGIN PASSWORD 'opened'");
+    postgres
+}
+
+fn new_cluster() -> PrivatePostgres {
     install();
     let directory = tempfile::tempdir().expect("a temporary directory");
     if let Some(owner) = owner() {
         std::os::unix::fs::chown(directory.path(), Some(owner), None).expect("root may give it away");
     }
     let [port] = super::free_ports();
-    let mut postgres = PrivatePostgres { directory, port, server: None };
+    let postgres = PrivatePostgres { directory, port, options: Vec::new(), server: None };
     let made = postgres
         .command("initdb")
         .args(["-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "-D"])
         .arg(postgres.data())
         .output();
     said(&made.expect("initdb runs")).expect("a new cluster");
-    postgres.start().await;
     postgres
 }
 
@@ -166,6 +199,7 @@ impl PrivatePostgres {
         let again = output.try_clone().expect("a second handle");
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data()).args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-k", ""]);
+        command.args(self.options.iter().flat_map(|option| ["-c", option]));
         self.server = Some(command.stdin(Stdio::null()).stdout(output).stderr(again).spawn().expect("a server"));
         let url = self.url("postgres");
         let ready = async {

@@ -15,6 +15,7 @@ use otodoke_common::config::Secret;
 use otodoke_common::dice::Dice;
 use otodoke_common::rabbit::{self, Rabbit, RabbitSettings};
 
+use super::certificates::ServerCertificate;
 use super::free_ports;
 
 const LOCAL_URL: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
@@ -127,6 +128,22 @@ pub struct PrivateRabbit {
     /// One for all nodes of a cluster.
     names: Arc<Names>,
     server: Option<Child>,
+}
+
+/// Beside its usual port it has one where it speaks TLS; returns that as well.
+pub async fn private_rabbit_with_tls(certificate: &ServerCertificate) -> (PrivateRabbit, u16) {
+    let [mut rabbit] = nodes();
+    let [tls_port] = free_ports();
+    let [certificate, key] = certificate.write(rabbit.directory.path()).map(|file| file.display().to_string());
+    let config = rabbit.directory.path().join("rabbitmq.conf");
+    let usual = std::fs::read_to_string(&config).expect("it was just written");
+    let more = format!(
+        "listeners.ssl.1 = 127.0.0.1:{tls_port}\nssl_options.certfile = {certificate}\n\
+         ssl_options.keyfile = {key}\nssl_options.verify = verify_none\n"
+    );
+    std::fs::write(config, usual + &more).expect("the file is there");
+    rabbit.start().await;
+    (rabbit, tls_port)
 }
 
 pub async fn private_rabbit() -> PrivateRabbit {
