@@ -15,6 +15,8 @@ pub(crate) struct Caller {
     http: reqwest::Client,
     url: String,
     key: String,
+    /// Where the handsets are looked at.
+    phones: String,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +37,17 @@ impl Caller {
         // A second installation is refused, which is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder().timeout(ANSWER_WAIT_MAX).tls_certs_only([]).build();
-        Self { http: http.expect("a client that needs no certificates"), url: url.to_owned(), key: key.to_owned() }
+        let http = http.expect("a client that needs no certificates");
+        Self { http, url: url.to_owned(), key: key.to_owned(), phones: url.to_owned() }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// With the page of the sandbox somewhere else.
+    pub(crate) fn looking_at(self, phones: &str) -> Self {
+        Self { phones: phones.to_owned(), ..self }
     }
 
     /// `None`: nobody answered, or the answer broke off.
@@ -94,7 +106,8 @@ impl Caller {
     }
 
     pub(crate) async fn handset(&self, number: &str) -> Handset {
-        Handset::read(&self.get(&format!("/sandbox/handsets/{number}")).await.json())
+        let page = Self { url: self.phones.clone(), ..self.clone() };
+        Handset::read(&page.get(&format!("/sandbox/handsets/{number}")).await.json())
     }
 
     /// The message as soon as it `fits`.

@@ -10,9 +10,26 @@ mod handset;
 mod kill;
 mod line;
 mod openapi;
+mod remains;
 mod scan;
+mod stand;
 mod stop;
 mod table;
+mod themes;
 mod until;
 mod up;
 mod webhooks;
+
+/// Each claim becomes one test over a process of its own.
+macro_rules! claims {
+    ($($claim:ident),* $(,)?) => {
+        mod over_up {
+            $(#[tokio::test]
+            async fn $claim() {
+                let up = crate::up::Up::start();
+                super::$claim(&up.stand()).await;
+            })*
+        }
+    };
+}
+pub(crate) use claims;

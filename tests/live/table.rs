@@ -1,13 +1,30 @@
 //! The phones of the sandbox: each row of their table asked for over HTTP, watched to its end, and read from the phone.
+//! Whoever includes this says, by the macro `claims`, in which house.
 
 use serde_json::{Value, json};
 
 use crate::caller::{Caller, legs};
+use crate::claims;
+use crate::stand::Stand;
 use crate::until::until;
-use crate::up::Up;
 
 const FIRST: &str = "sakura";
 const SECOND: &str = "fuji";
+
+claims![
+    row_0001_is_delivered_by_the_first_domestic_route,
+    row_0002_refuses_the_text_and_hears_the_call,
+    row_0003_fails_with_guidance_after_one_call_that_does_not_connect,
+    row_0004_is_delivered_while_a_domestic_route_is_up,
+    row_0005_is_absent_twice_then_called_late_then_failed,
+    row_0006_gets_a_second_text_and_then_a_call_unless_it_verifies_in_between,
+    row_0007_ends_delivered_with_one_code_though_the_connection_died,
+    row_0008_is_delivered_once_though_its_receipts_come_in_disorder,
+    row_0009_arrives_by_another_route_when_it_is_sent_again,
+    row_0010_goes_by_the_next_domestic_route_when_the_first_is_full,
+    row_0012_never_tells_a_voicemail_the_code,
+    a_landline_gets_no_text_and_one_call,
+];
 
 fn text(provider: &str, outcome: &str) -> (String, String, String) {
     ("sms".to_owned(), provider.to_owned(), outcome.to_owned())
@@ -43,30 +60,24 @@ fn assert_guided(message: &Value) {
     assert!(!guidance.is_empty(), "{message:#}");
 }
 
-#[tokio::test]
-async fn row_0001_is_delivered_by_the_first_domestic_route() {
-    let up = Up::start();
-    let caller = up.caller();
+async fn row_0001_is_delivered_by_the_first_domestic_route(stand: &Stand) {
+    let caller = &stand.caller;
     let id = caller.send("+819012340001", json!({})).await;
     let message = caller.until_status(&id, "delivered").await;
     assert_eq!(legs(&message), [text(FIRST, "delivered")]);
-    arrives_by(&caller, "+819012340001", &id, FIRST).await;
+    arrives_by(caller, "+819012340001", &id, FIRST).await;
 }
 
-#[tokio::test]
-async fn row_0002_refuses_the_text_and_hears_the_call() {
-    let up = Up::start();
-    let caller = up.caller();
+async fn row_0002_refuses_the_text_and_hears_the_call(stand: &Stand) {
+    let caller = &stand.caller;
     let id = caller.send("+819012340002", json!({})).await;
     let message = caller.until_status(&id, "delivered").await;
     assert_eq!(legs(&message), [text(FIRST, "refused"), call("delivered")]);
-    heard_by_a_person(&caller, "+819012340002", &id).await;
+    heard_by_a_person(caller, "+819012340002", &id).await;
 }
 
-#[tokio::test]
-async fn row_0003_fails_with_guidance_after_one_call_that_does_not_connect() {
-    let up = Up::start();
-    let caller = up.caller();
+async fn row_0003_fails_with_guidance_after_one_call_that_does_not_connect(stand: &Stand) {
+    let caller = &stand.caller;
     let id = caller.send("+819012340003", json!({})).await;
     let message = caller.until_status(&id, "failed").await;
     assert_eq!(legs(&message), [text(FIRST, "refused"), call("refused")]);
@@ -77,20 +88,16 @@ async fn row_0003_fails_with_guidance_after_one_call_that_does_not_connect() {
     assert_eq!((phone.calls[0].status.as_str(), &phone.calls[0].answered_by), ("failed", &None));
 }
 
-#[tokio::test]
-async fn row_0004_is_delivered_while_a_domestic_route_is_up() {
-    let up = Up::start();
-    let caller = up.caller();
+async fn row_0004_is_delivered_while_a_domestic_route_is_up(stand: &Stand) {
+    let caller = &stand.caller;
     let id = caller.send("+819012340004", json!({})).await;
     let message = caller.until_status(&id, "delivered").await;
     assert_eq!(legs(&message), [text(FIRST, "delivered")]);
-    arrives_by(&caller, "+819012340004", &id, FIRST).await;
+    arrives_by(caller, "+819012340004", &id, FIRST).await;
 }
 
-#[tokio::test]
-async fn row_0005_is_absent_twice_then_called_late_then_failed() {
-    let up = Up::start();
-    let caller = up.caller();
+async fn row_0005_is_absent_twice_then_called_late_then_failed(stand: &Stand) {
+    let caller = &stand.caller;
     let id = caller.send("+819012340005", json!({})).await;
     let message = caller.until_status(&id, "failed").await;
     assert_eq!(legs(&message), [text(FIRST, "refused"), text(SECOND, "refused"), call("refused")]);
@@ -102,10 +109,8 @@ async fn row_0005_is_absent_twice_then_called_late_then_failed() {
     assert_eq!(phone.calls[0].status, "no-answer");
 }
 
-#[tokio::test]
-async fn row_0006_gets_a_second_text_and_then_a_call_unless_it_verifies_in_between() {
-    let up = Up::start();
-    let caller = up.caller();
+async fn row_0006_gets_a_second_text_and_then_a_call_unless_it_verifies_in_between(stand: &Stand) {
+    let caller = &stand.caller;
     let number = "+819012340006";
     let verified = caller.send(number, json!({})).await;
     let second_text = |message: &Value| legs(message).get(1) == Some(&text(SECOND, "submitted"));
@@ -132,10 +137,8 @@ async fn row_0006_gets_a_second_text_and_then_a_call_unless_it_verifies_in_betwe
     assert!(legs(&message).iter().all(|(channel, ..)| channel == "sms"), "{message:#}");
 }
 
-#[tokio::test]
-async fn row_0007_ends_delivered_with_one_code_though_the_connection_died() {
-    let up = Up::start();
-    let caller = up.caller();
+async fn row_0007_ends_delivered_with_one_code_though_the_connection_died(stand: &Stand) {
+    let caller = &stand.caller;
     let id = caller.send("+819012340007", json!({})).await;
     caller.until_status(&id, "delivered").await;
     let story = caller.story(&id).await;
@@ -151,10 +154,8 @@ async fn row_0007_ends_delivered_with_one_code_though_the_connection_died() {
     assert_eq!(caller.check(&id, &code).await, "verified");
 }
 
-#[tokio::test]
-async fn row_0008_is_delivered_once_though_its_receipts_come_in_disorder() {
-    let up = Up::start();
-    let caller = up.caller();
+async fn row_0008_is_delivered_once_though_its_receipts_come_in_disorder(stand: &Stand) {
+    let caller = &stand.caller;
     let id = caller.send("+819012340008", json!({})).await;
     caller.until_status(&id, "delivered").await;
     // The poke before the answer names nothing yet and proves nothing: it is not kept. The last one comes too late.
@@ -162,13 +163,11 @@ async fn row_0008_is_delivered_once_though_its_receipts_come_in_disorder() {
     until("the later receipt comes as well", late, async || caller.story(&id).await).await;
     let message = caller.message(&id).await;
     assert_eq!(legs(&message), [text(FIRST, "delivered")]);
-    arrives_by(&caller, "+819012340008", &id, FIRST).await;
+    arrives_by(caller, "+819012340008", &id, FIRST).await;
 }
 
-#[tokio::test]
-async fn row_0009_arrives_by_another_route_when_it_is_sent_again() {
-    let up = Up::start();
-    let caller = up.caller();
+async fn row_0009_arrives_by_another_route_when_it_is_sent_again(stand: &Stand) {
+    let caller = &stand.caller;
     let id = caller.send("+819012340009", json!({})).await;
     let message = caller.until_status(&id, "delivered").await;
     assert_eq!(legs(&message), [text(FIRST, "delivered")]);
@@ -182,24 +181,20 @@ async fn row_0009_arrives_by_another_route_when_it_is_sent_again() {
     assert_eq!(again.json()["leg"], true, "{}", again.text);
     let two = |message: &Value| legs(message) == [text(FIRST, "delivered"), text(SECOND, "delivered")];
     caller.until(&id, "the second leg is delivered", two).await;
-    arrives_by(&caller, "+819012340009", &id, SECOND).await;
+    arrives_by(caller, "+819012340009", &id, SECOND).await;
 }
 
-#[tokio::test]
-async fn row_0010_goes_by_the_next_domestic_route_when_the_first_is_full() {
-    let up = Up::start();
-    let caller = up.caller();
+async fn row_0010_goes_by_the_next_domestic_route_when_the_first_is_full(stand: &Stand) {
+    let caller = &stand.caller;
     let id = caller.send("+819012340010", json!({})).await;
     let message = caller.until_status(&id, "delivered").await;
     assert_eq!(legs(&message), [text(FIRST, "refused"), text(SECOND, "delivered")]);
     assert_eq!(message["legs"][0]["reason"], "throttled");
-    arrives_by(&caller, "+819012340010", &id, SECOND).await;
+    arrives_by(caller, "+819012340010", &id, SECOND).await;
 }
 
-#[tokio::test]
-async fn row_0012_never_tells_a_voicemail_the_code() {
-    let up = Up::start();
-    let caller = up.caller();
+async fn row_0012_never_tells_a_voicemail_the_code(stand: &Stand) {
+    let caller = &stand.caller;
     let id = caller.send("+819012340012", json!({})).await;
     let message = caller.until_status(&id, "failed").await;
     assert_eq!(legs(&message), [text(FIRST, "refused"), call("refused")]);
@@ -216,12 +211,10 @@ async fn row_0012_never_tells_a_voicemail_the_code() {
     assert!(spoken <= 1, "only the digit to press, and that of the tone: {call:?}");
 }
 
-#[tokio::test]
-async fn a_landline_gets_no_text_and_one_call() {
-    let up = Up::start();
-    let caller = up.caller();
+async fn a_landline_gets_no_text_and_one_call(stand: &Stand) {
+    let caller = &stand.caller;
     let id = caller.send("+81312340011", json!({})).await;
     let message = caller.until_status(&id, "delivered").await;
     assert_eq!(legs(&message), [call("delivered")]);
-    heard_by_a_person(&caller, "+81312340011", &id).await;
+    heard_by_a_person(caller, "+81312340011", &id).await;
 }

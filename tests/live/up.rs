@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::caller::Caller;
 use crate::line::first_line;
+use crate::stand::Stand;
 use crate::until::until;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_otodoke");
@@ -69,6 +70,17 @@ impl Up {
 
     pub(crate) fn caller(&self) -> Caller {
         Caller::new(self.url(), self.key())
+    }
+
+    pub(crate) fn stand(&self) -> Stand {
+        let mut stand = Stand {
+            caller: self.caller(),
+            url: self.url().to_owned(),
+            seal_root: self.place.data().join("seal-root"),
+            kodama: String::new(),
+        };
+        stand.kodama = stand.vault().tag("sandbox secret", &[b"kodama"]).hex()[..32].to_owned();
+        stand
     }
 
     pub(crate) fn url(&self) -> &str {

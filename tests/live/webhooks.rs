@@ -1,8 +1,7 @@
 //! What providers call us with, from somebody who is no provider: forged, unreadable, huge, and true but sent again.
 //!
-//! The true ones are made here with the secrets of the directory, which is what a listener on the way would hold.
+//! The true ones are made here with the secrets of the house, which is what a listener on the way would hold.
 
-use otodoke_common::config::Root;
 use otodoke_common::message::MessageId;
 use otodoke_common::seal::Vault;
 use reqwest::Method;
@@ -10,7 +9,8 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::caller::{Answer, Caller, legs};
-use crate::up::Up;
+use crate::claims;
+use crate::stand::Stand;
 
 /// 10 MB, far more than a provider may send.
 const HUGE_BYTES: usize = 10 * 1024 * 1024;
@@ -19,28 +19,32 @@ const UNSIGNED: (&str, &str) = ("x-twilio-signature", "AAAAAAAAAAAAAAAAAAAAAAAAA
 const DONE: &str = "MessageSid=SM1&MessageStatus=delivered&CallSid=CA1&CallStatus=completed";
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
-/// Whoever knows the secrets of a directory.
+claims![
+    a_forged_webhook_changes_nothing_and_the_true_one_counts_once,
+    a_call_that_is_asked_for_again_never_speaks_the_code_twice,
+];
+
+/// Whoever knows the secrets of a house.
 struct Insider {
     caller: Caller,
     vault: Vault,
     url: String,
+    kodama: String,
 }
 
 impl Insider {
-    fn of(up: &Up) -> Self {
-        let root = Root::read(&up.place().data().join("seal-root")).expect("the root of the directory");
-        let vault = Vault::new(root.bytes()).expect("a good root");
-        Self { caller: up.caller(), vault, url: up.url().to_owned() }
+    fn of(stand: &Stand) -> Self {
+        let Stand { caller, url, .. } = stand;
+        Self { caller: caller.clone(), vault: stand.vault(), url: url.clone(), kodama: stand.kodama.clone() }
     }
 
     fn tag(&self, id: &str, leg: u8) -> String {
         self.vault.leg_tag(MessageId::parse(id).expect("an id"), leg).as_str().to_owned()
     }
 
-    /// The `X-Twilio-Signature` of a request with one field at most.
-    fn signature(&self, provider: &str, path: &str, field: Option<(&str, &str)>) -> String {
-        let token = self.vault.tag("sandbox secret", &[provider.as_bytes()]).hex();
-        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &token.as_bytes()[..32]);
+    /// The `X-Twilio-Signature` of a request of kodama with one field at most.
+    fn signature(&self, path: &str, field: Option<(&str, &str)>) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, self.kodama.as_bytes());
         let (name, value) = field.unwrap_or_default();
         let signed = format!("{}{path}{name}{value}", self.url);
         data_encoding::BASE64.encode(hmac::sign(&key, signed.as_bytes()).as_ref())
@@ -110,10 +114,8 @@ fn forgeries(tag: &str) -> Vec<Forgery> {
     ]
 }
 
-#[tokio::test]
-async fn a_forged_webhook_changes_nothing_and_the_true_one_counts_once() {
-    let up = Up::start();
-    let (caller, insider) = (up.caller(), Insider::of(&up));
+async fn a_forged_webhook_changes_nothing_and_the_true_one_counts_once(stand: &Stand) {
+    let (caller, insider) = (&stand.caller, Insider::of(stand));
     // Its receipts never come: whatever moves it came from here.
     let id = caller.send("+819012340006", json!({})).await;
     let second = |message: &Value| legs(message).get(1).is_some_and(|(_, provider, _)| provider == "fuji");
@@ -150,21 +152,21 @@ fn digits(words: &str) -> String {
     words.chars().filter(char::is_ascii_digit).collect()
 }
 
-#[tokio::test]
-async fn a_call_that_is_asked_for_again_never_speaks_the_code_twice() {
-    let up = Up::start();
-    let (caller, insider) = (up.caller(), Insider::of(&up));
+async fn a_call_that_is_asked_for_again_never_speaks_the_code_twice(stand: &Stand) {
+    let (caller, insider) = (&stand.caller, Insider::of(stand));
     let number = "+81312340011";
     let id = caller.send(number, json!({})).await;
-    let over = |phone: &crate::handset::Handset| phone.calls.iter().any(|call| call.status == "completed");
+    caller.until_status(&id, "delivered").await;
+    let over = |phone: &crate::handset::Handset| phone.calls.iter().all(|call| call.status == "completed");
     let phone = caller.until_phone((number, &id), "the call is over", over).await;
-    let code = phone.calls[0].code().expect("the call read the code out");
-    let (_, pressed) = phone.calls[0].transcript.split_once("[presses ").expect("somebody pressed");
+    let last = phone.calls.last().expect("one call at least");
+    let code = last.code().expect("the call read the code out");
+    let (_, pressed) = last.transcript.split_once("[presses ").expect("somebody pressed");
 
     let path = format!("/voice/kodama/1/{}", insider.tag(&id, 1));
-    let answered = insider.signature("kodama", &path, None);
+    let answered = insider.signature(&path, None);
     for digit in [None, Some(&pressed[..1]), None, Some("0"), Some(&pressed[..1])] {
-        let signature = insider.signature("kodama", &path, digit.map(|digit| ("Digits", digit)));
+        let signature = insider.signature(&path, digit.map(|digit| ("Digits", digit)));
         let said = insider.call(&path, digit, &signature).await;
         assert_eq!(said.status, 200, "the signature is right: {said:?}");
         assert!(said.text.contains("<Hangup/>") && !said.text.contains("<Gather"), "it says goodbye: {}", said.text);

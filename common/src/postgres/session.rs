@@ -71,7 +71,9 @@ fn read(settings: &PostgresSettings) -> Result<Config, PostgresError> {
     }
     let demanded = config.get_ssl_mode() == SslMode::Require || settings.ca_file.is_some();
     if demanded && config.get_ssl_mode() == SslMode::Disable {
-        return Err(PostgresError::Trust { why: "ca_file is set and the url says sslmode=disable; keep one".to_owned() });
+        return Err(PostgresError::Trust {
+            why: "ca_file is set and the url says sslmode=disable; keep one".to_owned(),
+        });
     }
     config.ssl_mode(if demanded { SslMode::Require } else { SslMode::Disable });
     Ok(config)

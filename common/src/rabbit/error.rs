@@ -10,9 +10,7 @@ use crate::tls;
 pub enum RabbitError {
     #[error("AMQP URL number {number} cannot be read; amqp://user:password@host:5672/%2f is a right one")]
     Url { number: usize },
-    #[error(
-        "AMQP URL number {number} begins with amqps: {why}"
-    )]
+    #[error("AMQP URL number {number} begins with amqps: {why}")]
     Trust { number: usize, why: String },
     #[error("namespace {namespace:?} must be at most 64 letters, digits, dots, dashes and underscores")]
     Namespace { namespace: String },

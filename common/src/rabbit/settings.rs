@@ -108,7 +108,6 @@ impl RabbitSettings {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! What a fault came to: counted in the store, on the phones and in the metrics, held against the promises, and printed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -69,6 +69,8 @@ pub(crate) struct Figures {
     /// Phones that got no text.
     pub(crate) without_text: usize,
     pub(crate) extra_texts: usize,
+    /// On the phone of whoever asked last.
+    pub(crate) texts_of_last: usize,
     pub(crate) counted: u64,
 }
 
@@ -86,8 +88,9 @@ impl Figures {
             ended: number("SELECT count(*) FROM message WHERE ended_at IS NOT NULL"),
             live: number("SELECT count(*) FROM due WHERE live"),
             lost: accepted.ids.values().filter(|id| !stored.contains(id.as_str())).count(),
-            without_text: texts.iter().filter(|texts| **texts == 0).count(),
-            extra_texts: texts.iter().map(|texts| texts.saturating_sub(1)).sum(),
+            without_text: texts.values().filter(|texts| **texts == 0).count(),
+            extra_texts: texts.values().map(|texts| texts.saturating_sub(1)).sum(),
+            texts_of_last: texts.values().next_back().copied().unwrap_or_default(),
             counted: house.counted().await,
         }
     }
@@ -117,8 +120,8 @@ impl Figures {
     }
 }
 
-/// How many texts each phone got.
-async fn texts(house: &House, accepted: &Accepted) -> Vec<usize> {
+/// How many texts each phone got, by person.
+async fn texts(house: &House, accepted: &Accepted) -> BTreeMap<usize, usize> {
     let room = Arc::new(Semaphore::new(LOOKS_IN_FLIGHT));
     let mut looking = JoinSet::new();
     for person in accepted.ids.keys().copied() {
@@ -126,8 +129,8 @@ async fn texts(house: &House, accepted: &Accepted) -> Vec<usize> {
         let phones = house.phones.clone();
         looking.spawn(async move {
             let _permit = permit;
-            phones.handset(&phone(person)).await.texts.len()
+            (person, phones.handset(&phone(person)).await.texts.len())
         });
     }
-    looking.join_all().await
+    looking.join_all().await.into_iter().collect()
 }

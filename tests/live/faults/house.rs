@@ -13,6 +13,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::caller::Caller;
 use crate::process::{Process, program};
 use crate::settings::{self, Ports, TENANT};
+use crate::stand::Stand;
+use crate::toll::Toll;
 
 const DATABASE: &str = "postgres";
 const READY_MS_MAX: u64 = 60_000;
@@ -24,6 +26,22 @@ const COUNTED: [&str; 2] = ["otp_duplicates_possible_total", "otp_repeats_total"
 /// Two houses at a time would measure each other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
+/// What a house is for.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) log_filter: &'static str,
+    /// Policy, plan and routes of the settings.
+    pub(crate) journey: &'static str,
+    /// Of each worker.
+    pub(crate) roles: [&'static str; WORKERS],
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { log_filter: "info", journey: settings::TEXTS, roles: ["deliver,status,sweep"; WORKERS] }
+    }
+}
+
 pub(crate) struct House {
     door: Option<Process>,
     workers: Vec<Process>,
@@ -34,9 +52,11 @@ pub(crate) struct House {
     /// Of the same cluster; none, usually.
     pub(crate) other_nodes: Vec<PrivateRabbit>,
     pub(crate) postgres: PrivatePostgres,
+    /// Where the carriers listen, whatever stands before them.
+    carriers: [u16; 4],
     settings: PathBuf,
     directory: TempDir,
-    log_filter: &'static str,
+    plan: Plan,
     door_url: String,
     key: String,
     /// The handsets.
@@ -53,7 +73,11 @@ impl House {
     }
 
     pub(crate) async fn open_with_log(log_filter: &'static str) -> Self {
-        Self::open_on(async || (private_rabbit().await, vec![]), log_filter).await
+        Self::open_as(Plan { log_filter, ..Plan::default() }).await
+    }
+
+    pub(crate) async fn open_as(plan: Plan) -> Self {
+        Self::open_on(async || (private_rabbit().await, vec![]), plan).await
     }
 
     pub(crate) async fn open_on_cluster() -> Self {
@@ -61,13 +85,10 @@ impl House {
             let [one, two, three] = private_cluster().await;
             (one, vec![two, three])
         };
-        Self::open_on(cluster, "info").await
+        Self::open_on(cluster, Plan::default()).await
     }
 
-    async fn open_on(
-        broker: impl AsyncFnOnce() -> (PrivateRabbit, Vec<PrivateRabbit>),
-        log_filter: &'static str,
-    ) -> Self {
+    async fn open_on(broker: impl AsyncFnOnce() -> (PrivateRabbit, Vec<PrivateRabbit>), plan: Plan) -> Self {
         let alone = ONE_AT_A_TIME.lock().await;
         let ((rabbit, other_nodes), postgres) = tokio::join!(broker(), private_postgres());
         let link = Proxy::start(([127, 0, 0, 1], rabbit.port()).into()).await;
@@ -76,11 +97,12 @@ impl House {
         let ports = Ports { door, carriers: [sakura, fuji, atlas, kodama] };
         let others = other_nodes.iter().map(|node| node.url_through(node.port()));
         let amqp_urls: Vec<String> = std::iter::once(rabbit.url_through(link.address().port())).chain(others).collect();
-        let settings = settings::write(directory.path(), &ports, &amqp_urls.join("\n"), &postgres.url(DATABASE));
+        let urls = (&*amqp_urls.join("\n"), &*postgres.url(DATABASE));
+        let settings = settings::write(directory.path(), &ports, urls, plan.journey);
         let file = settings.display().to_string();
         let book = directory.path().display().to_string();
         let arguments = ["sandbox", "--config", &file, "--data", &book, "--listen", "127.0.0.1:0"];
-        let sandbox = Process::start("otodoke", &arguments, (&directory.path().join("otodoke.log"), log_filter));
+        let sandbox = Process::start("otodoke", &arguments, (&directory.path().join("otodoke.log"), plan.log_filter));
         let page = sandbox.welcome["sandbox"].as_str().expect("a URL").trim_end_matches("/sandbox").to_owned();
         let mut house = Self {
             door: None,
@@ -90,9 +112,10 @@ impl House {
             rabbit,
             other_nodes,
             postgres,
+            carriers: ports.carriers,
             settings,
             directory,
-            log_filter,
+            plan,
             door_url: format!("http://127.0.0.1:{door}"),
             key: String::new(),
             phones: Caller::new(&page, ""),
@@ -102,6 +125,18 @@ impl House {
         house.key = house.make_key();
         house.start_door().await;
         house
+    }
+
+    /// Whoever starts from here on reaches the carriers by way of a toll for this phone.
+    pub(crate) async fn put_toll(&mut self, phone: &str) -> Toll {
+        let (toll, instead) = Toll::start(phone, self.carriers).await;
+        let mut text = std::fs::read_to_string(&self.settings).expect("the settings are ours");
+        for (carrier, instead) in self.carriers.into_iter().zip(instead) {
+            text = text.replace(&settings::base_url(carrier), &settings::base_url(instead));
+        }
+        self.settings = self.directory.path().join("by-way-of-a-toll.toml");
+        std::fs::write(&self.settings, text).expect("a new file");
+        toll
     }
 
     /// `otodoke`, typed by whoever runs the house; what it answers.
@@ -125,6 +160,16 @@ impl House {
         Caller::new(&self.door_url, &self.key)
     }
 
+    /// For claims that hold in every house.
+    pub(crate) fn stand(&self) -> Stand {
+        Stand {
+            caller: self.caller().looking_at(self.phones.url()),
+            url: self.door_url.clone(),
+            seal_root: self.directory.path().join("seal-root"),
+            kodama: settings::secret_of("kodama"),
+        }
+    }
+
     pub(crate) async fn start_door(&mut self) {
         let door = self.start("otodoke-producer", &["serve"]);
         self.ready(&door).await;
@@ -133,7 +178,8 @@ impl House {
 
     pub(crate) async fn start_workers(&mut self) {
         while self.workers.len() < WORKERS {
-            let worker = self.start("otodoke-worker", &["run", "--listen", "127.0.0.1:0"]);
+            let roles = self.plan.roles[self.workers.len()];
+            let worker = self.start("otodoke-worker", &["run", "--listen", "127.0.0.1:0", "--roles", roles]);
             self.ready(&worker).await;
             self.workers.push(worker);
         }
@@ -142,7 +188,7 @@ impl House {
     fn start(&self, name: &'static str, arguments: &[&str]) -> Process {
         let file = self.settings.display().to_string();
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--config", &file]).collect();
-        Process::start(name, &arguments, (&self.log(name), self.log_filter))
+        Process::start(name, &arguments, (&self.log(name), self.plan.log_filter))
     }
 
     fn log(&self, name: &str) -> PathBuf {
@@ -179,6 +225,15 @@ impl House {
         let door = self.door.take().expect("the door is open");
         self.counted += counted(&metrics(&door).await);
         door
+    }
+
+    /// All of them, as `kill -9` does.
+    pub(crate) async fn kill_workers(&mut self) {
+        let mut workers = Vec::new();
+        while !self.workers.is_empty() {
+            workers.push(self.take_worker().await);
+        }
+        workers.into_iter().for_each(Process::kill);
     }
 
     pub(crate) async fn take_worker(&mut self) -> Process {

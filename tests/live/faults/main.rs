@@ -9,21 +9,30 @@
 #![expect(clippy::print_stdout, reason = "the figures are for whoever runs the suite")]
 
 #[path = "../caller.rs"]
-#[expect(dead_code, reason = "shared with the suite of one process, which asks for more")]
 mod caller;
 #[path = "../handset.rs"]
-#[expect(dead_code, reason = "shared with the suite of one process, which reads codes and calls")]
 mod handset;
 #[path = "../line.rs"]
 mod line;
+#[path = "../remains.rs"]
+mod remains;
+#[path = "../stand.rs"]
+mod stand;
+#[path = "../table.rs"]
+mod table;
+#[path = "../themes.rs"]
+mod themes;
 #[path = "../until.rs"]
 mod until;
+#[path = "../webhooks.rs"]
+mod webhooks;
 
 mod cluster;
 mod figures;
 mod house;
 mod link;
 mod load;
+mod parity;
 mod poison;
 mod process;
 mod processes;
@@ -31,4 +40,14 @@ mod receipts;
 mod scan;
 mod servers;
 mod settings;
+mod toll;
 mod trial;
+
+/// Claims by their names, for `parity` to try all of them on one house.
+macro_rules! claims {
+    ($($claim:ident),* $(,)?) => {
+        pub(crate) const ALL: &[crate::parity::Claim] =
+            &[$((stringify!($claim), |stand| Box::pin(async move { $claim(&stand).await }))),*];
+    };
+}
+pub(crate) use claims;

@@ -28,7 +28,10 @@ struct Shared {
 
 impl Toll {
     /// The phone is in E.164; returns the ports to take instead of the carriers'.
-    pub(crate) async fn start<const CARRIERS: usize>(phone: &str, carriers: [u16; CARRIERS]) -> (Self, [u16; CARRIERS]) {
+    pub(crate) async fn start<const CARRIERS: usize>(
+        phone: &str,
+        carriers: [u16; CARRIERS],
+    ) -> (Self, [u16; CARRIERS]) {
         let shared = Arc::new(Shared {
             digits: phone.trim_start_matches("+81").as_bytes().to_vec(),
             open: AtomicBool::new(false),
@@ -44,9 +47,11 @@ impl Toll {
         (Self { shared, roads }, ports)
     }
 
-    /// Until a text for the phone has arrived here that nobody was told of yet.
-    pub(crate) async fn arrived(&self) {
-        self.shared.arrived.notified().await;
+    /// Until more texts for the phone have arrived here than that.
+    pub(crate) async fn arrived(&self, before: usize) {
+        while self.seen() <= before {
+            self.shared.arrived.notified().await;
+        }
     }
 
     /// From now on its texts pass like all others.

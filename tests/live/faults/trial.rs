@@ -48,6 +48,11 @@ pub(crate) async fn try_fault_in(
     Figures::of(Fault { name: fault, accepted_in_s, delivered_before, settled_after_s }, &house, &accepted).await
 }
 
+/// The last of those who ask while the fault lasts.
+pub(crate) fn last_person() -> usize {
+    messages() + messages() / MEANWHILE_PART - 1
+}
+
 pub(crate) async fn until_settled(house: &House, enough: usize) {
     let begun = Instant::now();
     loop {

@@ -49,7 +49,8 @@ impl Holder {
         let mut holding = session(url).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("psql runs");
         let said = holding.stdin.as_mut().expect("its input is ours");
         said.write_all(b"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM due;\n").expect("it listens");
-        let held = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND backend_xmin IS NOT NULL
+        let held =
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND backend_xmin IS NOT NULL
                     AND datname = current_database()";
         while psql(url, held) == "0" {}
         Self(holding)
