@@ -34,20 +34,16 @@ impl Answer {
 
 impl Caller {
     pub(crate) fn new(url: &str, key: &str) -> Self {
+        Self::looking_at(url, url, key)
+    }
+
+    /// With the page of the sandbox somewhere else than the door.
+    pub(crate) fn looking_at(phones: &str, url: &str, key: &str) -> Self {
         // A second installation is refused, which is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder().timeout(ANSWER_WAIT_MAX).tls_certs_only([]).build();
         let http = http.expect("a client that needs no certificates");
-        Self { http, url: url.to_owned(), key: key.to_owned(), phones: url.to_owned() }
-    }
-
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// With the page of the sandbox somewhere else.
-    pub(crate) fn looking_at(self, phones: &str) -> Self {
-        Self { phones: phones.to_owned(), ..self }
+        Self { http, url: url.to_owned(), key: key.to_owned(), phones: phones.to_owned() }
     }
 
     /// `None`: nobody answered, or the answer broke off.

@@ -123,8 +123,10 @@ pub(super) fn unpooled(error: &PoolError) -> String {
 /// A connection of its own for upkeep, on a server that was looked at: reachable, ours to write, new enough.
 pub(super) async fn probe(settings: &PostgresSettings) -> Result<Client, PostgresError> {
     let mut config = config(settings, Kind::Upkeep)?;
-    // A server that takes no writes shall be named as that.
-    config.target_session_attrs(TargetSessionAttrs::Any);
+    if config.get_hosts().len() == 1 {
+        // A server that takes no writes shall be named as that; of several, the one that takes them is looked for.
+        config.target_session_attrs(TargetSessionAttrs::Any);
+    }
     let client = connect(settings, &config).await?;
     let at = place(&config);
     let refused = |error: tokio_postgres::Error| PostgresError::Refused { at: at.clone(), why: said(&error) };

@@ -59,8 +59,9 @@ pub(crate) struct House {
     plan: Plan,
     door_url: String,
     key: String,
-    /// The handsets.
+    /// The handsets, and where they are looked at.
     pub(crate) phones: Caller,
+    page: String,
     /// What ended processes had counted.
     counted: u64,
     _alone: MutexGuard<'static, ()>,
@@ -119,6 +120,7 @@ impl House {
             door_url: format!("http://127.0.0.1:{door}"),
             key: String::new(),
             phones: Caller::new(&page, ""),
+            page,
             counted: 0,
             _alone: alone,
         };
@@ -163,7 +165,7 @@ impl House {
     /// For claims that hold in every house.
     pub(crate) fn stand(&self) -> Stand {
         Stand {
-            caller: self.caller().looking_at(self.phones.url()),
+            caller: Caller::looking_at(&self.page, &self.door_url, &self.key),
             url: self.door_url.clone(),
             seal_root: self.directory.path().join("seal-root"),
             kodama: settings::secret_of("kodama"),

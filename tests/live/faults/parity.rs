@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use otodoke_common::message::MessageId;
 
 use crate::house::{House, Plan};
 use crate::remains::{Left, Run, assert_clean, collect, found, number};
@@ -49,6 +50,9 @@ async fn in_many_processes_all_holds_that_holds_in_one() {
         .map(|log| Left { name: log.display().to_string(), bytes: std::fs::read(log).expect("it is there") });
     assert!(logs.iter().all(|log| !log.bytes.is_empty()));
     left.extend(logs);
+    let id = MessageId::parse(&run.ids[0]).expect("an id").bytes();
+    let row = |file: &Left| file.name.contains("/base/") && found(&id, &file.bytes);
+    assert!(left.iter().any(row), "the rows are in the files that were looked at");
     assert_clean(&left, &run.secrets);
     let mut book = Vec::new();
     collect(&house.book(), &mut book);

@@ -27,6 +27,7 @@ mod faults;
 mod plans;
 mod starting;
 mod tls;
+mod writes;
 
 /// Each claim becomes one test over PostgreSQL.
 macro_rules! contract {

@@ -22,6 +22,8 @@ const LOCAL_URLS: [&str; 2] =
     ["postgres://postgres@localhost:5432/postgres", "postgres://root@localhost:5432/postgres"];
 /// Debian keeps the server's programs off the path, by version.
 const VERSIONS: &str = "/usr/lib/postgresql";
+/// What `ulimit -f` of a POSIX shell counts in.
+const LIMIT_BLOCK_BYTES: u64 = 512;
 const START_MS_MAX: u64 = 60_000;
 const POLL_MS: u64 = 50;
 
@@ -124,18 +126,19 @@ pub struct PrivatePostgres {
     port: u16,
     /// Settings of the server, as its command line takes them.
     options: Vec<String>,
+    file_bytes_max: Option<u64>,
     server: Option<Child>,
 }
 
 pub async fn private_postgres() -> PrivatePostgres {
-    let mut postgres = new_cluster();
+    let mut postgres = new_cluster(&[]);
     postgres.start().await;
     postgres
 }
 
 /// Nobody gets in without TLS; `sealed` not without its password either.
 pub async fn private_postgres_with_tls(certificate: &ServerCertificate) -> PrivatePostgres {
-    let mut postgres = new_cluster();
+    let mut postgres = new_cluster(&[]);
     let files = certificate.write(postgres.directory.path());
     for file in &files {
         // The server takes no key that others could read.
@@ -156,21 +159,31 @@ pub async fn private_postgres_with_tls(certificate: &ServerCertificate) -> Priva
     postgres
 }
 
-fn new_cluster() -> PrivatePostgres {
+/// As if its disk had room for so much in each file, until `give_room`.
+pub async fn private_postgres_on_small_disk(file_bytes_max: u64) -> PrivatePostgres {
+    let mut postgres = new_cluster(&["--wal-segsize=1"]);
+    postgres.file_bytes_max = Some(file_bytes_max);
+    postgres.start().await;
+    postgres
+}
+
+fn new_cluster(more: &[&str]) -> PrivatePostgres {
+    let postgres = place();
+    let usual = ["-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "-D"];
+    let made = postgres.command("initdb").args(usual).arg(postgres.data()).args(more).output();
+    said(&made.expect("initdb runs")).expect("a new cluster");
+    postgres
+}
+
+/// A directory and a port, with nothing there yet.
+fn place() -> PrivatePostgres {
     install();
     let directory = tempfile::tempdir().expect("a temporary directory");
     if let Some(owner) = owner() {
         std::os::unix::fs::chown(directory.path(), Some(owner), None).expect("root may give it away");
     }
     let [port] = super::free_ports();
-    let postgres = PrivatePostgres { directory, port, options: Vec::new(), server: None };
-    let made = postgres
-        .command("initdb")
-        .args(["-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "-D"])
-        .arg(postgres.data())
-        .output();
-    said(&made.expect("initdb runs")).expect("a new cluster");
-    postgres
+    PrivatePostgres { directory, port, options: Vec::new(), file_bytes_max: None, server: None }
 }
 
 impl PrivatePostgres {
@@ -197,7 +210,7 @@ impl PrivatePostgres {
         assert!(self.server.is_none(), "the server runs already");
         let output = std::fs::File::create(self.directory.path().join("output")).expect("a file for its output");
         let again = output.try_clone().expect("a second handle");
-        let mut command = self.command("postgres");
+        let mut command = self.server_command();
         command.arg("-D").arg(self.data()).args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-k", ""]);
         command.args(self.options.iter().flat_map(|option| ["-c", option]));
         self.server = Some(command.stdin(Stdio::null()).stdout(output).stderr(again).spawn().expect("a server"));
@@ -221,13 +234,46 @@ impl PrivatePostgres {
         }
     }
 
+    /// A server that follows this one, and takes no writes.
+    pub async fn standby(&self) -> Self {
+        let mut standby = place();
+        let source = self.url("postgres");
+        let copied = standby
+            .command("pg_basebackup")
+            .args(["-R", "-X", "stream", "-c", "fast", "-d", &source, "-D"])
+            .arg(standby.data())
+            .output();
+        said(&copied.expect("pg_basebackup runs")).expect("a copy of the cluster");
+        standby.start().await;
+        standby
+    }
+
+    /// Nobody has to start it again for that, but here it takes a restart.
+    pub async fn give_room(&mut self) {
+        self.stop();
+        self.file_bytes_max = None;
+        self.start().await;
+    }
+
+    /// A file that grows beyond the limit is written as far as the limit, as on a disk that is full.
+    fn server_command(&self) -> Command {
+        let Some(bytes) = self.file_bytes_max else { return self.command("postgres") };
+        let mut command = Command::new("sh");
+        let blocks = bytes / LIMIT_BLOCK_BYTES;
+        command.args(["-c", &format!("ulimit -f {blocks}; exec \"$0\" \"$@\"")]).arg(program("postgres"));
+        self.ours(command)
+    }
+
     fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
     /// The server refuses to run as root.
     fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(program(name));
+        self.ours(Command::new(program(name)))
+    }
+
+    fn ours(&self, mut command: Command) -> Command {
         command.current_dir(self.directory.path());
         if let Some(owner) = owner() {
             command.uid(owner);
