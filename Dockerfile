@@ -8,8 +8,8 @@
 
 ARG RUST_VERSION=1.95.0
 ARG DEBIAN=bookworm
-# amqps. Empty leaves it out.
-ARG FEATURES=otodoke-common/tls
+# TLS to RabbitMQ and PostgreSQL. Empty leaves it out.
+ARG FEATURES=tls
 
 FROM rust:${RUST_VERSION}-slim-${DEBIAN} AS source
 WORKDIR /source

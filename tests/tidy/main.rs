@@ -7,12 +7,14 @@ const FILE_LINES_MAX: usize = 400;
 const MEMBERS: [&str; 7] = ["common", "providers", "producer", "worker", "sandbox", "otodoke", "tests"];
 
 /// A crate, and the one place of ours that may name it.
-const NAMED_IN_ONE_PLACE: [(&str, &str); 5] = [
+const NAMED_IN_ONE_PLACE: [(&str, &str); 7] = [
     ("rusqlite", "common/src/embedded"),
     ("lapin", "common/src/rabbit"),
     ("tokio_postgres", "common/src/postgres"),
     ("deadpool_postgres", "common/src/postgres"),
     ("backoff", "common/src/retry"),
+    ("tokio_postgres_rustls", "common/src/postgres"),
+    ("rustls_native_certs", "common/src/tls"),
 ];
 
 /// A crate of ours, and those of ours that it must not know.

@@ -109,6 +109,13 @@ impl Address {
     }
 }
 
+/// The URL holds a password.
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Address").field(&self.place()).finish()
+    }
+}
+
 async fn connect(address: Address, role: &str, socket: Socket) -> lapin::Result<Connection> {
     let Address { uri, tls } = address;
     let properties = ConnectionProperties::default().with_connection_name(format!("otodoke {role}").into());

@@ -50,8 +50,8 @@ async fn in_many_processes_all_holds_that_holds_in_one() {
         .map(|log| Left { name: log.display().to_string(), bytes: std::fs::read(log).expect("it is there") });
     assert!(logs.iter().all(|log| !log.bytes.is_empty()));
     left.extend(logs);
-    let id = MessageId::parse(&run.ids[0]).expect("an id").bytes();
-    let row = |file: &Left| file.name.contains("/base/") && found(&id, &file.bytes);
+    let id = MessageId::parse(&run.ids[0]).expect("an id");
+    let row = |file: &Left| file.name.contains("/base/") && found(id.bytes(), &file.bytes);
     assert!(left.iter().any(row), "the rows are in the files that were looked at");
     assert_clean(&left, &run.secrets);
     let mut book = Vec::new();

@@ -1,5 +1,8 @@
 //! Rows in a real PostgreSQL: the store's contract, and what only a server can have: plans, days, bad days.
 
+#![expect(clippy::panic, reason = "a panic is how tests fail")]
+#![expect(clippy::print_stdout, reason = "the figures of an hour are for whoever runs the suite")]
+
 #[path = "../../contract/sample.rs"]
 mod sample;
 

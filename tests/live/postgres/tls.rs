@@ -31,6 +31,10 @@ async fn all_connections_speak_tls_where_an_authority_is_named() {
     let authority = Authority::default();
     let server = private_postgres_with_tls(&authority.sign(HOST)).await;
     let keyed = server.url("postgres").replace("postgres@", "sealed:opened@");
+    let wrong = keyed.replace(":opened", ":hunter2");
+    let error = Postgres::connect(&trusting(&wrong, authority.file())).await.err().expect("the password is wrong");
+    assert!(matches!(&error, PostgresError::Credentials { user, .. } if user == "sealed"), "{error}");
+    assert!(!error.to_string().contains("hunter2"), "{error}");
     for url in [server.url("postgres"), keyed.clone(), format!("{keyed}?sslmode=verify-full&channel_binding=require")] {
         let store = migrated(&trusting(&url, authority.file())).await;
         store.counts(message(1).accepted_at).await.expect("people are answered");

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use otodoke_common::postgres::{Postgres, PostgresError};
-use otodoke_common::store::{Opened, Opening, Store, StoreError};
+use otodoke_common::store::{Opened, Store, StoreError};
 use otodoke_tests::servers::postgres::{private_postgres, private_postgres_on_small_disk, psql, settings};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::backend::{LIMITS, migrated, small};
-use crate::sample::{claim, claiming, id, message, opening};
+use crate::sample::{id, message, opened, opening};
 
 /// Larger than any table of an empty cluster; half a page, so that the last one is torn.
 const FILE_BYTES_MAX: u64 = 2 * 1_024 * 1_024 + 4_096;
@@ -108,14 +108,11 @@ async fn a_standby_is_named_and_takes_over_once_it_is_promoted() {
     let [first, second] = [standby.port(), primary.port()];
     let both = format!("postgres://postgres@127.0.0.1:{first},127.0.0.1:{second}/postgres");
     let store = migrated(&small(&both, LIMITS.inbox_max)).await;
-    let claimed = claiming(1, claim(otodoke_common::store::ClaimKind::Key, 1), message(1).accepted_at);
-    let Opening { message: first, .. } = claimed.clone();
-    assert_eq!(store.open(claimed).await, Ok(Opened::New), "of several the primary is used");
-    let caught_up = "SELECT pg_last_wal_replay_lsn() >= ";
-    let written = psql(&primary.url("postgres"), "SELECT pg_current_wal_flush_lsn()");
-    while psql(&standby.url("postgres"), &format!("{caught_up}'{written}'")) != "t" {}
+    let written = opened(&*store, 1).await;
+    let so_far = psql(&primary.url("postgres"), "SELECT pg_current_wal_flush_lsn()");
+    while psql(&standby.url("postgres"), &format!("SELECT pg_last_wal_replay_lsn() >= '{so_far}'")) != "t" {}
     primary.stop();
     psql(&standby.url("postgres"), "SELECT pg_promote()");
     opens_again(&*store, 2).await;
-    assert!(store.load(first.id).await.expect("it can be read").is_some(), "what was written went along");
+    assert_eq!(store.load(written.id).await, Ok(Some(written)), "what was written went along");
 }

@@ -1,8 +1,8 @@
 //! A PostgreSQL for a test: one that is there, or a private one, or one that is installed for it.
 //!
-//! `postgres` looks at `OTODOKE_TEST_POSTGRES_URL`, then at localhost, then starts a server of its own. What it hands out
-//! makes databases that no other test has, and drops them when it is dropped. `private_postgres` is for faults: its server
-//! belongs to the test alone and may be stopped. Both talk to the server with its own `psql`.
+//! `postgres` looks at `OTODOKE_TEST_POSTGRES_URL` (a URL, or the word `private`), then at localhost, then starts a server of
+//! its own. What it hands out makes databases that no other test has, and drops them when it is dropped. Private ones are
+//! for faults: such a server belongs to the test alone and may be stopped. All talk to the server with its own `psql`.
 
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -113,8 +113,16 @@ fn said(output: &Output) -> Result<String, String> {
 
 #[expect(clippy::disallowed_methods, reason = "which server a test uses is no setting of the product")]
 fn running() -> Option<String> {
-    if let Ok(url) = std::env::var("OTODOKE_TEST_POSTGRES_URL") {
-        return Some(url);
+    match std::env::var("OTODOKE_TEST_POSTGRES_URL") {
+        Ok(word) if word == super::PRIVATE => return None,
+        Ok(url) => {
+            // Elsewhere, perhaps; here its `psql` is needed all the same.
+            if Command::new(program("psql")).arg("--version").output().is_err() {
+                install();
+            }
+            return Some(url);
+        }
+        Err(_) => {}
     }
     let may_create = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user";
     LOCAL_URLS.into_iter().find(|url| try_psql(url, may_create).as_deref() == Ok("t")).map(str::to_owned)
@@ -311,16 +319,10 @@ fn installed(name: &str) -> Option<PathBuf> {
 
 /// Debian's package, where the programs are missing and this process may install it.
 fn install() {
-    if installed("initdb").is_some() {
-        return;
-    }
-    let done = Command::new("apt-get")
-        .args(["install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "postgresql"])
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdout(Stdio::null())
-        .status();
-    assert!(
-        done.is_ok_and(|status| status.success()) && installed("initdb").is_some(),
-        "no PostgreSQL: set OTODOKE_TEST_POSTGRES_URL, start one on localhost, or install the package postgresql"
+    let found = || installed("initdb").is_some();
+    super::install(
+        "postgresql",
+        found,
+        "set OTODOKE_TEST_POSTGRES_URL, start one on localhost, or install it yourself",
     );
 }

@@ -1,10 +1,10 @@
 //! A RabbitMQ for a test: one that is there, or a private one, or one that is installed for it.
 //!
-//! `rabbit` looks at `OTODOKE_TEST_AMQP_URL`, then at localhost, then starts a broker of its own. What it hands out has
-//! a namespace that no other test has, and takes its queues away when it is dropped. `private_rabbit` is for faults: its
-//! broker belongs to the test alone and may be killed.
+//! `rabbit` looks at `OTODOKE_TEST_AMQP_URL` (a URL, or the word `private`), then at localhost, then starts a broker of its
+//! own. What it hands out has a namespace that no other test has, and takes its queues away when it is dropped.
+//! `private_rabbit` is for faults: its broker belongs to the test alone and may be killed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -109,8 +109,10 @@ fn settings(url: &str) -> RabbitSettings {
 
 #[expect(clippy::disallowed_methods, reason = "which server a test uses is no setting of the product")]
 async fn running() -> Option<String> {
-    if let Ok(url) = std::env::var("OTODOKE_TEST_AMQP_URL") {
-        return Some(url);
+    match std::env::var("OTODOKE_TEST_AMQP_URL") {
+        Ok(word) if word == super::PRIVATE => return None,
+        Ok(url) => return Some(url),
+        Err(_) => {}
     }
     usable(LOCAL_URL).await.then(|| LOCAL_URL.to_owned())
 }
@@ -316,17 +318,10 @@ impl Drop for PrivateRabbit {
 
 /// Debian's package, where the binaries are missing and this process may install it.
 fn install() {
-    let server: PathBuf = Path::new(BINARIES).join("rabbitmq-server");
-    if server.exists() {
-        return;
-    }
-    let installed = Command::new("apt-get")
-        .args(["install", "--yes", "--no-install-recommends", "rabbitmq-server"])
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdout(Stdio::null())
-        .status();
-    assert!(
-        installed.is_ok_and(|status| status.success()) && server.exists(),
-        "no RabbitMQ: set OTODOKE_TEST_AMQP_URL, start one on localhost, or install the package rabbitmq-server"
+    let found = || Path::new(BINARIES).join("rabbitmq-server").exists();
+    super::install(
+        "rabbitmq-server",
+        found,
+        "set OTODOKE_TEST_AMQP_URL, start one on localhost, or install it yourself",
     );
 }
