@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::message::Lane;
+use crate::time::Timestamp;
+use crate::trace::TraceContext;
 
 pub(crate) mod drain;
 
@@ -16,23 +18,37 @@ pub(crate) mod drain;
 pub enum Queue {
     Lane(Lane),
     Receipts,
+    /// What the broker itself gave up: handed out too often without an end. Somebody sees to its end.
+    GivenUp,
 }
 
 impl Queue {
-    pub const ALL: [Self; 4] =
-        [Self::Lane(Lane::Critical), Self::Lane(Lane::Normal), Self::Lane(Lane::Bulk), Self::Receipts];
+    pub const ALL: [Self; 5] = [
+        Self::Lane(Lane::Critical),
+        Self::Lane(Lane::Normal),
+        Self::Lane(Lane::Bulk),
+        Self::Receipts,
+        Self::GivenUp,
+    ];
 
     pub const fn word(self) -> &'static str {
         match self {
             Self::Lane(lane) => lane.word(),
             Self::Receipts => "receipts",
+            Self::GivenUp => "given_up",
         }
+    }
+}
+
+impl From<Lane> for Queue {
+    fn from(lane: Lane) -> Self {
+        Self::Lane(lane)
     }
 }
 
 #[async_trait]
 pub trait Broker: Send + Sync + 'static {
-    /// Returns once the body is durable.
+    /// Returns once the body is durable. It carries the trace that the caller works for (`trace::within`).
     async fn publish(&self, queue: Queue, body: Vec<u8>) -> Result<(), BrokerError>;
 
     /// Waits for the next body of `queue`. Cancel-safe: a dropped wait takes nothing.
@@ -76,9 +92,11 @@ pub struct Backlog {
 pub struct Parked {
     pub parked_id: i64,
     pub queue: Queue,
-    pub at: crate::time::Timestamp,
+    pub at: Timestamp,
     pub reason: String,
     pub body: Vec<u8>,
+    #[serde(skip)]
+    pub trace: Option<TraceContext>,
 }
 
 /// One body in hand. Settled exactly once; dropped unsettled, it comes again.
@@ -86,7 +104,41 @@ pub struct Delivery {
     pub body: Vec<u8>,
     /// How often this body was taken before; a delivery seen three times is taken alone.
     pub taken_before: u32,
+    /// Where it comes from, as far as the broker vouches for it.
+    pub origin: Origin,
+    /// Whose trace it belongs to, where its publisher said so.
+    pub trace: Option<TraceContext>,
     settler: Option<Settler>,
+}
+
+/// Who published a body. Only what our own programs published may speak of other messages than its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Ours,
+    /// Another program; or one of ours, in the name of a tenant.
+    Other(Box<Label>),
+}
+
+/// What stands on a body of another program. The broker vouches for the publisher alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    pub publisher: Publisher,
+    /// Whom the publisher says it speaks for.
+    pub tenant: Option<String>,
+    pub message_id: Option<String>,
+    pub sent_at: Option<Timestamp>,
+    /// Of the contract that its publisher keeps to.
+    pub version: Option<i64>,
+    pub content_type: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Publisher {
+    /// A user that our own programs log in as.
+    Own,
+    User(String),
+    /// It did not say, so the broker did not look.
+    Nobody,
 }
 
 /// How a backend ends a delivery. `Delivery` calls it once.
@@ -112,7 +164,15 @@ struct Settler {
 
 impl Delivery {
     pub fn new(body: Vec<u8>, taken_before: u32, backend: Arc<dyn Settle>, ticket: u64) -> Self {
-        Self { body, taken_before, settler: Some(Settler { backend, ticket }) }
+        Self { body, taken_before, origin: Origin::Ours, trace: None, settler: Some(Settler { backend, ticket }) }
+    }
+
+    /// From elsewhere than ours; of a trace.
+    #[must_use]
+    pub fn from(mut self, origin: Origin, trace: Option<TraceContext>) -> Self {
+        self.origin = origin;
+        self.trace = trace;
+        self
     }
 
     pub async fn done(self) -> Result<(), BrokerError> {

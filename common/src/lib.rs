@@ -19,10 +19,12 @@ pub mod code;
 pub mod fallback;
 pub mod health;
 pub mod lifecycle;
+pub mod request;
 pub mod route;
 pub mod seal;
 pub mod speech;
 pub mod text;
+pub mod trace;
 pub mod wire;
 
 // Seams.

@@ -15,7 +15,7 @@ mod turn;
 use serde::{Deserialize, Serialize};
 
 use crate::leg::{Channel, Leg, LegNumber, RouteId};
-use crate::message::{Awaited, CancelledBy, End, Message, State, Tag, Trigger, Want};
+use crate::message::{Awaited, CancelledBy, End, Message, MessageId, State, Tag, Trigger, Want};
 use crate::outcome::{Answer, Class, Proof, Reason, ReportStatus};
 use crate::policy::Policy;
 use crate::route::Route;
@@ -52,6 +52,7 @@ pub fn step(message: &Message, event: &Event, view: &View<'_>) -> Step {
 fn queued(turn: &mut Turn<'_>, event: &Event) {
     match event {
         Event::Taken | Event::Due => legs::start(turn, fallback::first(&turn.message)),
+        Event::GivenUp => turn.end(End::Failed { reason: Reason::Parked }),
         Event::Answered { .. }
         | Event::Receipt { .. }
         | Event::GuessPaid
@@ -68,6 +69,7 @@ fn retrying(turn: &mut Turn<'_>, want: Want, event: &Event) {
     match event {
         Event::Taken | Event::Due if turn.is_due() => legs::start(turn, want),
         Event::Taken
+        | Event::GivenUp
         | Event::Due
         | Event::Answered { .. }
         | Event::Receipt { .. }
@@ -85,6 +87,7 @@ fn delivered(turn: &mut Turn<'_>, event: &Event) {
     match event {
         Event::Due => legs::call_if_unverified(turn),
         Event::Taken
+        | Event::GivenUp
         | Event::Answered { .. }
         | Event::Receipt { .. }
         | Event::GuessPaid
@@ -115,6 +118,8 @@ fn whenever_live(turn: &mut Turn<'_>, event: &Event) {
         Event::ResendAsked { channel } => resend::ask(turn, *channel),
         Event::CancelAsked { by } => turn.end(End::Cancelled { by: *by }),
         Event::Revoked => turn.end(End::Failed { reason: Reason::Revoked }),
+        // Only its wake was: the row carries it.
+        Event::GivenUp => {}
         Event::CallAnswered { leg } => call::answered(turn, *leg),
         Event::Pressed { leg, digit } => call::pressed(turn, *leg, *digit),
     }
@@ -125,6 +130,8 @@ fn whenever_live(turn: &mut Turn<'_>, event: &Event) {
 pub enum Event {
     /// A worker has it in hand: from its lane, or woken.
     Taken,
+    /// What should have brought it to a worker was handed out too often without an end.
+    GivenUp,
     /// The provider's API answered the request of this leg.
     Answered {
         leg: LegNumber,
@@ -247,6 +254,15 @@ pub enum Utterance {
 pub enum Note {
     Accepted {
         expected_wait_ms: u64,
+    },
+    /// Another program published it, and it cannot be taken: the words of the API for why.
+    Refused {
+        code: String,
+        field: Option<String>,
+    },
+    /// Another program published it while an equal one was alive, which was sent again instead.
+    Duplicate {
+        of: MessageId,
     },
     /// A second request for the same thing, with an `Idempotency-Key`, and what it was answered.
     Joined {

@@ -122,10 +122,17 @@ pub enum Reason {
     TransactionChanged,
     /// The root of its code was revoked.
     Revoked,
-    /// Accepted while the store was away, and another message held its key.
+    /// Accepted while the store was away, or published by another program, and another message held its key.
     Duplicate,
-    /// Accepted while the store was away, and over a cap.
+    /// Accepted while the store was away, or published by another program, and over a cap.
     OverLimit,
+    /// Published by another program, and there is no plan for its country.
+    UnsupportedCountry,
+    /// Published by another program, and what it says cannot be done.
+    Unacceptable,
+    /// Published by another program, and too old when it was taken.
+    TooLate,
+    /// Handed out too often without an end.
     Parked,
 }
 
@@ -139,6 +146,9 @@ impl Reason {
             Self::Revoked => "revoked",
             Self::Duplicate => "duplicate",
             Self::OverLimit => "over_limit",
+            Self::UnsupportedCountry => "unsupported_country",
+            Self::Unacceptable => "unacceptable",
+            Self::TooLate => "too_late",
             Self::Parked => "parked",
         }
     }
@@ -201,11 +211,29 @@ const fn guidance(reason: Reason) -> (&'static str, &'static str) {
         ),
         Reason::Leg(Class::NotSent | Class::Throttled | Class::Unknown | Class::ExpiredAtProvider | Class::Overdue)
         | Reason::NoRoute
-        | Reason::OverLimit
-        | Reason::Duplicate
         | Reason::Parked => (
             "ただいまお届けできませんでした。しばらくしてから、もう一度お試しください。",
             "It could not be delivered just now. Try again in a while.",
+        ),
+        Reason::OverLimit => (
+            "この番号への送信が続いたため、いまは送れません。しばらくしてから、もう一度お試しください。",
+            "This number was sent as many messages as it may get for now. Try again in a while.",
+        ),
+        Reason::Duplicate => (
+            "同じ内容のコードがすでに送られています。先に届いたコードをお使いください。",
+            "A code for the same thing was sent already. Use that one.",
+        ),
+        Reason::UnsupportedCountry => (
+            "この国の電話番号には送れません。別の番号をお使いください。",
+            "Numbers of this country are not served. Use another number.",
+        ),
+        Reason::Unacceptable => (
+            "送信の依頼に誤りがあるため、お届けできませんでした。サポートにお問い合わせください。",
+            "The request to send it was wrong, so it was not sent. Contact support.",
+        ),
+        Reason::TooLate => (
+            "時間内にお届けできませんでした。もう一度お試しください。",
+            "It could not be delivered in time. Try again.",
         ),
         Reason::GuessedOut => (
             "入力の誤りが続いたため、このコードは使えなくなりました。新しいコードをお求めください。",

@@ -157,14 +157,15 @@ impl Rabbit {
         &self,
         generation: &Generation,
         queue: Queue,
-        id: MessageId,
+        properties: lapin::BasicProperties,
         body: Vec<u8>,
     ) -> Result<(), BrokerError> {
         let limit = self.shared.names.length(queue);
         if self.backlog(queue).waiting >= limit {
             return Err(BrokerError::Full { queue, limit });
         }
-        generation.publish(&self.shared.names.place_of(queue, id), id, body).await?;
+        let id = MessageId::parse(envelope::message_id(&properties).as_str()).unwrap_or_else(|| self.new_id());
+        generation.publish(&self.shared.names.place_of(queue, id), properties, body).await?;
         self.shared.intake(queue).depth.put_in();
         Ok(())
     }
@@ -179,7 +180,7 @@ impl Broker for Rabbit {
     async fn publish(&self, queue: Queue, body: Vec<u8>) -> Result<(), BrokerError> {
         let generation = self.generation().await?;
         let id = wire::lane_message_id(&body).unwrap_or_else(|| self.new_id());
-        self.put(&generation, queue, id, body).await
+        self.put(&generation, queue, generation.envelope(id), body).await
     }
 
     /// Waits through times without a broker.
@@ -208,8 +209,8 @@ impl Broker for Rabbit {
     async fn unpark(&self, parked_id: i64, how: Unpark) -> Result<bool, BrokerError> {
         let generation = self.generation().await?;
         let _alone = self.looking.lock().await;
-        let replay = async |parked: Parked, id: Option<MessageId>| {
-            self.put(&generation, parked.queue, id.unwrap_or_else(|| self.new_id()), parked.body).await
+        let replay = async |parked: Parked, properties| {
+            self.put(&generation, parked.queue, properties, parked.body).await
         };
         parking::take_out(&generation, parked_id, how, replay).await
     }

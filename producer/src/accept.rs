@@ -7,10 +7,13 @@ use std::sync::Arc;
 use otodoke_common::broker::Queue;
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::lifecycle::{Event, Note, resend_gate};
-use otodoke_common::message::{Kind, Message, Purpose, State, Tag};
+use otodoke_common::message::{Kind, Message, MessageId, Purpose, State, Tag};
 use otodoke_common::metrics::RequestResult;
+use otodoke_common::request::opening::{self, Birth, CAPS, Opener};
+use otodoke_common::request::{Request, reach};
 use otodoke_common::store::{ClaimKind, Opened, Opening, Save, StoreError};
 use otodoke_common::time::Timestamp;
+use otodoke_common::trace;
 use otodoke_common::wire::LaneMessage;
 
 use crate::admission::{self, Candidate};
@@ -18,10 +21,7 @@ use crate::answer::Accepted;
 use crate::door::Door;
 use crate::effects;
 use crate::extract::Caller;
-use crate::opening::{self, CAPS};
 use crate::problem::Problem;
-use crate::reach;
-use crate::request::Request;
 use crate::view;
 
 /// A living claim whose holder has ended a moment ago is gone at the next try.
@@ -40,7 +40,8 @@ pub(crate) struct Entry {
 /// Runs to its end even when the caller hangs up: a committed row is always published.
 pub(crate) async fn accept(entry: Entry) -> Result<Accepted, Problem> {
     let (metrics, purpose, country) = (entry.door.desk.metrics.clone(), entry.request.purpose, entry.request.country);
-    let taken = tokio::spawn(async move { take(&entry).await }).await.unwrap_or_else(|error| {
+    let taking = trace::within(trace::current(), async move { take(&entry).await });
+    let taken = tokio::spawn(taking).await.unwrap_or_else(|error| {
         tracing::error!(%error, "accepting a request broke off");
         Err(Problem::unavailable())
     });
@@ -89,7 +90,7 @@ async fn accepted_before(entry: &Entry) -> Result<Option<Accepted>, Problem> {
 
 async fn admitted(entry: &Entry) -> Result<(Accepted, RequestResult), Problem> {
     let Entry { door, caller, request, .. } = entry;
-    let usual_ms = reach::usual_ms(door, request)?;
+    let usual_ms = reach::usual_ms(&door.routes, &door.templates, request)?;
     let lane = caller.settings.lane(request.purpose);
     let Some(_accepting) = door.hands.accepting(lane) else {
         return Err(Problem::busy("too much is being accepted at this moment: try again", BUSY_RETRY_S));
@@ -107,7 +108,7 @@ async fn admitted(entry: &Entry) -> Result<(Accepted, RequestResult), Problem> {
 /// `None`: the message it would join is ending; try again.
 async fn open(entry: &Entry, wait_ms: u64) -> Result<Option<(Accepted, RequestResult)>, Problem> {
     let door = &entry.door;
-    let opening = opening::opening(door, &entry.caller, entry.key.as_deref(), &entry.request, wait_ms);
+    let opening = opening(entry, wait_ms);
     let accepted = |message: &Message| accepted(door, &entry.request, message, wait_ms);
     match opened(door, &opening).await {
         Ok(Opened::New) => {
@@ -134,6 +135,20 @@ async fn open(entry: &Entry, wait_ms: u64) -> Result<Option<(Accepted, RequestRe
             Ok(Some((accepted(&opening.message), RequestResult::Accepted)))
         }
     }
+}
+
+fn opening(entry: &Entry, wait_ms: u64) -> Opening {
+    let Entry { door, caller, key, request } = entry;
+    let now = door.now();
+    let opener = Opener {
+        vault: &door.desk.vault,
+        policy: &door.desk.policy,
+        kid: door.codes.active(),
+        tenant: &caller.tenant,
+        terms: caller.settings.terms(request.purpose, &door.desk.policy),
+    };
+    let birth = Birth { id: MessageId::new(now, door.desk.dice.id_bits()), accepted_at: now, now };
+    opener.opening(birth, key.as_deref(), request, wait_ms)
 }
 
 /// A commit of unknown outcome is looked up: its row is there or it is not.

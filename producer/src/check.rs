@@ -9,6 +9,7 @@ use otodoke_common::lifecycle::{Event, Note, Verdict};
 use otodoke_common::message::{End, Kind, Message, Person, Purpose, State, Tag};
 use otodoke_common::outcome::Reason;
 use otodoke_common::phone::PhoneNumber;
+use otodoke_common::request;
 use otodoke_common::time::Timestamp;
 use otodoke_common::transaction::Transaction;
 
@@ -18,7 +19,6 @@ use crate::door::Door;
 use crate::effects;
 use crate::extract::Caller;
 use crate::problem::Problem;
-use crate::request;
 
 const DAY_MS: u64 = 24 * 3_600_000;
 const GUESS_DIGITS_MIN: usize = 6;

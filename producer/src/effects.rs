@@ -9,6 +9,7 @@ use otodoke_common::broker::{BrokerError, Queue};
 use otodoke_common::leg::LegNumber;
 use otodoke_common::lifecycle::{Effect, Step, Utterance};
 use otodoke_common::message::Message;
+use otodoke_common::trace;
 use otodoke_common::wire::LaneMessage;
 
 use crate::door::Door;
@@ -67,12 +68,13 @@ fn hang_up(door: &Door, message: &Message, number: LegNumber) {
         return;
     };
     let id = message.id;
-    tokio::spawn(async move {
+    let hanging_up = async move {
         let _permit = permit;
         let Some(voice) = provider.voice() else { return };
         let ended = tokio::time::timeout(Duration::from_millis(HANG_UP_MS_MAX), voice.hang_up(&reference)).await;
         if ended.is_err() {
             tracing::warn!(%id, leg = number, "the provider did not end a call in time: it will say goodbye");
         }
-    });
+    };
+    tokio::spawn(trace::within(trace::current(), hanging_up));
 }

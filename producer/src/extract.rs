@@ -10,13 +10,15 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use otodoke_common::config::TenantSettings;
+use otodoke_common::dice::Dice;
 use otodoke_common::message::{MessageId, TenantId};
+use otodoke_common::request::strict;
+use otodoke_common::trace::TraceContext;
 use serde::de::DeserializeOwned;
 
 use crate::auth;
 use crate::door::Door;
 use crate::problem::Problem;
-use crate::strict;
 
 /// Largest body of a caller, bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -137,6 +139,19 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
             }
         }
     }
+}
+
+/// The trace that the caller works in, as `traceparent` and `tracestate` say; else one that begins here.
+pub(crate) fn trace(headers: &HeaderMap, dice: &Dice) -> TraceContext {
+    let values = |name: &str| -> Vec<&str> {
+        headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect()
+    };
+    let state = values("tracestate").join(",");
+    let said = match values("traceparent").as_slice() {
+        [parent] => TraceContext::parse(parent, Some(&state)),
+        _ => None,
+    };
+    said.unwrap_or_else(|| TraceContext::new(dice))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -16,14 +16,10 @@ pub mod auth;
 pub mod body;
 pub mod extract;
 pub mod problem;
-pub mod strict;
 
 mod accept;
 pub mod admission;
 mod effects;
-mod opening;
-mod reach;
-pub mod request;
 
 // What can be asked.
 pub mod answer;

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use otodoke_common::message::Purpose;
+use otodoke_common::request::Request;
 
 use crate::accept::{self, Entry};
 use crate::answer::{Accepted, Cancelled, MessageView};
@@ -15,7 +16,6 @@ use crate::door::Door;
 use crate::extract::{Caller, Id, IdempotencyKey, Strict, StrictOrNone};
 use crate::find::{self, Face};
 use crate::problem::Problem;
-use crate::request::Request;
 use crate::{cancel, view};
 
 /// Send a text.
@@ -31,6 +31,7 @@ pub(crate) async fn create(
     Strict(body): Strict<NewText>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let request = Request::of_text(body)
+        .map_err(Problem::from)
         .inspect_err(|problem| door.desk.metrics.request(Purpose::Notice, None, accept::refused_as(problem)))?;
     let accepted = accept::accept(Entry { door, caller, key, request }).await?;
     Ok((StatusCode::ACCEPTED, Json(accepted)))

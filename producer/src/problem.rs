@@ -6,14 +6,12 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use otodoke_common::phone::PhoneError;
+use otodoke_common::request::RequestError;
+use otodoke_common::request::strict::ReadError;
 use otodoke_common::store::StoreError;
-use otodoke_common::text::TextError;
 use otodoke_common::time::Timestamp;
-use otodoke_common::transaction::TransactionError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-use crate::strict::{Fault, FieldError, ReadError};
 
 /// What a caller that nobody can serve now is told to wait, seconds.
 pub const RETRY_UNAVAILABLE_S: u64 = 5;
@@ -114,46 +112,22 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<FieldError> for Problem {
-    fn from(error: FieldError) -> Self {
-        let code = match &error.fault {
-            Fault::Unknown { .. } => "unknown_field",
-            Fault::Missing => "missing_field",
-            Fault::Twice => "duplicate_field",
-            Fault::Invalid { .. } => "invalid_field",
-        };
-        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string());
-        Self { field: (!error.path.is_empty()).then_some(error.path), ..problem }
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.code(), error.to_string());
+        Self { field: error.field().map(str::to_owned), ..problem }
     }
 }
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::NotJson { .. } => {
-                let detail = format!("{error}: send one JSON object");
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_json", detail)
-            }
-            ReadError::Field(error) => error.into(),
-        }
+        RequestError::from(error).into()
     }
 }
 
 impl From<PhoneError> for Problem {
     fn from(error: PhoneError) -> Self {
-        Self::input(error.code(), error.field(), error.to_string())
-    }
-}
-
-impl From<TextError> for Problem {
-    fn from(error: TextError) -> Self {
-        Self::input(error.code(), error.field(), error.to_string())
-    }
-}
-
-impl From<TransactionError> for Problem {
-    fn from(error: TransactionError) -> Self {
-        Self::input("invalid_field", error.field(), error.to_string())
+        RequestError::from(error).into()
     }
 }
 
@@ -184,11 +158,5 @@ mod tests {
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer realm=\"otodoke\"");
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
-    }
-
-    #[test]
-    fn an_error_about_the_whole_body_names_no_field() {
-        let error = FieldError::new("", Fault::Invalid { expected: "a JSON object".into() });
-        assert_eq!(Problem::from(error).field, None);
     }
 }

@@ -8,11 +8,12 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use otodoke_common::trace;
 
 use crate::door::Door;
-use crate::extract::{BODY_BYTES_MAX, WEBHOOK_BYTES_MAX};
+use crate::extract::{self, BODY_BYTES_MAX, WEBHOOK_BYTES_MAX};
 use crate::problem::{Problem, RETRY_UNAVAILABLE_S};
-use crate::{health, messages, openapi, receipts, trace, verifications, voice};
+use crate::{health, messages, openapi, receipts, verifications, voice};
 
 /// Longest time one request may take; past that the answer is 503, and what was begun is finished all the same.
 pub const REQUEST_MS_MAX: u64 = 15_000;
@@ -46,7 +47,7 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<Door>>)> {
         ("/v1/messages", post(messages::create).layer(caller)),
         ("/v1/messages/{id}", get(messages::read)),
         ("/v1/messages/{id}/cancel", post(messages::cancel).layer(caller)),
-        ("/v1/trace/{id}", get(trace::read)),
+        ("/v1/trace/{id}", get(crate::trace::read)),
         ("/receipts/{provider}", post(receipts::untagged).layer(webhook)),
         ("/receipts/{provider}/{tag}", post(receipts::tagged).layer(webhook)),
         ("/voice/{provider}/{leg}/{tag}", post(voice::speak).layer(webhook)),
@@ -70,7 +71,10 @@ async fn bounded(State(Around { door, path }): State<Around>, request: Request, 
         in_time(request, next).await
     } else {
         match door.hands.requests.clone().try_acquire_owned() {
-            Ok(_permit) => in_time(request, next).await,
+            Ok(_permit) => {
+                let trace = extract::trace(request.headers(), &door.desk.dice);
+                trace::within(Some(trace), in_time(request, next)).await
+            }
             Err(_) => Problem::busy("too many requests are in hand: try again", RETRY_UNAVAILABLE_S).into_response(),
         }
     };

@@ -43,6 +43,9 @@ fn line(message: &Message, entry: &JournalEntry) -> TraceLine {
 pub fn sentence(note: &Note) -> String {
     match note {
         Note::Accepted { expected_wait_ms } => format!("Accepted; a wait of {expected_wait_ms} ms was expected."),
+        Note::Refused { code, field: Some(field) } => format!("Published, and refused: {code} (`{field}`)."),
+        Note::Refused { code, field: None } => format!("Published, and refused: {code}."),
+        Note::Duplicate { of } => format!("Published while an equal message was alive: {of} goes on instead."),
         Note::Joined { .. } => "Asked for again while it was alive: joined.".to_owned(),
         Note::LegBegan { leg, channel, route, trigger } => {
             format!("Leg {leg} began: {} by route {route} (cause: {}).", channel.word(), trigger.word())

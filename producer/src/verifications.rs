@@ -6,10 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use otodoke_common::message::Purpose;
+use otodoke_common::request::Request;
 
 use crate::accept::{self, Entry};
 use crate::answer::{Accepted, Cancelled, Checked, MessageView, Resent};
-use crate::body::{CheckBody, CodePurpose, NewVerification, NoFields, ResendBody};
+use crate::body::{CheckBody, NewVerification, NoFields, ResendBody};
 use crate::cancel;
 use crate::check::{self, Guess};
 use crate::documented::{BodyRefused, Busy, KeyRefused, NotFound, TooLate, TooMany};
@@ -17,7 +18,6 @@ use crate::door::Door;
 use crate::extract::{Caller, Id, IdempotencyKey, Strict, StrictOrNone};
 use crate::find::{self, Face};
 use crate::problem::Problem;
-use crate::request::Request;
 use crate::{resend, view};
 
 /// Send a code.
@@ -32,12 +32,9 @@ pub(crate) async fn create(
     IdempotencyKey(key): IdempotencyKey,
     Strict(body): Strict<NewVerification>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let purpose = match body.purpose {
-        CodePurpose::Login => Purpose::Login,
-        CodePurpose::Signup => Purpose::Signup,
-        CodePurpose::Payment => Purpose::Payment,
-    };
+    let purpose = Purpose::from(body.purpose);
     let request = Request::of_code(body)
+        .map_err(Problem::from)
         .inspect_err(|problem| door.desk.metrics.request(purpose, None, accept::refused_as(problem)))?;
     let accepted = accept::accept(Entry { door, caller, key, request }).await?;
     Ok((StatusCode::ACCEPTED, Json(accepted)))

@@ -112,9 +112,10 @@ impl Broker for Gated<dyn Broker> {
         }
         let ticket = self.gate.tickets.fetch_add(1, Ordering::SeqCst);
         let (body, taken_before) = (delivery.body.clone(), delivery.taken_before);
+        let (origin, trace) = (delivery.origin.clone(), delivery.trace.clone());
         self.gate.taken.lock().expect("nobody panics here").insert(ticket, delivery);
         let settle: Arc<dyn Settle> = self.gate.clone();
-        Ok(Delivery::new(body, taken_before, settle, ticket))
+        Ok(Delivery::new(body, taken_before, settle, ticket).from(origin, trace))
     }
 
     fn backlog(&self, queue: Queue) -> Backlog {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use otodoke_common::broker::{BrokerError, Delivery, Queue};
+use otodoke_common::trace;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -68,7 +69,8 @@ impl Consumer {
             };
             failures = 0;
             let alone = delivery.taken_before >= TAKEN_ALONE_AFTER;
-            let working = work(Arc::clone(courier), delivery);
+            let trace = delivery.trace.clone();
+            let working = trace::within(trace, work(Arc::clone(courier), delivery));
             // A task of its own even when alone: if it panics, or outlasts a stop, the consumer does not.
             let task = tasks.spawn(async move {
                 working.await;

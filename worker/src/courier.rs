@@ -15,6 +15,7 @@ use otodoke_common::message::{Kind, Message, MessageId, State};
 use otodoke_common::metrics::Circuit;
 use otodoke_common::outcome::{Answer, Proof, Report, ReportStatus};
 use otodoke_common::provider::{Registry, SendContent, SendRequest};
+use otodoke_common::request::publication::Publishers;
 use otodoke_common::retry::Delays;
 use otodoke_common::route::RouteTable;
 use otodoke_common::store::StoreError;
@@ -51,6 +52,7 @@ pub(crate) struct Courier {
     pub(crate) codes: Arc<CodeKeys>,
     pub(crate) templates: Arc<Templates>,
     pub(crate) permits: Arc<Permits>,
+    pub(crate) publishers: Publishers,
     pub(crate) health: Mutex<Health>,
     /// Held by whoever looks up what other processes heard.
     pub(crate) catching_up: tokio::sync::Mutex<()>,
@@ -156,7 +158,7 @@ impl Courier {
     }
 
     /// Performs what a committed decision asks for. A call's answer is the next event.
-    async fn perform(&self, step: &Step, mut passage: Option<Passage>) -> Option<(LegNumber, Event)> {
+    pub(crate) async fn perform(&self, step: &Step, mut passage: Option<Passage>) -> Option<(LegNumber, Event)> {
         let mut answered = None;
         for effect in &step.effects {
             match effect {
@@ -328,7 +330,7 @@ impl Courier {
     }
 
     /// The row is due now: if the wake is lost, the sweep carries it.
-    async fn wake(&self, message: &Message) {
+    pub(crate) async fn wake(&self, message: &Message) {
         let body = LaneMessage::Wake { id: message.id }.encode();
         let published: Result<(), BrokerError> = self.broker.publish(Queue::Lane(message.lane), body).await;
         if let Err(error) = published {

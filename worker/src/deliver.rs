@@ -1,30 +1,36 @@
-//! What is taken from a lane: open or load the row, and let the courier carry it.
+//! What is taken from a lane: open or load the row, and let the courier carry it. What other programs publish is `published`,
+//! what comes again and again is `given_up`.
 
 use std::sync::Arc;
 
-use otodoke_common::broker::Delivery;
-use otodoke_common::lifecycle::{Event, Note};
-use otodoke_common::message::{End, Message, State};
+use otodoke_common::broker::{Delivery, Origin};
+use otodoke_common::lifecycle::Event;
+use otodoke_common::message::{Lane, Message};
 use otodoke_common::outcome::Reason;
+use otodoke_common::request::opening;
 use otodoke_common::store::{Opened, Opening, StoreError};
 use otodoke_common::wire::LaneMessage;
 
 use crate::courier::Courier;
+use crate::parking::park;
+use crate::{given_up, published};
 
-/// A delivery taken this often is parked: whoever had it in hand before never came back to say what became of it.
+/// A delivery taken this often is given up: whoever had it in hand before never came back to say what became of it.
 const TAKEN_MAX: u32 = 6;
 
-pub(crate) async fn handle(courier: Arc<Courier>, delivery: Delivery) {
-    if let Err(error) = deliver(&courier, delivery).await {
+pub(crate) async fn handle(courier: Arc<Courier>, lane: Lane, delivery: Delivery) {
+    if let Err(error) = deliver(&courier, lane, delivery).await {
         // The sweep finds the row.
         courier.desk.metrics.store_error(&error);
     }
 }
 
-async fn deliver(courier: &Courier, delivery: Delivery) -> Result<(), StoreError> {
+async fn deliver(courier: &Courier, lane: Lane, delivery: Delivery) -> Result<(), StoreError> {
     if delivery.taken_before >= TAKEN_MAX {
-        park(courier, delivery, "taken too often without being settled").await;
-        return Ok(());
+        return given_up::end(courier, delivery, "taken too often without being settled").await;
+    }
+    if let Origin::Other(label) = delivery.origin.clone() {
+        return published::deliver(courier, lane, &label, delivery).await;
     }
     match LaneMessage::decode(&delivery.body) {
         Ok(LaneMessage::Wake { id }) => match courier.patiently(|| courier.desk.store.load(id)).await? {
@@ -42,15 +48,9 @@ async fn deliver(courier: &Courier, delivery: Delivery) -> Result<(), StoreError
             }
         },
         Err(error) => {
-            park(courier, delivery, &error.to_string()).await;
+            park(courier, lane.into(), delivery, &error.to_string()).await;
             Ok(())
         }
-    }
-}
-
-async fn park(courier: &Courier, delivery: Delivery, reason: &str) {
-    if let Err(error) = delivery.park(reason.to_owned()).await {
-        courier.desk.metrics.broker_error(&error);
     }
 }
 
@@ -69,18 +69,22 @@ async fn open(courier: &Courier, opening: &Opening) -> Result<Option<Message>, S
     }
 }
 
-/// Promise 2: every accepted message reaches an end, this one without a leg.
 async fn end_at_once(courier: &Courier, opening: &Opening, reason: Reason) -> Result<Option<Message>, StoreError> {
-    let now = courier.desk.clock.now();
-    let end = End::Failed { reason };
-    let mut message = opening.message.clone();
-    message.state = State::Ended { end: end.clone() };
-    message.due = Some(now);
-    let note = Note::Ended { end };
-    let ended = Opening { message, claims: Vec::new(), spends: Vec::new(), notes: vec![note.clone()], at: now };
-    let opened = courier.desk.store.open(ended.clone()).await?;
-    if opened == Opened::New {
-        courier.desk.metrics.note(&ended.message, &note, now);
+    let ended = opening::ended(opening.message.clone(), reason, None, courier.desk.clock.now());
+    write_ended(courier, ended).await.map(|_| None)
+}
+
+/// Promise 2: every accepted message reaches an end, this one without a leg. Returns the row, where one is there already.
+pub(crate) async fn write_ended(courier: &Courier, ended: Opening) -> Result<Option<Message>, StoreError> {
+    match courier.desk.store.open(ended.clone()).await? {
+        Opened::New => {
+            for note in &ended.notes {
+                courier.desk.metrics.note(&ended.message, note, ended.at);
+            }
+            Ok(None)
+        }
+        Opened::Repeat(message) => Ok(Some(*message)),
+        // It claims nothing and spends nothing.
+        Opened::Held { .. } | Opened::Conflict { .. } | Opened::OverLimit { .. } => Ok(None),
     }
-    Ok(None)
 }

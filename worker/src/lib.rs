@@ -1,19 +1,22 @@
 //! The shell of the journey: takes messages from their lanes, carries them leg by leg, hears receipts, and sweeps up
 //! whatever is due. What to do is decided in `otodoke_common::lifecycle`; here it is done.
 //!
-//! Reading order: `worker` starts the loops that its `roles` ask for, a `consumer` takes from its queue, `deliver` and
-//! `receipts` handle what was taken, `sweep` takes what is due; `courier` carries one message, `hand` holds permits while a
+//! Reading order: `worker` starts the loops that its `roles` ask for, a `consumer` takes from its queue, `deliver`,
+//! `published`, `receipts` and `given_up` handle what was taken, `sweep` takes what is due; `courier` carries one message, `hand` holds permits while a
 //! route is chosen, `permits` counts them, `request` puts a leg into words, `hearsay` looks up what other processes heard;
 //! `probes` tell from outside how all of it is.
 
 mod consumer;
 mod courier;
 mod deliver;
+mod given_up;
 mod hand;
 mod hearsay;
 mod inbox;
+mod parking;
 mod permits;
 mod probes;
+mod published;
 mod receipts;
 mod request;
 mod roles;

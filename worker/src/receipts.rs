@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use otodoke_common::broker::{Delivery, Queue};
+use otodoke_common::broker::{Delivery, Origin, Queue};
 use otodoke_common::leg::LegNumber;
 use otodoke_common::message::MessageId;
 use otodoke_common::metrics::ReceiptMatch;
@@ -11,20 +11,20 @@ use otodoke_common::store::StoreError;
 use otodoke_common::wire::decode_reports;
 
 use crate::courier::{Courier, Heard};
+use crate::parking::park;
 
 /// Deliveries of reports in hand at once; a question to a provider holds one of them.
 pub(crate) const IN_HAND_MAX: usize = 128;
 
+const NOT_OURS: &str = "reports are published by our own programs alone, and this was by another user of the broker";
+
 pub(crate) async fn handle(courier: Arc<Courier>, delivery: Delivery) {
-    let reports = match decode_reports(&delivery.body) {
+    // Whoever may write to any queue by its name could else say that anything was delivered.
+    let ours = delivery.origin == Origin::Ours;
+    let read = if ours { decode_reports(&delivery.body).map_err(|error| error.to_string()) } else { Err(NOT_OURS.into()) };
+    let reports = match read {
         Ok(reports) => reports,
-        Err(error) => {
-            courier.desk.metrics.parked(Queue::Receipts, &error.to_string());
-            if let Err(error) = delivery.park(error.to_string()).await {
-                courier.desk.metrics.broker_error(&error);
-            }
-            return;
-        }
+        Err(why) => return park(&courier, Queue::Receipts, delivery, &why).await,
     };
     for report in &reports {
         if let Err(error) = courier.patiently(|| hear(&courier, report)).await {

@@ -10,7 +10,7 @@ pub enum Role {
     Deliver,
     /// Hears receipts.
     Status,
-    /// Carries what is due, and tidies up.
+    /// Carries what is due, ends what was given up, and tidies up.
     Sweep,
 }
 

@@ -11,6 +11,7 @@ use otodoke_common::leg::ProviderId;
 use otodoke_common::message::Lane;
 use otodoke_common::metrics::Circuit;
 use otodoke_common::parts::Parts;
+use otodoke_common::request::publication::Publishers;
 use tokio::task::JoinSet;
 use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,7 @@ use crate::permits::{Capacity, Permits};
 use crate::probes::Probes;
 use crate::roles::{Role, Roles};
 use crate::sweep::{self, Pace};
-use crate::{deliver, receipts};
+use crate::{deliver, given_up, receipts};
 
 /// What is in hand when the stop comes gets this long to finish; what does not is found by the sweep of the next start.
 const STOP_WAIT_MS_MAX: u64 = 15_000;
@@ -38,6 +39,8 @@ pub struct WorkerSettings {
     pub sweep_every_ms: u64,
     /// Due messages released per second.
     pub release_per_s: u32,
+    /// Whose messages other programs may publish.
+    pub publishers: Publishers,
 }
 
 impl From<&Settings> for WorkerSettings {
@@ -48,6 +51,7 @@ impl From<&Settings> for WorkerSettings {
             capacities: settings.providers.iter().map(|each| (each.id.clone(), Capacity::of(each))).collect(),
             sweep_every_ms: SWEEP_EVERY_MS,
             release_per_s: RELEASE_PER_S,
+            publishers: Publishers::new(settings.tenants.clone()),
         }
     }
 }
@@ -67,6 +71,7 @@ impl Worker {
         let room = |lane| settings.lanes.get(&lane).copied().unwrap_or(1);
         let lanes = Lane::ALL.into_iter().map(|lane| Consumer::new(Queue::Lane(lane), room(lane)));
         let receipts = Consumer::new(Queue::Receipts, receipts::IN_HAND_MAX);
+        let given_up = Consumer::new(Queue::GivenUp, given_up::IN_HAND_MAX);
         let courier = Courier {
             permits: Permits::new(settings.capacities.clone()),
             desk: parts.desk,
@@ -75,6 +80,7 @@ impl Worker {
             providers: parts.providers,
             codes: parts.codes,
             templates: parts.templates,
+            publishers: settings.publishers,
             health,
             catching_up: tokio::sync::Mutex::default(),
             waiting: [const { AtomicUsize::new(0) }; 3],
@@ -85,7 +91,7 @@ impl Worker {
         }
         Self {
             courier: Arc::new(courier),
-            consumers: lanes.chain([receipts]).map(Arc::new).collect(),
+            consumers: lanes.chain([receipts, given_up]).map(Arc::new).collect(),
             pace: Pace { every_ms: settings.sweep_every_ms, release_per_s: settings.release_per_s },
             roles: Roles::all(),
         }
@@ -97,6 +103,7 @@ impl Worker {
         self.consumers.retain(|consumer| match consumer.queue {
             Queue::Lane(_) => roles.has(Role::Deliver),
             Queue::Receipts => roles.has(Role::Status),
+            Queue::GivenUp => roles.has(Role::Sweep),
         });
         self.roles = roles;
         self
@@ -134,8 +141,12 @@ impl Worker {
             let told = stop.clone();
             loops.spawn(async move { watched.watch(&watching, told).await });
             match consumer.queue {
-                Queue::Lane(_) => {
-                    loops.spawn(async move { consumer.run(&courier, deliver::handle, tasks, stop).await })
+                Queue::Lane(lane) => {
+                    let handle = move |courier, delivery| deliver::handle(courier, lane, delivery);
+                    loops.spawn(async move { consumer.run(&courier, handle, tasks, stop).await })
+                }
+                Queue::GivenUp => {
+                    loops.spawn(async move { consumer.run(&courier, given_up::handle, tasks, stop).await })
                 }
                 Queue::Receipts => {
                     loops.spawn(async move { consumer.run(&courier, receipts::handle, tasks, stop).await })

@@ -6,6 +6,7 @@ use super::problem::Problem;
 use super::{ProviderSettings, RouteSettings, Settings, servers};
 use crate::leg::{Channel, RouteClass};
 use crate::message::Lane;
+use crate::rabbit::RabbitSettings;
 use crate::route::International;
 
 pub(super) fn problems(settings: &Settings) -> Vec<Problem> {
@@ -69,6 +70,18 @@ fn tenants(settings: &Settings, found: &mut Vec<Problem>) {
         ];
         for (field, cap) in caps {
             positive(found, &key(field), cap.map_or(1, u64::from));
+        }
+        let own = settings.amqp.as_ref().map(RabbitSettings::own_users).unwrap_or_default();
+        for user in &tenant.amqp_users {
+            if own.contains(user) {
+                let remedy = "is a user of our own programs; give the tenant a broker user of its own";
+                found.push(Problem::new(key("amqp_users"), user, remedy));
+            }
+            let other = settings.tenants.iter().find(|(other, of)| *other != name && of.amqp_users.contains(user));
+            if let Some((other, _)) = other {
+                let remedy = format!("is tenant {other}'s as well; a broker user is one tenant's");
+                found.push(Problem::new(key("amqp_users"), user, remedy));
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A URL holds a password, so it may come from a file (`url_file`) and is never shown. Limits left out are the backends' own.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -33,6 +34,7 @@ struct AmqpText {
     url_file: Option<PathBuf>,
     /// Of the authority whose word is taken for who the brokers of `amqps://` are.
     ca_file: Option<PathBuf>,
+    own_users: Option<BTreeSet<String>>,
     namespace: Option<String>,
     shards: Option<u16>,
     prefetch: Option<u16>,
@@ -57,6 +59,7 @@ impl TryFrom<AmqpText> for Amqp {
         let whole = RabbitSettings::new(urls);
         Ok(Self(RabbitSettings {
             ca_file: text.ca_file,
+            other_own_users: text.own_users.unwrap_or_default(),
             namespace: text.namespace.unwrap_or_default(),
             shards: text.shards.unwrap_or(whole.shards),
             prefetch: text.prefetch.unwrap_or(whole.prefetch),

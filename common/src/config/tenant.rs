@@ -1,9 +1,12 @@
 //! What one tenant may do, and how its messages are treated: the section `[tenant.NAME]`.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use crate::message::{Lane, Purpose};
 use crate::policy::Policy;
+use crate::request::opening::Terms;
 
 /// Limits left out are those of `Policy`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -17,6 +20,11 @@ pub struct TenantSettings {
     pub messages_per_day: Option<u32>,
     /// To each country; kept by `Policy::calls_per_hour_of`.
     pub calls_per_hour: Option<u32>,
+    /// Users of the broker whose messages are this tenant's.
+    pub amqp_users: BTreeSet<String>,
+    /// Whether its messages may be published with number and text in the clear, as programs without our keys must: they
+    /// lie so on the broker's disk until they are taken.
+    pub amqp_clear: bool,
 }
 
 impl Default for TenantSettings {
@@ -27,6 +35,8 @@ impl Default for TenantSettings {
             messages_per_10_minutes: None,
             messages_per_day: None,
             calls_per_hour: None,
+            amqp_users: BTreeSet::new(),
+            amqp_clear: false,
         }
     }
 }
@@ -39,11 +49,20 @@ impl TenantSettings {
         }
     }
 
-    pub fn messages_per_10_minutes(&self, policy: &Policy) -> u32 {
+    /// What opening a message of this purpose goes by.
+    pub fn terms(&self, purpose: Purpose, policy: &Policy) -> Terms {
+        Terms {
+            lane: self.lane(purpose),
+            messages_per_10_minutes: self.messages_per_10_minutes(policy),
+            messages_per_day: self.messages_per_day(policy),
+        }
+    }
+
+    fn messages_per_10_minutes(&self, policy: &Policy) -> u32 {
         self.messages_per_10_minutes.unwrap_or(policy.messages_per_10_minutes)
     }
 
-    pub fn messages_per_day(&self, policy: &Policy) -> u32 {
+    fn messages_per_day(&self, policy: &Policy) -> u32 {
         self.messages_per_day.unwrap_or(policy.messages_per_day)
     }
 }

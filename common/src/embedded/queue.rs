@@ -14,9 +14,10 @@ use super::place::Place;
 use super::reader::Readers;
 use super::window::{Entry, READY_MAX, Window};
 use super::writer::Writer;
-use crate::broker::{Backlog, Broker, BrokerError, Delivery, Parked, Queue, Settle, Settlement, Unpark};
+use crate::broker::{Backlog, Broker, BrokerError, Delivery, Origin, Parked, Queue, Settle, Settlement, Unpark};
 use crate::clock::Clock;
 use crate::time::Timestamp;
+use crate::trace::{self, TraceContext};
 
 pub(super) struct EmbeddedBroker {
     writer: Arc<Writer>,
@@ -112,21 +113,23 @@ impl Broker for EmbeddedBroker {
         let line = Arc::clone(self.line(queue));
         let place = line.place(self.queue_max)?;
         let next_seq = Arc::clone(&line.next_seq);
-        let kept = body.clone();
+        let (kept, trace) = (body.clone(), trace::current());
+        let line_of_trace = trace.as_ref().map(TraceContext::to_line);
         let arrived = Arc::clone(&line);
         let insert = move |db: &Connection| {
             let seq = next_seq.fetch_add(1, Ordering::SeqCst);
-            db.prepare_cached("INSERT INTO queue (queue, seq, body) VALUES (?1, ?2, ?3)")?.execute(params![
+            db.prepare_cached("INSERT INTO queue (queue, seq, body, trace) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
                 queue.word(),
                 seq,
-                body
+                body,
+                line_of_trace
             ])?;
             Ok(seq)
         };
         let written = self
             .writer
             .write_then(insert, move |seq| {
-                arrived.lock().committed(*seq, kept, Instant::now());
+                arrived.lock().committed(*seq, (kept, trace), Instant::now());
                 drop(place);
                 arrived.arrived.notify_one();
             })
@@ -148,7 +151,8 @@ impl Broker for EmbeddedBroker {
                 line.arrived.notify_one();
                 line.note_handed_out();
                 let backend: Arc<dyn Settle> = line.clone();
-                return Ok(Delivery::new(entry.body, entry.taken_before, backend, entry.seq));
+                let delivery = Delivery::new(entry.body, entry.taken_before, backend, entry.seq);
+                return Ok(delivery.from(Origin::Ours, entry.trace));
             }
             arrived.await;
         }
@@ -169,11 +173,11 @@ impl Broker for EmbeddedBroker {
 
     async fn unpark(&self, parked_id: i64, how: Unpark) -> Result<bool, BrokerError> {
         let found = self.readers.read(move |db| one_parked(db, parked_id)).await?;
-        let Some((queue, body)) = found else { return Ok(false) };
+        let Some((queue, body, trace)) = found else { return Ok(false) };
         match how {
             Unpark::Drop => {}
             // Killed between the two commits it is replayed once more, which its id makes harmless.
-            Unpark::Replay => self.publish(queue, body).await?,
+            Unpark::Replay => trace::within(trace, self.publish(queue, body)).await?,
         }
         let delete = move |db: &Connection| {
             Ok(db.prepare_cached("DELETE FROM parked WHERE parked_id = ?1")?.execute([parked_id])? > 0)
@@ -214,12 +218,12 @@ impl Line {
 
     /// What could not be parked comes again.
     async fn park(&self, ticket: u64, reason: String) -> Result<(), Failure> {
-        let body = self.lock().body_in_hand(ticket).expect("a ticket is settled once");
-        let (queue, at) = (self.queue, self.clock.now());
+        let Entry { body, trace, .. } = self.lock().in_hand(ticket).cloned().expect("a ticket is settled once");
+        let (queue, at, trace) = (self.queue, self.clock.now(), trace.map(|trace| trace.to_line()));
         let park = move |db: &Connection| {
             delete_body(db, queue, ticket)?;
-            db.prepare_cached("INSERT INTO parked (queue, at, reason, body) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![queue.word(), at.unix_ms(), reason, body])?;
+            db.prepare_cached("INSERT INTO parked (queue, at, reason, body, trace) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![queue.word(), at.unix_ms(), reason, body, trace])?;
             Ok(())
         };
         let parked = self.writer.write(park).await;
@@ -257,8 +261,10 @@ impl Line {
 
 fn next_bodies(db: &Connection, queue: Queue, after: u64) -> Result<Vec<Entry>, Failure> {
     let mut select =
-        db.prepare_cached("SELECT seq, body, taken FROM queue WHERE queue = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
-    let entry = |row: &Row<'_>| Ok(Entry { seq: row.get(0)?, body: row.get(1)?, taken_before: row.get(2)? });
+        db.prepare_cached("SELECT seq, body, taken, trace FROM queue WHERE queue = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
+    let entry = |row: &Row<'_>| {
+        Ok(Entry { seq: row.get(0)?, body: row.get(1)?, taken_before: row.get(2)?, trace: read_trace(row, 3)? })
+    };
     let found = select.query_map(params![queue.word(), after, READY_MAX / 2], entry)?;
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
@@ -270,22 +276,27 @@ fn delete_body(db: &Connection, queue: Queue, seq: u64) -> Result<(), Failure> {
 
 fn parked(db: &Connection, limit: usize) -> Result<Vec<Parked>, Failure> {
     let mut select =
-        db.prepare_cached("SELECT parked_id, queue, at, reason, body FROM parked ORDER BY parked_id LIMIT ?1")?;
+        db.prepare_cached("SELECT parked_id, queue, at, reason, body, trace FROM parked ORDER BY parked_id LIMIT ?1")?;
     let mut rows = select.query([limit])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let at = Timestamp::from_unix_ms(row.get(2)?);
         let queue = named(&row.get::<_, String>(1)?)?;
-        found.push(Parked { parked_id: row.get(0)?, queue, at, reason: row.get(3)?, body: row.get(4)? });
+        let trace = read_trace(row, 5)?;
+        found.push(Parked { parked_id: row.get(0)?, queue, at, reason: row.get(3)?, body: row.get(4)?, trace });
     }
     Ok(found)
 }
 
-fn one_parked(db: &Connection, parked_id: i64) -> Result<Option<(Queue, Vec<u8>)>, Failure> {
-    let mut select = db.prepare_cached("SELECT queue, body FROM parked WHERE parked_id = ?1")?;
+fn one_parked(db: &Connection, parked_id: i64) -> Result<Option<(Queue, Vec<u8>, Option<TraceContext>)>, Failure> {
+    let mut select = db.prepare_cached("SELECT queue, body, trace FROM parked WHERE parked_id = ?1")?;
     let mut rows = select.query([parked_id])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some((named(&row.get::<_, String>(0)?)?, row.get(1)?)))
+    Ok(Some((named(&row.get::<_, String>(0)?)?, row.get(1)?, read_trace(row, 2)?)))
+}
+
+fn read_trace(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<TraceContext>> {
+    Ok(row.get::<_, Option<String>>(column)?.and_then(|line| TraceContext::of_line(&line)))
 }
 
 fn named(word: &str) -> Result<Queue, Failure> {

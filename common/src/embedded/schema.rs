@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::{EmbeddedError, unreadable};
 
 /// Counts up with every change of the tables; written into the file.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 const PAGE_BYTES: u64 = 4_096;
 /// Pages kept in memory per connection, KiB.
 const CACHE_KIB: i64 = 16_384;
@@ -41,13 +41,17 @@ const TABLES: &str = "
     CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE queue (
         queue TEXT NOT NULL, seq INTEGER NOT NULL, taken INTEGER NOT NULL DEFAULT 0, body BLOB NOT NULL,
-        PRIMARY KEY (queue, seq)
+        trace TEXT, PRIMARY KEY (queue, seq)
     ) WITHOUT ROWID;
     CREATE TABLE handed_out (queue TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE parked (
-        parked_id INTEGER PRIMARY KEY, queue TEXT NOT NULL, at INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL
+        parked_id INTEGER PRIMARY KEY, queue TEXT NOT NULL, at INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL,
+        trace TEXT
     );
 ";
+
+/// From version 1: what is queued says which trace it belongs to.
+const TRACES: &str = "ALTER TABLE queue ADD COLUMN trace TEXT; ALTER TABLE parked ADD COLUMN trace TEXT;";
 
 pub(super) fn open_for_writing(path: &Path, size_max_mib: Option<u64>) -> Result<Connection, EmbeddedError> {
     let failed = |error: rusqlite::Error| unreadable(path, &error);
@@ -59,7 +63,8 @@ pub(super) fn open_for_writing(path: &Path, size_max_mib: Option<u64>) -> Result
     }
     set_up(&db).map_err(failed)?;
     if found < SCHEMA_VERSION {
-        make(&db).map_err(failed)?;
+        let changes = if found == 0 { TABLES } else { TRACES };
+        make(&db, changes).map_err(failed)?;
     }
     if let Some(mib) = size_max_mib {
         let pages = i64::try_from(mib * 1024 * 1024 / PAGE_BYTES).unwrap_or(i64::MAX);
@@ -84,7 +89,7 @@ fn set_up(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "cache_size", -CACHE_KIB)
 }
 
-/// In one transaction: a process killed in the middle leaves no tables at all.
-fn make(db: &Connection) -> rusqlite::Result<()> {
-    db.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
+/// In one transaction: a process killed in the middle leaves the file as it was.
+fn make(db: &Connection, changes: &str) -> rusqlite::Result<()> {
+    db.execute_batch(&format!("BEGIN IMMEDIATE; {changes} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use tokio::time::Instant;
 
 use crate::broker::drain::Watched;
+use crate::trace::TraceContext;
 
 /// Bodies kept ready in memory.
 pub(super) const READY_MAX: usize = 1_024;
@@ -26,10 +27,12 @@ pub(super) struct Window {
     drain: Watched,
 }
 
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) seq: u64,
     pub(super) body: Vec<u8>,
     pub(super) taken_before: u32,
+    pub(super) trace: Option<TraceContext>,
 }
 
 impl Window {
@@ -47,10 +50,10 @@ impl Window {
     }
 
     /// A body was committed, in the order of places.
-    pub(super) fn committed(&mut self, seq: u64, body: Vec<u8>, now: Instant) {
+    pub(super) fn committed(&mut self, seq: u64, (body, trace): (Vec<u8>, Option<TraceContext>), now: Instant) {
         let nothing_on_disk = self.read_to >= self.committed;
         if nothing_on_disk && self.ready.len() < READY_MAX {
-            self.ready.push_back(Entry { seq, body, taken_before: 0 });
+            self.ready.push_back(Entry { seq, body, taken_before: 0, trace });
             self.read_to = seq;
         }
         self.committed = seq;
@@ -63,9 +66,8 @@ impl Window {
         self.waiting = self.waiting.saturating_sub(1);
         self.drain.step(now, 0, self.waiting);
         self.handed_to = self.handed_to.max(entry.seq);
-        let copy = Entry { body: entry.body.clone(), ..entry };
-        self.in_hand.insert(entry.seq, entry);
-        Some(copy)
+        self.in_hand.insert(entry.seq, entry.clone());
+        Some(entry)
     }
 
     /// From which place on to read, when it is time to.
@@ -97,8 +99,8 @@ impl Window {
         true
     }
 
-    pub(super) fn body_in_hand(&self, seq: u64) -> Option<Vec<u8>> {
-        self.in_hand.get(&seq).map(|entry| entry.body.clone())
+    pub(super) fn in_hand(&self, seq: u64) -> Option<&Entry> {
+        self.in_hand.get(&seq)
     }
 
     pub(super) const fn handed_to(&self) -> u64 {

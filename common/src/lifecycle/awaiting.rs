@@ -53,6 +53,7 @@ pub(super) fn answer(turn: &mut Turn<'_>, leg: LegNumber, event: &Event) {
         | Event::ResendAsked { .. }
         | Event::CancelAsked { .. }
         | Event::Revoked
+        | Event::GivenUp
         | Event::CallAnswered { .. }
         | Event::Pressed { .. } => whenever_live(turn, event),
     }
@@ -71,6 +72,7 @@ pub(super) fn receipt(turn: &mut Turn<'_>, leg: LegNumber, event: &Event) {
         | Event::ResendAsked { .. }
         | Event::CancelAsked { .. }
         | Event::Revoked
+        | Event::GivenUp
         | Event::CallAnswered { .. }
         | Event::Pressed { .. } => whenever_live(turn, event),
     }

@@ -24,7 +24,8 @@ pub(super) fn step(turn: &mut Turn<'_>, event: &Event) {
         | Event::Guessed { .. }
         | Event::ResendAsked { .. }
         | Event::CancelAsked { .. }
-        | Event::Revoked => {}
+        | Event::Revoked
+        | Event::GivenUp => {}
     }
 }
 

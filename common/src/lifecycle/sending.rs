@@ -21,6 +21,7 @@ pub(super) fn step(turn: &mut Turn<'_>, leg: LegNumber, event: &Event) {
         | Event::ResendAsked { .. }
         | Event::CancelAsked { .. }
         | Event::Revoked
+        | Event::GivenUp
         | Event::CallAnswered { .. }
         | Event::Pressed { .. } => whenever_live(turn, event),
     }

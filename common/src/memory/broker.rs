@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::faults::Faults;
 use crate::broker::drain::Watched;
-use crate::broker::{Backlog, Broker, BrokerError, Delivery, Parked, Queue, Settle, Settlement, Unpark};
+use crate::broker::{Backlog, Broker, BrokerError, Delivery, Origin, Parked, Queue, Settle, Settlement, Unpark};
 use crate::clock::Clock;
+use crate::trace::{self, TraceContext};
 
 pub(super) struct MemoryBroker {
     inner: Arc<Inner>,
@@ -33,9 +34,11 @@ struct State {
     next_ticket: u64,
 }
 
+#[derive(Clone)]
 struct Entry {
     body: Vec<u8>,
     taken_before: u32,
+    trace: Option<TraceContext>,
 }
 
 impl MemoryBroker {
@@ -55,7 +58,7 @@ impl Broker for MemoryBroker {
         if entries.len() as u64 >= inner.queue_max {
             return Err(BrokerError::Full { queue, limit: inner.queue_max });
         }
-        entries.push_back(Entry { body, taken_before: 0 });
+        entries.push_back(Entry { body, taken_before: 0, trace: trace::current() });
         state.look(queue, 0);
         inner.arrived[&queue].notify_one();
         Ok(())
@@ -66,11 +69,12 @@ impl Broker for MemoryBroker {
         loop {
             let arrived = inner.arrived[&queue].notified();
             inner.faults.broker()?;
-            if let Some((ticket, body, taken_before)) = inner.lock().take(queue) {
+            if let Some((ticket, entry)) = inner.lock().take(queue) {
                 // One notification may stand for several bodies: whoever waits next looks too.
                 inner.arrived[&queue].notify_one();
                 let backend: Arc<dyn Settle> = inner.clone();
-                return Ok(Delivery::new(body, taken_before, backend, ticket));
+                let delivery = Delivery::new(entry.body, entry.taken_before, backend, ticket);
+                return Ok(delivery.from(Origin::Ours, entry.trace));
             }
             arrived.await;
         }
@@ -92,7 +96,7 @@ impl Broker for MemoryBroker {
         let Some(parked) = self.inner.lock().parked.get(&parked_id).cloned() else { return Ok(false) };
         match how {
             Unpark::Drop => {}
-            Unpark::Replay => self.publish(parked.queue, parked.body).await?,
+            Unpark::Replay => trace::within(parked.trace, self.publish(parked.queue, parked.body)).await?,
         }
         Ok(self.inner.lock().parked.remove(&parked_id).is_some())
     }
@@ -113,7 +117,7 @@ impl Settle for Inner {
             Settlement::Done => {}
             Settlement::Park { reason } => {
                 let parked_id = i64::try_from(ticket).expect("tickets are counted from 1");
-                state.parked.insert(parked_id, Parked { parked_id, queue, at, reason, body: entry.body });
+                state.parked.insert(parked_id, Parked { parked_id, queue, at, reason, body: entry.body, trace: entry.trace });
             }
         }
         Ok(())
@@ -136,13 +140,12 @@ impl Inner {
 }
 
 impl State {
-    fn take(&mut self, queue: Queue) -> Option<(u64, Vec<u8>, u32)> {
+    fn take(&mut self, queue: Queue) -> Option<(u64, Entry)> {
         let entry = self.queues.get_mut(&queue)?.pop_front()?;
         self.look(queue, 0);
         self.next_ticket += 1;
-        let (body, taken_before) = (entry.body.clone(), entry.taken_before);
-        self.taken.insert(self.next_ticket, (queue, entry));
-        Some((self.next_ticket, body, taken_before))
+        self.taken.insert(self.next_ticket, (queue, entry.clone()));
+        Some((self.next_ticket, entry))
     }
 
     fn waiting(&self, queue: Queue) -> u64 {

@@ -130,6 +130,8 @@ fn notes() -> Vec<Note> {
         ended(End::Failed { reason: Reason::GuessedOut }),
         ended(End::Expired { furthest: Furthest::Submitted }),
         Note::Late { what: "a receipt".to_owned() },
+        Note::Refused { code: "invalid_field".to_owned(), field: Some("to".to_owned()) },
+        Note::Duplicate { of: MessageId(uuid::Uuid::nil()) },
         Note::Erased,
     ]
 }

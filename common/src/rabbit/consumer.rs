@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::{FutureExt, StreamExt};
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Consumer};
+use lapin::{BasicProperties, Channel, Consumer};
 use tokio::time::{Duration, Instant};
 
 use super::generation::Generation;
@@ -13,6 +13,8 @@ use super::intake::Intake;
 use super::ledger::{Copy, Ledger};
 use super::names::Place;
 use super::{envelope, error, line};
+use crate::broker::Queue;
+use crate::message::Lane;
 
 /// From the cancelling of a consumer until deliveries in hand must have ended; others come again.
 const SETTLE_MS_MAX: u64 = 5_000;
@@ -30,10 +32,10 @@ pub(super) async fn run(generation: Arc<Generation>, place: Place, intake: Arc<I
     }
     let trouble = |error: lapin::Error| format!("queue {}: {}", place.name, error::trouble(&error));
     let channel = generation.consume_channel().await.map_err(trouble)?;
-    let ledger = Ledger::new(place.queue, Arc::clone(&intake), &generation);
+    let ledger = Ledger::new(Arc::clone(&intake), &generation);
     let consumed = async {
         let stream = subscribe(&channel, place.name.clone(), generation.prefetch()).await?;
-        consume(&generation, stream, &channel, &ledger, &intake).await
+        consume(&generation, &place, stream, (&channel, &ledger, &intake)).await
     };
     if consumed.await.map_err(trouble)? == End::Cancelled {
         return Err(format!("queue {}: the broker ended the consumer; is the queue gone, or its node?", place.name));
@@ -67,10 +69,9 @@ async fn subscribe(channel: &Channel, queue: ShortString, prefetch: u16) -> lapi
 
 async fn consume(
     generation: &Generation,
+    place: &Place,
     mut stream: Consumer,
-    channel: &Channel,
-    ledger: &Ledger,
-    intake: &Intake,
+    (channel, ledger, intake): (&Channel, &Ledger, &Intake),
 ) -> lapin::Result<End> {
     loop {
         let next_at = ledger.send(channel).await?;
@@ -84,7 +85,7 @@ async fn consume(
                 while let Some(next) = delivered {
                     let Some(delivery) = next else { return Ok(End::Cancelled) };
                     let delivery = delivery?;
-                    intake.put(ledger.hand_out(delivery.delivery_tag, copy(delivery)));
+                    intake.put(ledger.hand_out(delivery.delivery_tag, copy(generation, place, delivery)));
                     delivered = stream.next().now_or_never();
                 }
             }
@@ -92,9 +93,28 @@ async fn consume(
     }
 }
 
-fn copy(delivery: lapin::message::Delivery) -> Copy {
-    let (id, taken_before) = (envelope::message_id(&delivery.properties), envelope::taken_before(&delivery.properties));
-    Copy { id, body: delivery.data, taken_before, given_back: 0 }
+fn copy(generation: &Generation, place: &Place, delivery: lapin::message::Delivery) -> Copy {
+    let properties = delivery.properties;
+    Copy {
+        body: delivery.data,
+        home: home(generation, place, &properties),
+        origin: envelope::origin(generation.identity(), &properties),
+        trace: envelope::trace(&properties),
+        taken_before: envelope::taken_before(&properties),
+        given_back: 0,
+        properties,
+    }
+}
+
+/// Of what was given up, the queue that it was given up in; the lane that most take, where that is not known.
+fn home(generation: &Generation, place: &Place, properties: &BasicProperties) -> Queue {
+    match place.queue {
+        Queue::Lane(_) | Queue::Receipts => place.queue,
+        Queue::GivenUp => {
+            let named = envelope::given_up_in(properties).and_then(|name| generation.names().queue_named(&name));
+            named.unwrap_or(Queue::Lane(Lane::Normal))
+        }
+    }
 }
 
 /// No more deliveries; those in hand may end; then the channel is closed, and the close confirmed.

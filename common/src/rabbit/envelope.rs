@@ -1,11 +1,14 @@
 //! What travels around a body: AMQP properties and headers, written for our messages and read from anybody's.
 
+use std::collections::BTreeSet;
+
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
-use crate::broker::Queue;
+use crate::broker::{Label, Origin, Publisher, Queue};
 use crate::message::MessageId;
 use crate::time::Timestamp;
+use crate::trace::TraceContext;
 
 /// Of what travels around the body, not of the body itself, which says its own version.
 const CONTRACT_VERSION: i32 = 1;
@@ -14,35 +17,127 @@ const PERSISTENT: u8 = 2;
 const REASON_CHARS_MAX: usize = 1_000;
 
 const VERSION_HEADER: &str = "otodoke-version";
+/// Whom one of our users speaks for.
+const TENANT_HEADER: &str = "otodoke-tenant";
+/// Who published it first, where we publish again what is not ours; empty where nobody is known.
+const USER_HEADER: &str = "otodoke-user";
 const QUEUE_HEADER: &str = "otodoke-queue";
 const REASON_HEADER: &str = "otodoke-reason";
 const PARKED_AT_HEADER: &str = "otodoke-parked-at";
+/// As W3C Trace Context for AMQP names them.
+const TRACE_PARENT_HEADER: &str = "traceparent";
+const TRACE_STATE_HEADER: &str = "tracestate";
 
-/// For a body on its way into a queue.
-pub(super) fn of(id: MessageId, now: Timestamp) -> BasicProperties {
-    with_headers(id.to_string().into(), now, FieldTable::default())
+/// Who we are at a broker, and who else is one of us.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    /// The broker refuses a message whose `user_id` is another than the user that is logged in.
+    pub(super) user: ShortString,
+    pub(super) own: BTreeSet<String>,
 }
 
-/// For a body on its way to people. Headers of the broker's own, such as `x-death`, are never copied: brokers before 4.0
-/// read them and may drop the message as a cycle.
-pub(super) fn of_parked(id: ShortString, now: Timestamp, queue: Queue, reason: &str) -> BasicProperties {
+/// For a body of ours on its way into a queue.
+pub(super) fn of(identity: &Identity, id: MessageId, now: Timestamp, trace: Option<&TraceContext>) -> BasicProperties {
     let mut headers = FieldTable::default();
+    headers.insert(VERSION_HEADER.into(), AMQPValue::LongInt(CONTRACT_VERSION));
+    if let Some(trace) = trace {
+        headers.insert(TRACE_PARENT_HEADER.into(), AMQPValue::LongString(trace.parent().into()));
+        if let Some(state) = trace.state() {
+            headers.insert(TRACE_STATE_HEADER.into(), AMQPValue::LongString(state.into()));
+        }
+    }
+    BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_delivery_mode(PERSISTENT)
+        .with_message_id(id.to_string().into())
+        // AMQP timestamps are seconds.
+        .with_timestamp(u64::try_from(now.unix_ms() / 1_000).unwrap_or(0))
+        // Proves that it is ours: the broker checks it.
+        .with_user_id(identity.user.clone())
+        .with_headers(headers)
+}
+
+/// For a body that was put aside, on its way back: with everything that stood on it, and whose it was.
+pub(super) fn again(identity: &Identity, properties: &BasicProperties) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    // Headers of the broker's own, such as `x-death`, are never copied: brokers before 4.0 read them and may drop the
+    // message as a cycle.
+    for name in [VERSION_HEADER, TENANT_HEADER, TRACE_PARENT_HEADER, TRACE_STATE_HEADER] {
+        if let Some(value) = header(properties, name) {
+            headers.insert(name.into(), value.clone());
+        }
+    }
+    let first = match publisher(identity, properties) {
+        Publisher::Own => None,
+        Publisher::User(user) => Some(user),
+        Publisher::Nobody => Some(String::new()),
+    };
+    if let Some(first) = first {
+        headers.insert(USER_HEADER.into(), AMQPValue::LongString(first.into()));
+    }
+    let again = BasicProperties::default().with_delivery_mode(PERSISTENT).with_user_id(identity.user.clone());
+    let again = match properties.content_type() {
+        Some(kind) => again.with_content_type(kind.clone()),
+        None => again,
+    };
+    // Even where there is none: a message that the broker returns is known by it.
+    let again = again.with_message_id(message_id(properties));
+    match properties.timestamp() {
+        Some(seconds) => again.with_timestamp(*seconds),
+        None => again,
+    }
+    .with_headers(headers)
+}
+
+/// For a body on its way to people: as `again`, and with its story.
+pub(super) fn of_parked(
+    identity: &Identity,
+    properties: &BasicProperties,
+    now: Timestamp,
+    queue: Queue,
+    reason: &str,
+) -> BasicProperties {
+    let again = again(identity, properties);
+    let mut headers = again.headers().clone().unwrap_or_default();
     let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
     headers.insert(QUEUE_HEADER.into(), AMQPValue::LongString(queue.word().into()));
     headers.insert(REASON_HEADER.into(), AMQPValue::LongString(reason.into()));
     headers.insert(PARKED_AT_HEADER.into(), AMQPValue::LongLongInt(now.unix_ms()));
-    with_headers(id, now, headers)
+    again.with_headers(headers)
 }
 
-fn with_headers(id: ShortString, now: Timestamp, mut headers: FieldTable) -> BasicProperties {
-    headers.insert(VERSION_HEADER.into(), AMQPValue::LongInt(CONTRACT_VERSION));
-    BasicProperties::default()
-        .with_content_type("application/json".into())
-        .with_delivery_mode(PERSISTENT)
-        .with_message_id(id)
-        // AMQP timestamps are seconds.
-        .with_timestamp(u64::try_from(now.unix_ms() / 1_000).unwrap_or(0))
-        .with_headers(headers)
+/// Who published it first. What a header says of that counts only on a body that we published again.
+fn publisher(identity: &Identity, properties: &BasicProperties) -> Publisher {
+    match properties.user_id() {
+        Some(user) if identity.own.contains(user.as_str()) => match header(properties, USER_HEADER).and_then(text) {
+            None => Publisher::Own,
+            Some(first) if first.is_empty() => Publisher::Nobody,
+            Some(first) => Publisher::User(first),
+        },
+        Some(user) => Publisher::User(user.to_string()),
+        None => Publisher::Nobody,
+    }
+}
+
+pub(super) fn origin(identity: &Identity, properties: &BasicProperties) -> Origin {
+    let tenant = header(properties, TENANT_HEADER).and_then(text);
+    let publisher = publisher(identity, properties);
+    if publisher == Publisher::Own && tenant.is_none() {
+        return Origin::Ours;
+    }
+    Origin::Other(Box::new(Label {
+        publisher,
+        tenant,
+        message_id: properties.message_id().as_ref().map(ToString::to_string),
+        sent_at: properties.timestamp().map(seconds),
+        version: header(properties, VERSION_HEADER).and_then(integer),
+        content_type: properties.content_type().as_ref().map(ToString::to_string),
+    }))
+}
+
+pub(super) fn trace(properties: &BasicProperties) -> Option<TraceContext> {
+    let of = |name| header(properties, name).and_then(text);
+    TraceContext::parse(&of(TRACE_PARENT_HEADER)?, of(TRACE_STATE_HEADER).as_deref())
 }
 
 /// How often the broker handed this message out before. Absent on the first time.
@@ -87,7 +182,7 @@ fn dead_lettered(properties: &BasicProperties, sent_at: Timestamp) -> Story {
         Some(word) => format!("the broker gave it up: {word}"),
         None => "published here by another program".to_owned(),
     };
-    Story { queue: header(properties, "x-first-death-queue").and_then(text), reason, at: at.unwrap_or(sent_at) }
+    Story { queue: given_up_in(properties), reason, at: at.unwrap_or(sent_at) }
 }
 
 fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a AMQPValue> {
@@ -98,11 +193,17 @@ fn text(value: &AMQPValue) -> Option<String> {
     value.as_long_string().map(ToString::to_string)
 }
 
+/// The queue that the broker gave a body up in, by its name at the broker.
+pub(super) fn given_up_in(properties: &BasicProperties) -> Option<String> {
+    header(properties, "x-first-death-queue").and_then(text)
+}
+
 /// Brokers and clients choose the width of a number as they like.
 fn integer(value: &AMQPValue) -> Option<i64> {
+    let tiny = || value.as_short_short_int().map(i64::from).or_else(|| value.as_short_short_uint().map(i64::from));
     let short = || value.as_short_int().map(i64::from).or_else(|| value.as_short_uint().map(i64::from));
     let long = || value.as_long_int().map(i64::from).or_else(|| value.as_long_uint().map(i64::from));
-    value.as_long_long_int().or_else(long).or_else(short)
+    value.as_long_long_int().or_else(long).or_else(short).or_else(tiny)
 }
 
 fn seconds(seconds: u64) -> Timestamp {
@@ -116,9 +217,61 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_763_805_900_123);
 
+    fn us() -> Identity {
+        Identity { user: "us".into(), own: BTreeSet::from(["us".to_owned(), "also-us".to_owned()]) }
+    }
+
+    fn publisher_of(properties: &BasicProperties) -> Option<Publisher> {
+        match origin(&us(), properties) {
+            Origin::Ours => None,
+            Origin::Other(label) => Some(label.publisher),
+        }
+    }
+
+    #[test]
+    fn what_we_publish_is_ours_and_stays_ours_when_it_comes_back() {
+        let trace = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Some("a=1"));
+        let sent = of(&us(), MessageId(uuid::Uuid::nil()), NOW, trace.as_ref());
+        assert_eq!((publisher_of(&sent), super::trace(&sent)), (None, trace.clone()));
+        let parked = of_parked(&us(), &sent, NOW, Queue::Receipts, "odd");
+        let back = again(&us(), &parked);
+        assert_eq!((publisher_of(&back), super::trace(&back), header(&back, REASON_HEADER)), (None, trace, None));
+    }
+
+    #[test]
+    fn what_another_user_publishes_is_its_own_and_stays_so_when_we_publish_it_again() {
+        let user = |name: &str| BasicProperties::default().with_user_id(name.into()).with_timestamp(7);
+        for (sent, publisher) in [
+            (user("them"), Publisher::User("them".to_owned())),
+            (BasicProperties::default().with_timestamp(7), Publisher::Nobody),
+        ] {
+            assert_eq!(publisher_of(&sent), Some(publisher.clone()));
+            let back = again(&us(), &of_parked(&us(), &sent, NOW, Queue::Receipts, "odd"));
+            assert_eq!((publisher_of(&back), *back.timestamp()), (Some(publisher), Some(7)));
+        }
+        assert_eq!(publisher_of(&user("also-us")), None);
+    }
+
+    #[test]
+    fn a_header_makes_nobody_another() {
+        let mut headers = FieldTable::default();
+        headers.insert(USER_HEADER.into(), AMQPValue::LongString("us".into()));
+        let forged = BasicProperties::default().with_user_id("them".into()).with_headers(headers);
+        assert_eq!(publisher_of(&forged), Some(Publisher::User("them".to_owned())));
+    }
+
+    #[test]
+    fn one_of_us_who_names_a_tenant_speaks_for_it() {
+        let mut headers = FieldTable::default();
+        headers.insert(TENANT_HEADER.into(), AMQPValue::LongString("acme".into()));
+        let named = BasicProperties::default().with_user_id("us".into()).with_headers(headers);
+        assert_eq!(publisher_of(&named), Some(Publisher::Own));
+    }
+
     #[test]
     fn a_parked_body_tells_its_story() {
-        let properties = of_parked("id".into(), NOW, Queue::Lane(Lane::Bulk), &"x".repeat(2_000));
+        let sent = of(&us(), MessageId(uuid::Uuid::nil()), NOW, None);
+        let properties = of_parked(&us(), &sent, NOW, Queue::Lane(Lane::Bulk), &"x".repeat(2_000));
         let Story { queue, reason, at } = story(&properties);
         assert_eq!((queue.as_deref(), reason.len(), at), (Some("bulk"), REASON_CHARS_MAX, NOW));
     }

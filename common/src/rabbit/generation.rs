@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use futures_util::{Stream, StreamExt};
-use lapin::types::ShortString;
-use lapin::{Channel, Event};
+use lapin::{BasicProperties, Channel, Event};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::drift::Drift;
+use super::envelope::Identity;
+use super::ledger::Copy;
 use super::line::{Address, Line};
 use super::names::{Names, Place};
 use super::publisher::{Landing, Parcel, Publisher};
@@ -23,6 +24,7 @@ use super::{Shared, consumer, envelope, error, readings, topology};
 use crate::broker::{BrokerError, Queue};
 use crate::clock::Clock;
 use crate::message::{Lane, MessageId};
+use crate::trace;
 
 /// Consumers may take as long as deliveries in hand do; publishers as long as the broker confirms.
 const CLOSE_MS_MAX: u64 = 10_000;
@@ -37,6 +39,7 @@ pub(super) struct Generation {
     blocked: watch::Receiver<Option<String>>,
     readings: Readings,
     names: Names,
+    identity: Identity,
     clock: Clock,
     prefetch: u16,
     deadline: Duration,
@@ -98,6 +101,10 @@ impl Generation {
             blocked,
             readings,
             names: shared.names.clone(),
+            identity: Identity {
+                user: address.uri.authority.userinfo.username.as_str().into(),
+                own: shared.settings.own_users(),
+            },
             clock: shared.clock.clone(),
             prefetch: shared.settings.prefetch,
             deadline: Duration::from_millis(shared.settings.publish_deadline_ms),
@@ -168,6 +175,10 @@ impl Generation {
         &self.names
     }
 
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     pub(super) fn readings(&self) -> &Readings {
         &self.readings
     }
@@ -186,14 +197,23 @@ impl Generation {
         std::future::pending().await
     }
 
+    /// What stands on a body of ours; it carries the trace that the caller works for.
+    pub(super) fn envelope(&self, id: MessageId) -> BasicProperties {
+        envelope::of(&self.identity, id, self.clock.now(), trace::current().as_ref())
+    }
+
     /// Returns once the body is on a majority of the queue's nodes.
-    pub(super) async fn publish(&self, place: &Place, id: MessageId, body: Vec<u8>) -> Result<(), BrokerError> {
-        let properties = envelope::of(id, self.clock.now());
-        let id = ShortString::from(id.to_string());
+    pub(super) async fn publish(
+        &self,
+        place: &Place,
+        properties: BasicProperties,
+        body: Vec<u8>,
+    ) -> Result<(), BrokerError> {
+        let id = envelope::message_id(&properties);
         let (exchange, key) = (place.exchange.clone(), place.key.clone());
         let outbox = match place.queue {
             Queue::Lane(Lane::Critical) => &self.outboxes.critical,
-            Queue::Lane(Lane::Normal | Lane::Bulk) | Queue::Receipts => self.outboxes.next(),
+            Queue::Lane(Lane::Normal | Lane::Bulk) | Queue::Receipts | Queue::GivenUp => self.outboxes.next(),
         };
         let parcel = |answer| Parcel { exchange, key, id, properties, body, answer };
         let sent_at = Instant::now();
@@ -212,14 +232,10 @@ impl Generation {
     }
 
     /// Puts a body aside for people.
-    pub(super) async fn park(
-        &self,
-        queue: Queue,
-        id: ShortString,
-        body: Vec<u8>,
-        reason: &str,
-    ) -> Result<(), BrokerError> {
-        let properties = envelope::of_parked(id.clone(), self.clock.now(), queue, reason);
+    pub(super) async fn park(&self, copy: Copy, reason: &str) -> Result<(), BrokerError> {
+        let Copy { properties, body, home, .. } = copy;
+        let properties = envelope::of_parked(&self.identity, &properties, self.clock.now(), home, reason);
+        let id = envelope::message_id(&properties);
         let (exchange, key) = ("".into(), self.names.parked());
         let parcel = |answer| Parcel { exchange, key, id, properties, body, answer };
         match self.send(self.outboxes.next(), parcel).await? {

@@ -7,20 +7,19 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use async_trait::async_trait;
-use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
-use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::generation::Generation;
 use super::intake::Intake;
 use super::watermark::{Order, Watermark};
-use crate::broker::{BrokerError, Delivery, Queue, Settle, Settlement};
+use crate::broker::{BrokerError, Delivery, Origin, Queue, Settle, Settlement};
+use crate::trace::TraceContext;
 
 pub(super) struct Ledger {
     myself: Weak<Self>,
-    queue: Queue,
     intake: Arc<Intake>,
     /// Parked bodies are published through it.
     generation: Weak<Generation>,
@@ -38,8 +37,13 @@ struct State {
 
 #[derive(Clone)]
 pub(super) struct Copy {
-    pub(super) id: ShortString,
+    /// As they came, in case it is published again.
+    pub(super) properties: BasicProperties,
     pub(super) body: Vec<u8>,
+    /// Where it waits for people: the queue it was published to.
+    pub(super) home: Queue,
+    pub(super) origin: Origin,
+    pub(super) trace: Option<TraceContext>,
     /// At the broker.
     pub(super) taken_before: u32,
     /// Here, since the broker handed it out.
@@ -51,10 +55,9 @@ pub(super) struct Copy {
 const GIVEN_BACK_HERE_MAX: u32 = 3;
 
 impl Ledger {
-    pub(super) fn new(queue: Queue, intake: Arc<Intake>, generation: &Arc<Generation>) -> Arc<Self> {
+    pub(super) fn new(intake: Arc<Intake>, generation: &Arc<Generation>) -> Arc<Self> {
         Arc::new_cyclic(|myself| Self {
             myself: Weak::clone(myself),
-            queue,
             intake,
             generation: Arc::downgrade(generation),
             state: Mutex::default(),
@@ -73,7 +76,8 @@ impl Ledger {
 
     fn delivery(&self, tag: u64, copy: &Copy) -> Delivery {
         let myself = self.myself.upgrade().expect("whoever calls holds it");
-        Delivery::new(copy.body.clone(), copy.taken_before.saturating_add(copy.given_back), myself, tag)
+        let taken_before = copy.taken_before.saturating_add(copy.given_back);
+        Delivery::new(copy.body.clone(), taken_before, myself, tag).from(copy.origin.clone(), copy.trace.clone())
     }
 
     pub(super) async fn something_ended(&self) {
@@ -142,7 +146,7 @@ impl Ledger {
     async fn park(&self, tag: u64, reason: &str) -> Result<(), BrokerError> {
         let copy = self.lock().copies.get(&tag).cloned();
         let parked = match (copy, self.generation.upgrade()) {
-            (Some(copy), Some(generation)) => generation.park(self.queue, copy.id, copy.body, reason).await,
+            (Some(copy), Some(generation)) => generation.park(copy, reason).await,
             (_, _) => Err(BrokerError::Unavailable { why: "its connection is gone; the body comes again".to_owned() }),
         };
         match parked {

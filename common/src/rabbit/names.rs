@@ -1,7 +1,7 @@
 //! What things are called at the broker.
 //!
-//! Lanes are written to through an exchange; receipts and parked bodies through the default exchange, by the name of their
-//! queue. So the right to send a message at the broker is no right to forge a receipt.
+//! Lanes are written to through an exchange; receipts, and bodies that were given up or parked, through the default exchange,
+//! by the name of their queue. So the right to send a message at the broker is no right to forge a receipt.
 
 use lapin::types::ShortString;
 
@@ -33,6 +33,11 @@ impl Names {
 
     pub(super) fn exchange(&self) -> ShortString {
         self.of("send").into()
+    }
+
+    /// Where bodies go that were handed out too often.
+    pub(super) fn given_up(&self) -> ShortString {
+        self.place(Queue::GivenUp, 0).name
     }
 
     /// Where bodies wait for people.
@@ -74,7 +79,7 @@ impl Names {
     fn shards(&self, queue: Queue) -> u16 {
         match queue {
             Queue::Lane(_) => self.shards,
-            Queue::Receipts => 1,
+            Queue::Receipts | Queue::GivenUp => 1,
         }
     }
 
@@ -92,6 +97,8 @@ impl Names {
             Queue::Receipts => {
                 Place { queue, key: name.clone(), name, exchange: "".into(), length: self.lengths.receipts }
             }
+            // As long as that which it may come to wait for.
+            Queue::GivenUp => Place { queue, key: name.clone(), name, exchange: "".into(), length: self.lengths.parked },
         }
     }
 
@@ -114,17 +121,18 @@ mod tests {
     #[test]
     fn more_shards_leave_the_first_ones_name_as_it_was() {
         let one: Vec<_> = names(1).places().iter().map(|place| place.name.to_string()).collect();
-        let bare = ["east.otodoke.critical", "east.otodoke.normal", "east.otodoke.bulk", "east.otodoke.receipts"];
+        let bare = ["critical", "normal", "bulk", "receipts", "given_up"].map(|word| format!("east.otodoke.{word}"));
         assert_eq!(one, bare);
         let two: Vec<_> = names(2).places().iter().map(|place| place.name.to_string()).collect();
         assert!(one.iter().all(|name| two.contains(name)) && two.contains(&"east.otodoke.bulk.1".to_owned()));
-        assert_eq!(two.len(), 7, "receipts have one queue");
+        assert_eq!(two.len(), 8, "receipts have one queue, and so has what was given up");
     }
 
     #[test]
-    fn receipts_do_not_pass_the_public_exchange() {
+    fn nothing_but_a_lane_is_reached_by_the_public_exchange() {
         for place in names(2).places() {
-            assert_eq!(place.queue == Queue::Receipts, place.exchange.as_str().is_empty(), "{place:?}");
+            let is_lane = matches!(place.queue, Queue::Lane(_));
+            assert_eq!(is_lane, !place.exchange.as_str().is_empty(), "{place:?}");
         }
     }
 

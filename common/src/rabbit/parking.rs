@@ -3,7 +3,7 @@
 //! AMQP has no way to look without taking, so bodies are taken, looked at and given back. Meanwhile other processes do
 //! not see them.
 
-use lapin::Channel;
+use lapin::{BasicProperties, Channel};
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
 use ring::digest::{SHA256, digest};
@@ -12,7 +12,7 @@ use tokio::time::Duration;
 use super::generation::Generation;
 use super::{envelope, error, line};
 use crate::broker::{BrokerError, Parked, Queue, Unpark};
-use crate::message::{Lane, MessageId};
+use crate::message::Lane;
 
 /// Bodies that one look reads; deeper ones show once those before them are gone.
 const LOOK_MAX: usize = 1_000;
@@ -45,7 +45,7 @@ pub(super) async fn take_out(
     generation: &Generation,
     parked_id: i64,
     how: Unpark,
-    replay: impl AsyncFnOnce(Parked, Option<MessageId>) -> Result<(), BrokerError>,
+    replay: impl AsyncFnOnce(Parked, BasicProperties) -> Result<(), BrokerError>,
 ) -> Result<bool, BrokerError> {
     within_bounds(async {
         let look = Look::open(generation).await?;
@@ -56,7 +56,7 @@ pub(super) async fn take_out(
                 continue;
             }
             if how == Unpark::Replay {
-                replay(parked, MessageId::parse(envelope::message_id(&message.properties).as_str())).await?;
+                replay(parked, envelope::again(generation.identity(), &message.properties)).await?;
             }
             let one = BasicAckOptions { multiple: false };
             look.channel.basic_ack(message.delivery_tag, one).await.map_err(failed)?;
@@ -98,7 +98,8 @@ fn read(generation: &Generation, message: &BasicGetMessage) -> Parked {
     let queue = by_word.or_else(|| generation.names().queue_named(&word)).unwrap_or(Queue::Lane(Lane::Normal));
     let body = message.data.clone();
     let parked_id = parked_id(envelope::message_id(&message.properties).as_str(), queue, &body);
-    Parked { parked_id, queue, at: story.at, reason: story.reason, body }
+    let trace = envelope::trace(&message.properties);
+    Parked { parked_id, queue, at: story.at, reason: story.reason, body, trace }
 }
 
 /// The same for every look at the same body; equal bodies of one message may stand for each other.

@@ -2,6 +2,7 @@
 //!
 //! Checked once, by `Settings::check`; everything below trusts it. URLs hold passwords and are never printed.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use lapin::uri::{AMQPScheme, AMQPUri};
@@ -26,6 +27,9 @@ pub struct RabbitSettings {
     pub urls: Vec<Secret>,
     /// Whose certificates are believed under `amqps`, instead of those this machine trusts.
     pub ca_file: Option<PathBuf>,
+    /// Users that our programs log in as besides those of `urls`, where not all of them use the same: what they publish is
+    /// ours as well. What anybody else publishes is a tenant's, or nobody's.
+    pub other_own_users: BTreeSet<String>,
     /// Stands before every name, so that several systems share one broker.
     pub namespace: String,
     /// Queues per lane. One quorum queue has one leader; more queues spread a lane over more of them.
@@ -56,6 +60,7 @@ impl RabbitSettings {
         Self {
             urls,
             ca_file: None,
+            other_own_users: BTreeSet::new(),
             namespace: String::new(),
             shards: 1,
             prefetch: 300,
@@ -64,6 +69,12 @@ impl RabbitSettings {
             publish_deadline_ms: 5_000,
             lengths: QueueLengths { lane: 1_000_000, receipts: 1_000_000, parked: 100_000 },
         }
+    }
+
+    /// Every user whose messages are our own. A URL that cannot be read has none; `check` says so.
+    pub fn own_users(&self) -> BTreeSet<String> {
+        let of_urls = self.urls.iter().filter_map(|url| url.expose().parse::<AMQPUri>().ok());
+        of_urls.map(|uri| uri.authority.userinfo.username).chain(self.other_own_users.iter().cloned()).collect()
     }
 
     /// The brokers' addresses, when every setting makes sense.

@@ -12,6 +12,7 @@ use lapin::{Channel, Connection, ExchangeKind};
 use super::drift::{self, Drift};
 use super::names::Names;
 use super::{error, line};
+use crate::broker::Queue;
 
 /// Of queues that people's messages wait in. Brokers from 4.0 have this limit unasked, older ones none; a body that
 /// kills its worker every time must not come for ever.
@@ -28,7 +29,7 @@ struct Wanted {
 /// Makes what is missing, then says what differs.
 pub(super) async fn ensure(connection: &Connection, names: &Names) -> lapin::Result<Vec<Drift>> {
     let mut drifts = Vec::new();
-    // First the exchange, then the parked queue: what names another thing comes after it.
+    // First the exchange, then the queues: what names another thing comes after it.
     if !exchange_exists(connection, names).await? {
         connection
             .create_channel()
@@ -77,16 +78,19 @@ pub(super) async fn erase(connection: &Connection, names: &Names) -> lapin::Resu
     Ok(())
 }
 
-/// The parked queue first: the others name it.
+/// Each before those that name it: what is given up on the way to people is still theirs.
 fn wanted(names: &Names) -> Vec<Wanted> {
     let parked = Wanted { name: names.parked(), arguments: quorum(names.parked_length(), PARKED_DELIVERIES_MAX) };
-    let others = names.places().into_iter().map(|place| {
+    let mut places = names.places();
+    places.sort_by_key(|place| place.queue != Queue::GivenUp);
+    let others = places.into_iter().map(|place| {
+        let next = if place.queue == Queue::GivenUp { names.parked() } else { names.given_up() };
         let mut arguments = quorum(place.length, DELIVERIES_MAX);
         // At-least-once dead lettering takes all four: exchange, strategy and reject-publish together, or else the
         // broker falls back to at-most-once and says so only in its log. The default exchange routes by queue name,
         // so there is no binding that somebody could take away.
         arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString("".into()));
-        arguments.insert("x-dead-letter-routing-key".into(), AMQPValue::LongString(names.parked().as_str().into()));
+        arguments.insert("x-dead-letter-routing-key".into(), AMQPValue::LongString(next.as_str().into()));
         arguments.insert("x-dead-letter-strategy".into(), AMQPValue::LongString("at-least-once".into()));
         Wanted { name: place.name, arguments }
     });

@@ -126,7 +126,7 @@ fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, options: &Options) -> 
     RouteTable { routes, plans: BTreeMap::from([(Country::JP, options.plan)]) }
 }
 
-fn tenant() -> TenantId {
+pub(super) fn tenant() -> TenantId {
     TenantId::parse("acme").expect("valid")
 }
 

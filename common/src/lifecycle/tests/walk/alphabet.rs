@@ -16,6 +16,7 @@ pub(super) fn events(node: &Node) -> Vec<(Timestamp, Event)> {
     let soon = node.now.plus_ms(A_WHILE_MS);
     let mut all: Vec<Event> = vec![
         Event::Taken,
+        Event::GivenUp,
         Event::GuessPaid,
         Event::Revoked,
         Event::CancelAsked { by: CancelledBy::Caller },
@@ -106,6 +107,7 @@ pub(super) fn ends_it(event: &Event) -> bool {
         }
         Event::Receipt { status: ReportStatus::Delivered, .. } => true,
         Event::Taken
+        | Event::GivenUp
         | Event::Due
         | Event::Answered { .. }
         | Event::Receipt { .. }

@@ -85,6 +85,7 @@ fn happened(before: &Node, event: &Event) -> Happened {
         | Event::ResendAsked { .. }
         | Event::CancelAsked { .. }
         | Event::Revoked
+        | Event::GivenUp
         | Event::CallAnswered { .. }
         | Event::Pressed { .. } => Happened::Nothing,
     }
@@ -110,6 +111,7 @@ pub(super) fn named(event: &Event) -> Option<(LegNumber, String)> {
         | Event::ResendAsked { .. }
         | Event::CancelAsked { .. }
         | Event::Revoked
+        | Event::GivenUp
         | Event::CallAnswered { .. }
         | Event::Pressed { .. } => None,
     }

@@ -212,6 +212,7 @@ impl Taken<'_> {
             | Event::ResendAsked { .. }
             | Event::CancelAsked { .. }
             | Event::Revoked
+            | Event::GivenUp
             | Event::CallAnswered { .. }
             | Event::Pressed { .. } => return true,
         };

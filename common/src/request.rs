@@ -1,16 +1,26 @@
 //! A request that cannot be wrong: the fields of `body`, checked, with their defaults. Nothing of the world is asked
-//! yet: whether the number can be reached is `reach`.
+//! yet: whether the number can be reached is `reach`; the row it becomes is `opening`.
+//!
+//! The door and the worker both run it: what comes by HTTP and what another program publishes is judged alike.
 
 use std::collections::BTreeMap;
 
-use otodoke_common::message::{Locale, Person, Purpose, Voice};
-use otodoke_common::phone::{Country, LineType, Parsed, PhoneNumber};
-use otodoke_common::text;
-use otodoke_common::transaction::Transaction;
 use serde::Serialize;
 
-use crate::body::{CodePurpose, NewText, NewVerification, TransactionBody, VoiceWhen};
-use crate::problem::Problem;
+use crate::message::{Locale, Person, Purpose, Voice};
+use crate::phone::{Country, LineType, Parsed, PhoneNumber};
+use crate::text;
+use crate::transaction::Transaction;
+
+pub mod body;
+mod error;
+pub mod opening;
+pub mod publication;
+pub mod reach;
+pub mod strict;
+
+use body::{NewText, NewVerification, TransactionBody, VoiceWhen};
+pub use error::{FieldFault, RequestError};
 
 pub const CODE_DIGITS_MIN: u64 = 6;
 pub const CODE_DIGITS_MAX: u64 = 10;
@@ -31,33 +41,29 @@ const TEMPLATE_DEFAULT: &str = "default";
 
 /// What shall be sent, to whom. Two requests are the same when these are equal.
 #[derive(Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Request {
-    pub(crate) person: Person,
-    pub(crate) country: Country,
-    pub(crate) line: LineType,
-    pub(crate) purpose: Purpose,
-    pub(crate) locale: Locale,
-    pub(crate) content: Content,
-    pub(crate) useful_ms: u64,
-    pub(crate) voice: Voice,
+pub struct Request {
+    pub person: Person,
+    pub country: Country,
+    pub line: LineType,
+    pub purpose: Purpose,
+    pub locale: Locale,
+    pub content: Content,
+    pub useful_ms: u64,
+    pub voice: Voice,
     /// Whether an equal living verification is joined.
-    pub(crate) joins: bool,
+    pub joins: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize)]
-pub(crate) enum Content {
+pub enum Content {
     Code { length: u8, template: String, domain: Option<String> },
     Text,
 }
 
 impl Request {
-    pub(crate) fn of_code(body: NewVerification) -> Result<Self, Problem> {
+    pub fn of_code(body: NewVerification) -> Result<Self, RequestError> {
         let Parsed { number, country, line } = number(&body.to, body.region.as_deref())?;
-        let purpose = match body.purpose {
-            CodePurpose::Login => Purpose::Login,
-            CodePurpose::Signup => Purpose::Signup,
-            CodePurpose::Payment => Purpose::Payment,
-        };
+        let purpose = body.purpose.into();
         let transaction = transaction(purpose, body.transaction.as_ref())?;
         let digits = (CODE_DIGITS_MIN, CODE_DIGITS_MAX, CODE_DIGITS_DEFAULT);
         let length = within("code_length", body.code_length, digits)?;
@@ -81,14 +87,14 @@ impl Request {
         })
     }
 
-    pub(crate) fn of_text(body: NewText) -> Result<Self, Problem> {
+    pub fn of_text(body: NewText) -> Result<Self, RequestError> {
         let Parsed { number, country, line } = number(&body.to, body.region.as_deref())?;
         if body.text.trim().is_empty() {
-            return Err(Problem::input("invalid_field", "text", "`text` must hold the words to send"));
+            return Err(RequestError::invalid("text", "`text` must hold the words to send"));
         }
         if body.voice == Some(VoiceWhen::OnUnverified) {
             let detail = "`voice` must be `on_failure` or `never` here: a text is not verified";
-            return Err(Problem::input("invalid_field", "voice", detail));
+            return Err(RequestError::invalid("voice", detail));
         }
         let ttl = (TEXT_TTL_S_MIN, TEXT_TTL_S_MAX, TEXT_TTL_S_DEFAULT);
         let useful_ms = within("ttl_seconds", body.ttl_seconds, ttl)? * 1_000;
@@ -107,37 +113,37 @@ impl Request {
     }
 }
 
-fn number(to: &str, region: Option<&str>) -> Result<Parsed, Problem> {
+fn number(to: &str, region: Option<&str>) -> Result<Parsed, RequestError> {
     let region = region
         .map(|raw| {
             let detail = "`region` must be two capital letters of ISO 3166-1, such as \"JP\"";
-            Country::parse(raw).ok_or_else(|| Problem::input("invalid_field", "region", detail))
+            Country::parse(raw).ok_or_else(|| RequestError::invalid("region", detail))
         })
         .transpose()?;
     Ok(PhoneNumber::parse(to, region)?)
 }
 
 /// Needed for a payment, refused otherwise.
-pub(crate) fn transaction(purpose: Purpose, body: Option<&TransactionBody>) -> Result<Option<Transaction>, Problem> {
+pub fn transaction(purpose: Purpose, body: Option<&TransactionBody>) -> Result<Option<Transaction>, RequestError> {
     match (purpose, body) {
         (Purpose::Payment, Some(body)) => parsed(body).map(Some),
         (Purpose::Payment, None) => {
             let detail = "`transaction` is needed for a payment: its code is bound to amount and payee";
-            Err(Problem::input("missing_field", "transaction", detail))
+            Err(RequestError::missing("transaction", detail))
         }
         (Purpose::Login | Purpose::Signup | Purpose::Notice, None) => Ok(None),
         (Purpose::Login | Purpose::Signup | Purpose::Notice, Some(_)) => {
             let detail = "`transaction` belongs to purpose `payment` only: leave it out, or change the purpose";
-            Err(Problem::input("field_not_allowed", "transaction", detail))
+            Err(RequestError::not_allowed("transaction", detail))
         }
     }
 }
 
-fn parsed(body: &TransactionBody) -> Result<Transaction, Problem> {
+fn parsed(body: &TransactionBody) -> Result<Transaction, RequestError> {
     Ok(Transaction::parse(&body.amount, &body.currency, &body.payee.name, &body.payee.account)?)
 }
 
-fn voice(when: Option<VoiceWhen>, after_seconds: Option<u64>) -> Result<Voice, Problem> {
+fn voice(when: Option<VoiceWhen>, after_seconds: Option<u64>) -> Result<Voice, RequestError> {
     let range = (VOICE_AFTER_S_MIN, CODE_TTL_S_MAX, VOICE_AFTER_S_DEFAULT);
     let after_ms = within("voice_after_seconds", after_seconds, range)? * 1_000;
     Ok(match when.unwrap_or(VoiceWhen::OnFailure) {
@@ -148,28 +154,28 @@ fn voice(when: Option<VoiceWhen>, after_seconds: Option<u64>) -> Result<Voice, P
 }
 
 /// `range` is least, most and default.
-fn within(field: &'static str, value: Option<u64>, range: (u64, u64, u64)) -> Result<u64, Problem> {
+fn within(field: &'static str, value: Option<u64>, range: (u64, u64, u64)) -> Result<u64, RequestError> {
     let (least, most, default) = range;
     let value = value.unwrap_or(default);
     if (least..=most).contains(&value) {
         return Ok(value);
     }
-    Err(Problem::input("invalid_field", field, format!("`{field}` is {value}: it must be from {least} to {most}")))
+    Err(RequestError::invalid(field, format!("`{field}` is {value}: it must be from {least} to {most}")))
 }
 
-fn template(name: Option<String>) -> Result<String, Problem> {
+fn template(name: Option<String>) -> Result<String, RequestError> {
     let name = name.unwrap_or_else(|| TEMPLATE_DEFAULT.to_owned());
     if (1..=TEMPLATE_NAME_BYTES_MAX).contains(&name.len()) && !name.contains('\n') {
         return Ok(name);
     }
     let detail = format!("`template` must be a name of 1 to {TEMPLATE_NAME_BYTES_MAX} bytes on one line");
-    Err(Problem::input("invalid_field", "template", detail))
+    Err(RequestError::invalid("template", detail))
 }
 
-fn metadata(metadata: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Problem> {
+fn metadata(metadata: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, RequestError> {
     if metadata.len() > METADATA_KEYS_MAX {
         let detail = format!("`metadata` holds {} keys: it may hold {METADATA_KEYS_MAX}", metadata.len());
-        return Err(Problem::input("invalid_field", "metadata", detail));
+        return Err(RequestError::invalid("metadata", detail));
     }
     let fits = |text: &str| text.len() <= METADATA_BYTES_MAX && !text.contains('\n');
     if metadata.iter().all(|(key, value)| !key.is_empty() && fits(key) && fits(value)) {
@@ -177,7 +183,7 @@ fn metadata(metadata: BTreeMap<String, String>) -> Result<BTreeMap<String, Strin
     }
     let detail =
         format!("keys and values of `metadata` hold up to {METADATA_BYTES_MAX} bytes on one line; a key at least 1");
-    Err(Problem::input("invalid_field", "metadata", detail))
+    Err(RequestError::invalid("metadata", detail))
 }
 
 fn locale_of(country: Country) -> Locale {

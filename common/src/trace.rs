@@ -1,0 +1,171 @@
+//! Which trace a piece of work belongs to, as W3C Trace Context (level 1) writes it: `traceparent` and `tracestate`.
+//!
+//! We record no spans of our own, so what came in goes on as it is. As the span of a log line does, the trace goes along with
+//! the task that works for it: `within` sets it, and whatever a backend of the broker publishes meanwhile carries it.
+
+use tracing::Instrument;
+
+use crate::dice::Dice;
+
+/// `00-` 32 digits `-` 16 digits `-` 2 digits.
+const PARENT_CHARS: usize = 55;
+/// Longer than this a `tracestate` is dropped, as the recommendation allows.
+const STATE_CHARS_MAX: usize = 512;
+
+tokio::task_local! {
+    static CURRENT: TraceContext;
+}
+
+/// A `traceparent` that is valid, with the `tracestate` that came with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// Always of version 00.
+    parent: String,
+    state: Option<String>,
+}
+
+impl TraceContext {
+    /// `None` where the `traceparent` is not valid: then its `tracestate` says nothing either.
+    pub fn parse(parent: &str, state: Option<&str>) -> Option<Self> {
+        // Of a later version, whatever follows the known part is not ours to read.
+        let (known, rest) = parent.split_at_checked(PARENT_CHARS)?;
+        let mut parts = known.split('-');
+        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let hex = |part: &str, digits: usize| part.len() == digits && part.bytes().all(is_lower_hex);
+        let named = |part: &str| part.bytes().any(|digit| digit != b'0');
+        let whole = parts.next().is_none() && hex(version, 2) && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
+        let ends = if version == "00" { rest.is_empty() } else { rest.is_empty() || rest.starts_with('-') };
+        if !whole || !ends || version == "ff" || !named(trace) || !named(span) {
+            return None;
+        }
+        let printable = |state: &&str| {
+            (1..=STATE_CHARS_MAX).contains(&state.len()) && state.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
+        };
+        Some(Self { parent: format!("00-{trace}-{span}-{flags}"), state: state.filter(printable).map(str::to_owned) })
+    }
+
+    /// A trace that begins here; nobody records it, and its flags say so.
+    pub fn new(dice: &Dice) -> Self {
+        // Its last bit makes sure that neither is all zeros.
+        let word = || format!("{:08x}", dice.roll() | 1);
+        let (trace, span) = ([word(), word(), word(), word()].concat(), [word(), word()].concat());
+        Self { parent: format!("00-{trace}-{span}-00"), state: None }
+    }
+
+    pub fn parent(&self) -> &str {
+        &self.parent
+    }
+
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
+    /// 32 digits, as log lines show it.
+    pub fn trace_id(&self) -> &str {
+        self.parent.split('-').nth(1).expect("a trace context has its parts by construction")
+    }
+
+    /// Both on one line, for a backend that keeps them.
+    pub fn to_line(&self) -> String {
+        match &self.state {
+            Some(state) => format!("{} {state}", self.parent),
+            None => self.parent.clone(),
+        }
+    }
+
+    pub fn of_line(line: &str) -> Option<Self> {
+        match line.split_once(' ') {
+            Some((parent, state)) => Self::parse(parent, Some(state)),
+            None => Self::parse(line, None),
+        }
+    }
+}
+
+const fn is_lower_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
+/// Does `work` for this trace: its log lines carry `trace_id`, and so does what it publishes. A task that it spawns is not
+/// within.
+pub async fn within<T>(trace: Option<TraceContext>, work: impl Future<Output = T>) -> T {
+    match trace {
+        Some(trace) => {
+            // Of the highest level, so that no filter that shows a line hides whose it is.
+            let span = tracing::error_span!("trace", trace_id = trace.trace_id());
+            CURRENT.scope(trace, work.instrument(span)).await
+        }
+        None => work.await,
+    }
+}
+
+/// The trace that the running task works for.
+pub fn current() -> Option<TraceContext> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn the_examples_of_the_recommendation_are_read() {
+        for parent in [PARENT, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"] {
+            let trace = TraceContext::parse(parent, Some("congo=t61rcWkgMzE,rojo=00f067aa0ba902b7")).expect("valid");
+            assert_eq!((trace.parent(), trace.trace_id()), (parent, &parent[3..35]));
+            assert_eq!(trace.state(), Some("congo=t61rcWkgMzE,rojo=00f067aa0ba902b7"));
+            assert_eq!(TraceContext::of_line(&trace.to_line()), Some(trace));
+        }
+    }
+
+    #[test]
+    fn what_the_recommendation_forbids_is_no_trace() {
+        for parent in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0x",
+            "00-4bf92f3577b34da6a3ce929d0e0e473-600f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01more",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0\u{e9}",
+        ] {
+            assert_eq!(TraceContext::parse(parent, Some("a=1")), None, "{parent}");
+        }
+    }
+
+    #[test]
+    fn of_a_later_version_the_known_part_is_read_and_goes_on_as_ours() {
+        for parent in [PARENT.replacen("00", "cc", 1), format!("{}-what-the-future-brings", PARENT.replacen("00", "01", 1))]
+        {
+            assert_eq!(TraceContext::parse(&parent, None).expect("valid").parent(), PARENT);
+        }
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_one_is_dropped_and_the_trace_kept() {
+        for state in ["", "a=\u{1}", "a=\u{e9}", &"x".repeat(STATE_CHARS_MAX + 1)] {
+            assert_eq!(TraceContext::parse(PARENT, Some(state)).expect("valid").state(), None, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_trace_that_begins_here_is_valid_and_no_other() {
+        let dice = Dice::seeded(1);
+        let [one, other] = [TraceContext::new(&dice), TraceContext::new(&dice)];
+        assert_eq!(TraceContext::parse(one.parent(), None).as_ref(), Some(&one));
+        assert_ne!(one.trace_id(), other.trace_id());
+    }
+
+    #[tokio::test]
+    async fn work_knows_its_trace_and_other_work_does_not() {
+        let trace = TraceContext::parse(PARENT, None);
+        assert_eq!(within(trace.clone(), async { current() }).await, trace);
+        assert_eq!(within(None, async { current() }).await, None);
+        assert_eq!(current(), None);
+    }
+}
