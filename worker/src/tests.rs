@@ -17,6 +17,7 @@ use otodoke_common::metrics::Metrics;
 use otodoke_common::parts::Parts;
 use otodoke_common::policy::Policy;
 use otodoke_common::provider::Registry;
+use otodoke_common::request::publication::Publishers;
 use otodoke_common::route::RouteTable;
 use otodoke_common::seal::Vault;
 use otodoke_common::text::Templates;
@@ -90,6 +91,7 @@ fn worker(broker: &Arc<Silent>) -> Worker {
         capacities: BTreeMap::new(),
         sweep_every_ms: 1_000,
         release_per_s: 10,
+        publishers: Publishers::default(),
     };
     Worker::new(parts, settings)
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use otodoke_common::broker::{Broker, BrokerError, Queue};
+use otodoke_common::broker::{Broker, BrokerError, Origin, Queue, Unpark};
 use otodoke_common::message::Lane;
+use otodoke_common::trace::{self, TraceContext};
 use tokio::task::JoinSet;
 
 use super::waiting::nothing_waits;
@@ -21,6 +22,7 @@ contract![
     a_full_queue_says_so_and_takes_again_once_there_is_room,
     more_bodies_than_memory_holds_come_in_order,
     of_many_takers_each_gets_its_own,
+    a_body_comes_with_the_trace_that_it_was_published_in,
 ];
 
 pub(super) async fn publish(broker: &dyn Broker, queue: Queue, word: &str) {
@@ -160,4 +162,28 @@ async fn of_many_takers_each_gets_its_own(factory: &impl Factory) {
     published.sort_unstable();
     assert_eq!(words, published);
     nothing_waits(&*backend.broker, NORMAL).await;
+}
+
+async fn a_body_comes_with_the_trace_that_it_was_published_in(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let traces = [TraceContext::parse(parent, None), None, TraceContext::parse(parent, Some("congo=t61rcWkgMzE,a=1"))];
+    for trace in &traces {
+        trace::within(trace.clone(), publish(&*backend.broker, NORMAL, "one")).await;
+    }
+    for trace in &traces {
+        for _ in 0..2 {
+            let delivery = backend.broker.take(NORMAL).await.expect("the broker answers");
+            assert_eq!((&delivery.trace, &delivery.origin), (trace, &Origin::Ours), "also when it comes again");
+        }
+        let delivery = backend.broker.take(NORMAL).await.expect("the broker answers");
+        delivery.park("to be replayed".to_owned()).await.expect("the broker answers");
+        let parked_id = backend.broker.parked(1).await.expect("the broker answers")[0].parked_id;
+        assert_eq!(backend.broker.unpark(parked_id, Unpark::Replay).await, Ok(true));
+    }
+    for trace in &traces {
+        let delivery = backend.broker.take(NORMAL).await.expect("the broker answers");
+        assert_eq!(&delivery.trace, trace, "also when it was replayed");
+        delivery.done().await.expect("the broker answers");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use otodoke_common::broker::{Broker, Parked, Queue, Unpark};
+use otodoke_common::broker::{Broker, Origin, Parked, Queue, Unpark};
 use otodoke_common::message::Lane;
 use otodoke_tests::servers::rabbit::{rabbit, until};
 
@@ -61,7 +61,7 @@ async fn what_is_settled_behind_a_delivery_that_takes_long_is_acknowledged_all_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_is_given_back_for_ever_is_given_up_by_the_broker_and_waits_for_people() {
+async fn a_body_that_is_given_back_for_ever_is_given_up_by_the_broker_and_can_wait_for_people() {
     let server = rabbit().await;
     let broker = server.connect(&server.settings());
     broker.publish(NORMAL, b"poison".to_vec()).await.expect("published");
@@ -72,17 +72,38 @@ async fn a_body_that_is_given_back_for_ever_is_given_up_by_the_broker_and_waits_
             most = most.max(delivery.taken_before);
         }
     };
-    let parked: Vec<Parked> = tokio::select! {
+    let given_up = tokio::select! {
         never = taking => never,
-        parked = parked(&*broker) => parked,
+        given_up = broker.take(Queue::GivenUp) => given_up.expect("taken"),
     };
     assert!(most >= DELIVERIES_MAX, "{most}");
-    assert_eq!((parked.len(), parked[0].queue, &parked[0].body[..]), (1, NORMAL, &b"poison"[..]));
-    assert!(parked[0].reason.contains("too often"), "{}", parked[0].reason);
+    assert_eq!((&given_up.body[..], &given_up.origin), (&b"poison"[..], &Origin::Ours), "the broker keeps whose it is");
+    given_up.park("it is odd".to_owned()).await.expect("parked");
+    let parked = broker.parked(10).await.expect("listed");
+    let Parked { queue, reason, body, .. } = &parked[0];
+    assert_eq!((parked.len(), *queue, &**reason, &body[..]), (1, NORMAL, "it is odd", &b"poison"[..]));
     assert_eq!(broker.unpark(parked[0].parked_id, Unpark::Replay).await, Ok(true));
     let delivery = broker.take(NORMAL).await.expect("taken");
     assert_eq!((&delivery.body[..], delivery.taken_before), (&b"poison"[..], 0), "a replayed body begins anew");
     delivery.done().await.expect("settled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_kills_whoever_ends_what_was_given_up_waits_for_people() {
+    let server = rabbit().await;
+    let broker = server.connect(&server.settings());
+    broker.publish(Queue::GivenUp, b"poison".to_vec()).await.expect("published");
+    let taking = async {
+        loop {
+            drop(broker.take(Queue::GivenUp).await.expect("taken"));
+        }
+    };
+    let parked: Vec<Parked> = tokio::select! {
+        never = taking => never,
+        parked = parked(&*broker) => parked,
+    };
+    assert_eq!((parked.len(), &parked[0].body[..]), (1, &b"poison"[..]));
+    assert!(parked[0].reason.contains("too often"), "{}", parked[0].reason);
 }
 
 async fn parked(broker: &dyn Broker) -> Vec<Parked> {

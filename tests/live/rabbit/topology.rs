@@ -8,7 +8,7 @@ use otodoke_tests::servers::rabbit::rabbit;
 async fn what_is_missing_is_reported_and_made() {
     let server = rabbit().await;
     let missing = topology_check(&server.settings()).await.expect("checked");
-    assert_eq!(missing.len(), 6, "the exchange, four queues and the parked queue: {missing:?}");
+    assert_eq!(missing.len(), 7, "the exchange, five queues and the parked queue: {missing:?}");
     assert!(missing.iter().all(|drift| drift.found == "missing"), "{missing:?}");
     let broker = server.connect(&server.settings());
     broker.wait_for(|state| matches!(state, LinkState::Up { .. })).await;
@@ -28,7 +28,7 @@ async fn a_difference_is_reported_by_name_and_does_not_stop_the_process() {
         wanted: wanted.to_owned(),
         found: "1000000".to_owned(),
     };
-    let [critical, normal, bulk, receipts] = Queue::ALL;
+    let [critical, normal, bulk, receipts, _given_up] = Queue::ALL;
     let expected = [drift(critical, "77"), drift(normal, "77"), drift(bulk, "77"), drift(receipts, "88")];
     assert_eq!(topology_check(&others).await.expect("checked"), expected);
     let broker = server.connect(&others);

@@ -1,0 +1,26 @@
+//! Any program may publish: Python's pika as the foreign client, a RabbitMQ and a PostgreSQL that belong to the test, and the
+//! production form in processes of its own. What a tenant's program sends arrives; what it must not do it cannot.
+
+#![expect(clippy::panic, reason = "a panic is how tests fail")]
+
+#[path = "../caller.rs"]
+#[expect(dead_code, reason = "shared with the suite of one process, which asks for more")]
+mod caller;
+#[path = "../handset.rs"]
+#[expect(dead_code, reason = "shared with the suite of one process, which reads codes and calls")]
+mod handset;
+#[path = "../line.rs"]
+mod line;
+#[path = "../faults/process.rs"]
+#[expect(dead_code, reason = "shared with the suite of faults, which kills and stops processes")]
+mod process;
+#[path = "../faults/settings.rs"]
+mod settings;
+#[path = "../until.rs"]
+mod until;
+
+mod house;
+mod journeys;
+mod publisher;
+mod python;
+mod strangers;
