@@ -8,7 +8,7 @@ mod store;
 
 use std::sync::Arc;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, BrokerError, Label, Origin, Queue};
 use crate::clock::Clock;
 use crate::store::Store;
 
@@ -54,6 +54,11 @@ impl Memory {
 
     pub fn broker(&self) -> Arc<dyn Broker> {
         self.broker.clone()
+    }
+
+    /// Publishes as another program does, whom a real broker would vouch for.
+    pub fn publish_from(&self, label: Label, queue: Queue, body: Vec<u8>) -> Result<(), BrokerError> {
+        self.broker.publish_from(Origin::Other(Box::new(label)), queue, body)
     }
 
     pub fn faults(&self) -> &Faults {

@@ -3,9 +3,11 @@
 mod accept;
 mod clock;
 mod fallback;
+mod given_up;
 mod guesses;
 mod journey;
 mod lanes;
+mod published;
 mod receipts;
 mod resend;
 mod secrets;

@@ -18,7 +18,6 @@ use otodoke_common::message::{Lane, MessageId};
 use otodoke_common::metrics::Metrics;
 use otodoke_common::parts::Parts;
 use otodoke_common::policy::Policy;
-use otodoke_common::request::publication::Publishers;
 use otodoke_common::route::{International, Plan};
 use otodoke_common::seal::Vault;
 use otodoke_common::store::Store;
@@ -35,7 +34,7 @@ use tower::ServiceExt;
 use crate::carrier::{Around, Carrier};
 use crate::gate::Gate;
 use crate::phones::{Phone, Phones};
-use parts::{carriers, door, gated, keep_key, parts, provider, tenant};
+use parts::{carriers, door, gated, keep_key, parts, provider, publishers};
 
 /// 2026-11-23 00:00 UTC.
 const EPOCH_MS: i64 = 1_795_392_000_000;
@@ -160,7 +159,7 @@ impl World {
             capacities: carriers.keys().map(|name| (provider(name), capacity(name))).collect(),
             sweep_every_ms: options.sweep_every_ms,
             release_per_s: options.release_per_s,
-            publishers: Publishers::new(BTreeMap::from([(tenant(), options.tenant.clone())])),
+            publishers: publishers(options.tenant),
         };
         Self {
             clock,

@@ -17,6 +17,10 @@ use crate::{given_up, published};
 
 /// A delivery taken this often is given up: whoever had it in hand before never came back to say what became of it.
 const TAKEN_MAX: u32 = 6;
+/// To end it is tried until it was taken this often: what breaks that too is put aside unseen.
+const TAKEN_UNSEEN_MAX: u32 = 9;
+
+const TAKEN_TOO_OFTEN: &str = "taken too often without being settled";
 
 pub(crate) async fn handle(courier: Arc<Courier>, lane: Lane, delivery: Delivery) {
     if let Err(error) = deliver(&courier, lane, delivery).await {
@@ -26,8 +30,12 @@ pub(crate) async fn handle(courier: Arc<Courier>, lane: Lane, delivery: Delivery
 }
 
 async fn deliver(courier: &Courier, lane: Lane, delivery: Delivery) -> Result<(), StoreError> {
+    if delivery.taken_before >= TAKEN_UNSEEN_MAX {
+        park(courier, lane.into(), delivery, &format!("{TAKEN_TOO_OFTEN}, and not to be ended either")).await;
+        return Ok(());
+    }
     if delivery.taken_before >= TAKEN_MAX {
-        return given_up::end(courier, delivery, "taken too often without being settled").await;
+        return given_up::end(courier, delivery, TAKEN_TOO_OFTEN).await;
     }
     if let Origin::Other(label) = delivery.origin.clone() {
         return published::deliver(courier, lane, &label, delivery).await;

@@ -38,6 +38,7 @@ struct State {
 struct Entry {
     body: Vec<u8>,
     taken_before: u32,
+    origin: Origin,
     trace: Option<TraceContext>,
 }
 
@@ -46,11 +47,8 @@ impl MemoryBroker {
         let arrived = Queue::ALL.into_iter().map(|queue| (queue, Notify::new())).collect();
         Self { inner: Arc::new(Inner { faults, clock, queue_max, state: Mutex::default(), arrived }) }
     }
-}
 
-#[async_trait]
-impl Broker for MemoryBroker {
-    async fn publish(&self, queue: Queue, body: Vec<u8>) -> Result<(), BrokerError> {
+    pub(super) fn publish_from(&self, origin: Origin, queue: Queue, body: Vec<u8>) -> Result<(), BrokerError> {
         let inner = &self.inner;
         inner.faults.broker()?;
         let mut state = inner.lock();
@@ -58,10 +56,17 @@ impl Broker for MemoryBroker {
         if entries.len() as u64 >= inner.queue_max {
             return Err(BrokerError::Full { queue, limit: inner.queue_max });
         }
-        entries.push_back(Entry { body, taken_before: 0, trace: trace::current() });
+        entries.push_back(Entry { body, taken_before: 0, origin, trace: trace::current() });
         state.look(queue, 0);
         inner.arrived[&queue].notify_one();
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Broker for MemoryBroker {
+    async fn publish(&self, queue: Queue, body: Vec<u8>) -> Result<(), BrokerError> {
+        self.publish_from(Origin::Ours, queue, body)
     }
 
     async fn take(&self, queue: Queue) -> Result<Delivery, BrokerError> {
@@ -74,7 +79,7 @@ impl Broker for MemoryBroker {
                 inner.arrived[&queue].notify_one();
                 let backend: Arc<dyn Settle> = inner.clone();
                 let delivery = Delivery::new(entry.body, entry.taken_before, backend, ticket);
-                return Ok(delivery.from(Origin::Ours, entry.trace));
+                return Ok(delivery.from(entry.origin, entry.trace));
             }
             arrived.await;
         }

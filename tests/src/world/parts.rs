@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use otodoke_common::clock::Clock;
 use otodoke_common::code::CodeKeys;
+use otodoke_common::config::TenantSettings;
 use otodoke_common::desk::Desk;
 use otodoke_common::dice::Dice;
 use otodoke_common::leg::{Abilities, Channel, ProviderId, RouteClass, RouteId};
@@ -14,6 +15,7 @@ use otodoke_common::metrics::Metrics;
 use otodoke_common::parts::Parts;
 use otodoke_common::phone::Country;
 use otodoke_common::provider::{Provider, Registry};
+use otodoke_common::request::publication::Publishers;
 use otodoke_common::route::{ReceiptProfile, Route, RouteTable};
 use otodoke_common::seal::Vault;
 use otodoke_common::store::{KeyRecord, Store};
@@ -126,7 +128,17 @@ fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, options: &Options) -> 
     RouteTable { routes, plans: BTreeMap::from([(Country::JP, options.plan)]) }
 }
 
-pub(super) fn tenant() -> TenantId {
+/// `acme-app` publishes for the tenant of the world, `beta-app` for another.
+pub(super) fn publishers(acme: TenantSettings) -> Publishers {
+    let of = |user: &str, settings| TenantSettings { amqp_users: [user.to_owned()].into(), amqp_clear: true, ..settings };
+    let beta = TenantId::parse("beta").expect("valid");
+    Publishers::new(BTreeMap::from([
+        (tenant(), of("acme-app", acme)),
+        (beta, of("beta-app", TenantSettings::default())),
+    ]))
+}
+
+fn tenant() -> TenantId {
     TenantId::parse("acme").expect("valid")
 }
 
