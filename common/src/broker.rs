@@ -23,13 +23,8 @@ pub enum Queue {
 }
 
 impl Queue {
-    pub const ALL: [Self; 5] = [
-        Self::Lane(Lane::Critical),
-        Self::Lane(Lane::Normal),
-        Self::Lane(Lane::Bulk),
-        Self::Receipts,
-        Self::GivenUp,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Lane(Lane::Critical), Self::Lane(Lane::Normal), Self::Lane(Lane::Bulk), Self::Receipts, Self::GivenUp];
 
     pub const fn word(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@
 //! `OTODOKE_PLAN__JP__INTERNATIONAL`, `OTODOKE_PLAN__JP__VOICE`, `OTODOKE_POLICY__<KEY>` (the keys of `Policy`),
 //! `OTODOKE_LANES__<LANE>__CONCURRENCY`, `OTODOKE_LANES__<LANE>__WINDOW`, `OTODOKE_AMQP__URL_FILE`, `OTODOKE_AMQP__URL`,
 //! `OTODOKE_POSTGRES__URL_FILE`, `OTODOKE_POSTGRES__URL` and `OTODOKE_AMQP__<KEY>`, `OTODOKE_POSTGRES__<KEY>` (the other
-//! keys of `RabbitSettings` and `PostgresSettings`). `[[provider]]` and `[[route]]` are lists and
+//! keys of `RabbitSettings` and `PostgresSettings`; `amqp.own_users` names users of our programs besides those of the URLs). `[[provider]]` and `[[route]]` are lists and
 //! come from the file; a provider's `secret_file` keeps its secret out of it. A value reads as TOML does, so a text that
 //! looks like a number is quoted twice: `OTODOKE_CODES__ACTIVE='"1"'`. Paths are relative to where the process starts.
 //! No settings, but read elsewhere: `OTODOKE_URL`, `OTODOKE_API_KEY` and `OTODOKE_DATA` (the command line), `OTODOKE_LOG`

@@ -209,9 +209,8 @@ impl Broker for Rabbit {
     async fn unpark(&self, parked_id: i64, how: Unpark) -> Result<bool, BrokerError> {
         let generation = self.generation().await?;
         let _alone = self.looking.lock().await;
-        let replay = async |parked: Parked, properties| {
-            self.put(&generation, parked.queue, properties, parked.body).await
-        };
+        let replay =
+            async |parked: Parked, properties| self.put(&generation, parked.queue, properties, parked.body).await;
         parking::take_out(&generation, parked_id, how, replay).await
     }
 }

@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn of_a_later_version_the_known_part_is_read_and_goes_on_as_ours() {
-        for parent in [PARENT.replacen("00", "cc", 1), format!("{}-what-the-future-brings", PARENT.replacen("00", "01", 1))]
+        for parent in
+            [PARENT.replacen("00", "cc", 1), format!("{}-what-the-future-brings", PARENT.replacen("00", "01", 1))]
         {
             assert_eq!(TraceContext::parse(&parent, None).expect("valid").parent(), PARENT);
         }

@@ -187,11 +187,9 @@ async fn it_goes_by_the_lane_of_its_purpose_even_where_the_wake_is_lost() {
         world.wait_ms(1).await;
     }
     world.kill_worker();
-    while let Ok(delivery) = tokio::time::timeout(
-        std::time::Duration::from_millis(1),
-        world.memory.broker().take(Queue::Lane(Lane::Bulk)),
-    )
-    .await
+    while let Ok(delivery) =
+        tokio::time::timeout(std::time::Duration::from_millis(1), world.memory.broker().take(Queue::Lane(Lane::Bulk)))
+            .await
     {
         delivery.expect("memory hands it out").done().await.expect("memory settles");
     }

@@ -207,12 +207,7 @@ async fn join(courier: &Courier, living: Message) -> Result<bool, StoreError> {
 }
 
 /// Handed out too often: the message that it is, or would have been, ends.
-pub(crate) async fn give_up(
-    courier: &Courier,
-    label: &Label,
-    delivery: Delivery,
-    why: &str,
-) -> Result<(), StoreError> {
+pub(crate) async fn give_up(courier: &Courier, label: &Label, delivery: Delivery, why: &str) -> Result<(), StoreError> {
     let ended = courier.patiently(|| end(courier, label, &delivery.body)).await;
     match ended {
         Ok(Became::Row(message)) => given_up::end_row(courier, Some(*message), delivery).await,

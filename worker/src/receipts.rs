@@ -21,7 +21,8 @@ const NOT_OURS: &str = "reports are published by our own programs alone, and thi
 pub(crate) async fn handle(courier: Arc<Courier>, delivery: Delivery) {
     // Whoever may write to any queue by its name could else say that anything was delivered.
     let ours = delivery.origin == Origin::Ours;
-    let read = if ours { decode_reports(&delivery.body).map_err(|error| error.to_string()) } else { Err(NOT_OURS.into()) };
+    let read =
+        if ours { decode_reports(&delivery.body).map_err(|error| error.to_string()) } else { Err(NOT_OURS.into()) };
     let reports = match read {
         Ok(reports) => reports,
         Err(why) => return park(&courier, Queue::Receipts, delivery, &why).await,

@@ -65,7 +65,6 @@ pub struct Worker {
 
 impl Worker {
     /// With every role.
-    #[expect(clippy::needless_pass_by_value, reason = "a worker is made once, of what nobody else needs then")]
     pub fn new(parts: Parts, settings: WorkerSettings) -> Self {
         let health = Mutex::new(Health::new(parts.desk.clock.now()));
         let room = |lane| settings.lanes.get(&lane).copied().unwrap_or(1);

@@ -215,6 +215,32 @@ fn servers_are_read_with_the_limits_that_were_set() {
 }
 
 #[test]
+fn a_user_of_the_broker_is_one_tenants_and_none_of_ours() {
+    let with = |tenants: &str, amqp: &str| {
+        let whole = format!("{GOOD}\n{tenants}\n[amqp]\nurl = \"amqp://otodoke:x@127.0.0.1\"\n{amqp}");
+        read(&whole, &[]).map_err(|Problems(problems)| problems.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let one = "[tenant.one]\namqp_users = [\"one-app\"]\namqp_clear = true";
+    let settings = with(one, "own_users = [\"otodoke-worker\"]").expect("good settings");
+    let own: Vec<String> = settings.amqp.expect("there is a broker").own_users().into_iter().collect();
+    assert_eq!(own, ["otodoke", "otodoke-worker"]);
+    let tenant = &settings.tenants[&TenantId::parse("one").expect("a tenant")];
+    assert!(tenant.amqp_clear && tenant.amqp_users.contains("one-app"));
+    for (tenants, amqp, expected) in [
+        (
+            "[tenant.one]\namqp_users = [\"otodoke\"]".to_owned(),
+            "",
+            "tenant.one.amqp_users = otodoke: is a user of our own",
+        ),
+        (one.to_owned(), "own_users = [\"one-app\"]", "tenant.one.amqp_users = one-app: is a user of our own"),
+        (format!("{one}\n[tenant.two]\namqp_users = [\"one-app\"]"), "", "= one-app: is tenant two's as well"),
+    ] {
+        let said = with(&tenants, amqp).expect_err("wrong settings");
+        assert!(said.iter().any(|said| said.contains(expected)), "{said:?}");
+    }
+}
+
+#[test]
 fn urls_come_from_files_and_variables_too() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("amqp");

@@ -118,12 +118,8 @@ impl Broker for EmbeddedBroker {
         let arrived = Arc::clone(&line);
         let insert = move |db: &Connection| {
             let seq = next_seq.fetch_add(1, Ordering::SeqCst);
-            db.prepare_cached("INSERT INTO queue (queue, seq, body, trace) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-                queue.word(),
-                seq,
-                body,
-                line_of_trace
-            ])?;
+            db.prepare_cached("INSERT INTO queue (queue, seq, body, trace) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![queue.word(), seq, body, line_of_trace])?;
             Ok(seq)
         };
         let written = self
@@ -173,7 +169,7 @@ impl Broker for EmbeddedBroker {
 
     async fn unpark(&self, parked_id: i64, how: Unpark) -> Result<bool, BrokerError> {
         let found = self.readers.read(move |db| one_parked(db, parked_id)).await?;
-        let Some((queue, body, trace)) = found else { return Ok(false) };
+        let Some(Parked { queue, body, trace, .. }) = found else { return Ok(false) };
         match how {
             Unpark::Drop => {}
             // Killed between the two commits it is replayed once more, which its id makes harmless.
@@ -260,8 +256,9 @@ impl Line {
 }
 
 fn next_bodies(db: &Connection, queue: Queue, after: u64) -> Result<Vec<Entry>, Failure> {
-    let mut select =
-        db.prepare_cached("SELECT seq, body, taken, trace FROM queue WHERE queue = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
+    let mut select = db.prepare_cached(
+        "SELECT seq, body, taken, trace FROM queue WHERE queue = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+    )?;
     let entry = |row: &Row<'_>| {
         Ok(Entry { seq: row.get(0)?, body: row.get(1)?, taken_before: row.get(2)?, trace: read_trace(row, 3)? })
     };
@@ -280,19 +277,26 @@ fn parked(db: &Connection, limit: usize) -> Result<Vec<Parked>, Failure> {
     let mut rows = select.query([limit])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let at = Timestamp::from_unix_ms(row.get(2)?);
-        let queue = named(&row.get::<_, String>(1)?)?;
-        let trace = read_trace(row, 5)?;
-        found.push(Parked { parked_id: row.get(0)?, queue, at, reason: row.get(3)?, body: row.get(4)?, trace });
+        found.push(read_parked(row)?);
     }
     Ok(found)
 }
 
-fn one_parked(db: &Connection, parked_id: i64) -> Result<Option<(Queue, Vec<u8>, Option<TraceContext>)>, Failure> {
-    let mut select = db.prepare_cached("SELECT queue, body, trace FROM parked WHERE parked_id = ?1")?;
-    let mut rows = select.query([parked_id])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some((named(&row.get::<_, String>(0)?)?, row.get(1)?, read_trace(row, 2)?)))
+fn one_parked(db: &Connection, parked_id: i64) -> Result<Option<Parked>, Failure> {
+    let mut select =
+        db.prepare_cached("SELECT parked_id, queue, at, reason, body, trace FROM parked WHERE parked_id = ?1")?;
+    select.query([parked_id])?.next()?.map(read_parked).transpose()
+}
+
+fn read_parked(row: &Row<'_>) -> Result<Parked, Failure> {
+    Ok(Parked {
+        parked_id: row.get(0)?,
+        queue: named(&row.get::<_, String>(1)?)?,
+        at: Timestamp::from_unix_ms(row.get(2)?),
+        reason: row.get(3)?,
+        body: row.get(4)?,
+        trace: read_trace(row, 5)?,
+    })
 }
 
 fn read_trace(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<TraceContext>> {

@@ -122,7 +122,9 @@ impl Settle for Inner {
             Settlement::Done => {}
             Settlement::Park { reason } => {
                 let parked_id = i64::try_from(ticket).expect("tickets are counted from 1");
-                state.parked.insert(parked_id, Parked { parked_id, queue, at, reason, body: entry.body, trace: entry.trace });
+                state
+                    .parked
+                    .insert(parked_id, Parked { parked_id, queue, at, reason, body: entry.body, trace: entry.trace });
             }
         }
         Ok(())

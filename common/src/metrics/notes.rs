@@ -66,9 +66,7 @@ impl Metrics {
                 debug!(%id, what, "an event came too late to change anything");
                 self.journey.late.with_label_values::<&str>(&[]).inc();
             }
-            Note::Refused { code, field } => {
-                warn!(%id, tenant = %message.tenant, code, field, "a published message cannot be taken");
-            }
+            Note::Refused { code, field } => warn!(%id, code, field, "a published message cannot be taken"),
             Note::Duplicate { of } => info!(%id, %of, "published while an equal message was alive: that one goes on"),
             Note::Erased => debug!(%id, "the personal part was erased"),
             Note::CallAnswered { leg } => self.call_went_on(message, *leg, "answered"),

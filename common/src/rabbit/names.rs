@@ -98,7 +98,9 @@ impl Names {
                 Place { queue, key: name.clone(), name, exchange: "".into(), length: self.lengths.receipts }
             }
             // As long as that which it may come to wait for.
-            Queue::GivenUp => Place { queue, key: name.clone(), name, exchange: "".into(), length: self.lengths.parked },
+            Queue::GivenUp => {
+                Place { queue, key: name.clone(), name, exchange: "".into(), length: self.lengths.parked }
+            }
         }
     }
 

@@ -3,9 +3,9 @@
 //! AMQP has no way to look without taking, so bodies are taken, looked at and given back. Meanwhile other processes do
 //! not see them.
 
-use lapin::{BasicProperties, Channel};
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
+use lapin::{BasicProperties, Channel};
 use ring::digest::{SHA256, digest};
 use tokio::time::Duration;
 

@@ -217,9 +217,7 @@ impl Wanted {
 
     fn kind(&self, kid: &Kid) -> Kind {
         match self {
-            Self::Code(_) => {
-                Kind::Code { length: 6, kid: kid.clone(), template: "default".to_owned(), domain: None }
-            }
+            Self::Code(_) => Kind::Code { length: 6, kid: kid.clone(), template: "default".to_owned(), domain: None },
             Self::Text(_) => Kind::Text,
         }
     }
@@ -249,14 +247,13 @@ pub const fn reason(error: &RequestError) -> Reason {
         RequestError::Phone(PhoneError::Refused { .. }) | RequestError::UnreachableLine => {
             Reason::Leg(Class::NotSmsCapable)
         }
-        RequestError::Phone(
-            PhoneError::Invalid | PhoneError::RegionNeeded | PhoneError::RegionUnknown { .. },
-        ) => Reason::Leg(Class::InvalidNumber),
+        RequestError::Phone(PhoneError::Invalid | PhoneError::RegionNeeded | PhoneError::RegionUnknown { .. }) => {
+            Reason::Leg(Class::InvalidNumber)
+        }
         RequestError::UnsupportedCountry { .. } => Reason::UnsupportedCountry,
-        RequestError::Read(_)
-        | RequestError::Text(_)
-        | RequestError::Transaction(_)
-        | RequestError::Field { .. } => Reason::Unacceptable,
+        RequestError::Read(_) | RequestError::Text(_) | RequestError::Transaction(_) | RequestError::Field { .. } => {
+            Reason::Unacceptable
+        }
     }
 }
 

@@ -14,9 +14,9 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::caller::Caller;
 use crate::process::{Process, program};
 use crate::publisher::{EXCHANGE, Publisher};
+use crate::python;
 use crate::settings::{self, Ports};
 use crate::until::until;
-use crate::python;
 
 /// Two of the tenants have a user of the broker; the third user is nobody's.
 pub(crate) const USERS: [&str; 3] = ["acme-app", "beta-app", "mallory"];

@@ -87,7 +87,9 @@ async fn another_lane_than_its_own_is_not_taken_for_its_own(house: &House, acme:
     house.publisher("acme-app").publish(&[Letter::new(&id, "critical", &body)]);
     let message = acme.until_status(&id, "delivered").await;
     assert_eq!(legs(&message).len(), 1, "{message}");
-    let lanes = house.query(&format!("SELECT convert_from(body, 'UTF8') LIKE '%\"lane\":\"normal\"%' FROM message WHERE id = '{id}'"));
+    let lanes = house.query(&format!(
+        "SELECT convert_from(body, 'UTF8') LIKE '%\"lane\":\"normal\"%' FROM message WHERE id = '{id}'"
+    ));
     assert_eq!(lanes.trim(), "t", "it goes by the lane of its purpose");
 }
 

@@ -19,6 +19,7 @@ mod settings;
 #[path = "../until.rs"]
 mod until;
 
+mod document;
 mod house;
 mod journeys;
 mod publisher;

@@ -10,19 +10,16 @@ const REMEDY: &str =
 /// Call it one at a time: what it makes is shared.
 pub(crate) fn with_pika() -> PathBuf {
     let own = beside_the_tests().join("bin/python");
-    let there = || [PathBuf::from("python3"), own.clone(), "/usr/bin/python3".into()].into_iter().find(|it| has_pika(it));
+    let there =
+        || [PathBuf::from("python3"), own.clone(), "/usr/bin/python3".into()].into_iter().find(|it| has_pika(it));
     if let Some(python) = there() {
         return python;
     }
     for ways in [
-        &[&["python3", "-m", "venv", &*beside_the_tests().to_string_lossy()][..], &[
-            &*own.to_string_lossy(),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            PIKA,
-        ]],
+        &[
+            &["python3", "-m", "venv", &*beside_the_tests().to_string_lossy()][..],
+            &[&*own.to_string_lossy(), "-m", "pip", "install", "--quiet", PIKA],
+        ],
         // As root on Debian.
         &[&["apt-get", "install", "--yes", "--no-install-recommends", "python3-pika"][..], &["true"]],
     ] {

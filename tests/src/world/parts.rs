@@ -130,7 +130,8 @@ fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, options: &Options) -> 
 
 /// `acme-app` publishes for the tenant of the world, `beta-app` for another.
 pub(super) fn publishers(acme: TenantSettings) -> Publishers {
-    let of = |user: &str, settings| TenantSettings { amqp_users: [user.to_owned()].into(), amqp_clear: true, ..settings };
+    let of =
+        |user: &str, settings| TenantSettings { amqp_users: [user.to_owned()].into(), amqp_clear: true, ..settings };
     let beta = TenantId::parse("beta").expect("valid");
     Publishers::new(BTreeMap::from([
         (tenant(), of("acme-app", acme)),
