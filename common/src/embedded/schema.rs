@@ -93,3 +93,27 @@ fn set_up(db: &Connection) -> rusqlite::Result<()> {
 fn make(db: &Connection, changes: &str) -> rusqlite::Result<()> {
     db.execute_batch(&format!("BEGIN IMMEDIATE; {changes} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_first_version_is_brought_up_to_date_with_what_it_holds() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("data");
+        let old = open_for_writing(&path, None).expect("a new file");
+        let then =
+            "ALTER TABLE queue DROP COLUMN trace; ALTER TABLE parked DROP COLUMN trace; PRAGMA user_version = 1;";
+        old.execute_batch(then).expect("the tables of then");
+        old.execute("INSERT INTO queue (queue, seq, body) VALUES ('normal', 1, x'00')", []).expect("a body");
+        drop(old);
+        let new = open_for_writing(&path, None).expect("it opens");
+        let read = |column: usize, of: &str| {
+            new.query_row(of, [], |row| row.get::<_, Option<i64>>(column)).expect("what is asked for is there")
+        };
+        assert_eq!(read(0, "SELECT count(trace) + count(seq) FROM queue"), Some(1));
+        assert_eq!(read(0, "SELECT count(trace) FROM parked"), Some(0));
+        assert_eq!(read(0, "PRAGMA user_version"), Some(SCHEMA_VERSION));
+    }
+}

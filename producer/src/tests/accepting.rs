@@ -32,6 +32,23 @@ async fn an_accepted_request_is_a_row_and_a_wake_on_its_lane() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wake_carries_the_trace_of_its_request_or_one_that_begins_at_the_door() {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let bed = Bed::new().await;
+    let broken = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736"), ("tracestate", "a=1")];
+    let twice = [("traceparent", PARENT), ("traceparent", PARENT)];
+    let whole = [("traceparent", PARENT), ("tracestate", "a=1"), ("tracestate", "b=2")];
+    for (headers, said) in [(&whole[..], Some("a=1,b=2")), (&broken[..], None), (&twice[..], None), (&[], None)] {
+        let body = json!({"to": NUMBER, "purpose": "login", "separate": true});
+        bed.post_with("/v1/verifications", &body, headers).await.accepted();
+        let delivery = bed.memory.broker().take(Queue::Lane(Lane::Normal)).await.expect("a wake");
+        let trace = delivery.trace.clone().expect("every request has a trace");
+        assert_eq!((trace.parent() == PARENT, trace.state()), (said.is_some(), said), "{headers:?}");
+        delivery.done().await.expect("memory settles");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_field_reaches_the_row() {
     let bed = Bed::new().await;
     let body = json!({

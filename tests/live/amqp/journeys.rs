@@ -38,6 +38,11 @@ async fn what_a_tenants_program_publishes_arrives_and_is_the_tenants_at_the_door
     its_life_begins_when_it_was_sent(&house, &acme).await;
     many_arrive(&house).await;
     assert_eq!(house.parked(), Vec::<Value>::new());
+    for name in ["otodoke-producer", "otodoke-worker"] {
+        let log = house.log(name);
+        let personal = ["902345", "YAMADA", "1234567", "The lift works"];
+        assert_eq!(personal.into_iter().find(|word| log.contains(word)), None, "{name} logs nothing personal");
+    }
 }
 
 async fn a_code_arrives_and_verifies(house: &House, acme: &Caller) {
