@@ -15,6 +15,7 @@ mod line;
 #[expect(dead_code, reason = "shared with the suite of faults, which kills and stops processes")]
 mod process;
 #[path = "../faults/settings.rs"]
+#[expect(dead_code, reason = "shared with the suite of faults, which has houses with every way to a person")]
 mod settings;
 #[path = "../until.rs"]
 mod until;
