@@ -56,7 +56,8 @@ impl House {
         let [door, sakura, fuji, atlas, kodama] = free_ports();
         let ports = Ports { door, carriers: [sakura, fuji, atlas, kodama] };
         let amqp_url = rabbit.url_through(rabbit.port());
-        let settings = settings::write(directory.path(), &ports, (&amqp_url, &postgres.url("postgres")), settings::TEXTS);
+        let settings =
+            settings::write(directory.path(), &ports, (&amqp_url, &postgres.url("postgres")), settings::TEXTS);
         let text = std::fs::read_to_string(&settings).expect("it was just written") + TENANTS;
         std::fs::write(&settings, text).expect("it can be written again");
         let file = settings.display().to_string();
