@@ -44,6 +44,9 @@ fn remedy(error: &lapin::Error) -> Option<&'static str> {
     }
     match error.kind() {
         ErrorKind::IOError(io) => tls::remedy(&**io).or_else(|| of_socket(io)),
+        ErrorKind::ParsingError(_) => {
+            Some("what answers speaks no AMQP: is that its AMQP port (amqps has one of its own)?")
+        }
         ErrorKind::MissingHeartbeatError => Some("the broker, or the network between, is stuck"),
         _ => None,
     }
