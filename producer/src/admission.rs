@@ -84,8 +84,11 @@ fn decide(backlog: Backlog, window: u64, candidate: Candidate) -> Result<u64, Pr
     Ok(wait)
 }
 
+/// A lane that stands still says that its workers are away, not how fast it drains when they are back: a restart of theirs
+/// is no reason to send people away. How much then waits is bounded by the window and the rate that is assumed.
 fn wait_ms(waiting: u64, backlog: Backlog) -> u64 {
-    let per_s = backlog.drained_per_s.unwrap_or(DRAINED_PER_S_ASSUMED).max(DRAINED_PER_S_MIN);
+    let measured = backlog.drained_per_s.filter(|per_s| *per_s > 0.0);
+    let per_s = measured.unwrap_or(DRAINED_PER_S_ASSUMED).max(DRAINED_PER_S_MIN);
     #[expect(clippy::cast_precision_loss, reason = "an estimate; more than 2^52 messages never wait")]
     let ms = waiting as f64 * 1_000.0 / per_s;
     std::time::Duration::try_from_secs_f64(ms / 1_000.0)
@@ -121,8 +124,13 @@ mod tests {
 
     #[test]
     fn a_small_backlog_is_always_admitted() {
-        assert!(check(WAITING_SMALL_MAX, Some(0.0), Lane::Normal).is_ok());
-        assert!(check(WAITING_SMALL_MAX + 1, Some(0.0), Lane::Normal).is_err());
+        assert!(check(WAITING_SMALL_MAX, Some(0.1), Lane::Normal).is_ok());
+        assert!(check(WAITING_SMALL_MAX + 1, Some(0.1), Lane::Normal).is_err());
+    }
+
+    #[test]
+    fn a_lane_that_stands_still_is_taken_as_if_nothing_was_measured() {
+        assert_eq!(check(2_900, Some(0.0), Lane::Normal), check(2_900, None, Lane::Normal));
     }
 
     #[test]

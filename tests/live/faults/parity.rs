@@ -15,6 +15,9 @@ use crate::settings::EVERYTHING;
 use crate::stand::Stand;
 use crate::{table, themes, webhooks};
 
+/// Rows after which the first carrier is spared for a while: others would find their texts sent by the second.
+const UNSETTLING: [&str; 2] = ["row_0007", "row_0010"];
+
 /// A claim under its name, tried on a house.
 pub(crate) type Claim = (&'static str, fn(Arc<Stand>) -> Pin<Box<dyn Future<Output = ()>>>);
 
@@ -35,9 +38,14 @@ async fn in_many_processes_all_holds_that_holds_in_one() {
     let plan = Plan { log_filter: "trace", journey: EVERYTHING, roles: ["deliver,sweep", "status"] };
     let mut house = House::open_as(plan).await;
     house.start_workers().await;
-    hold(&house, table::ALL).await;
+    let (unsettling, calm): (Vec<Claim>, Vec<Claim>) =
+        table::ALL.iter().partition(|(name, _)| UNSETTLING.iter().any(|row| name.starts_with(row)));
+    hold(&house, &calm).await;
     // Phones of the table are asked for again.
     hold(&house, &[themes::ALL, webhooks::ALL].concat()).await;
+    for claim in unsettling {
+        hold(&house, &[claim]).await;
+    }
 
     let mut run = Run::all(house.stand().caller).await;
     let mut left = run.shown().await;

@@ -38,7 +38,7 @@ pub(crate) fn write(directory: &Path, ports: &Ports, urls: (&str, &str), journey
         let secret = secret(name, &secret_of(name));
         text += &format!(
             "[[provider]]\nid = \"{name}\"\nkind = \"{kind}\"\n{account}secret_file = \"{secret}\"\n\
-             base_url = \"{url}\"\nrate_per_s = 1000\nconcurrency = 64\ntimeout_ms = 2000\n",
+             base_url = \"{url}\"\nrate_per_s = 1000\nconcurrency = 64\ntimeout_ms = 3500\n",
             url = base_url(port),
         );
     }
