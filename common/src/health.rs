@@ -34,6 +34,10 @@ const CATCH_UP_EVERY_MS: u64 = 1_000;
 const UNHEARD_MAX: usize = 512;
 /// With fewer silent legs beside it, an overdue one is a matter of its own phone.
 const SILENT_BURST_MIN: usize = 3;
+/// So many legs in a row, the overdue one among them, of which nothing was heard: that is no matter of their phones.
+const SILENT_RUN_MIN: usize = 3;
+/// How far back a row of silent legs is followed, in patiences: far enough for a route with few legs.
+const SILENT_RUN_PATIENCES: u64 = 4;
 /// Answers needed before a score says anything.
 const OUTCOMES_MIN: usize = 5;
 
@@ -205,7 +209,7 @@ impl Health {
             return Vec::new();
         }
         health.caught_up_at = Some(now);
-        let earliest = leg.started_at.minus_ms(leg.overdue_after_ms.unwrap_or_default());
+        let earliest = run_from(leg);
         let silent = |watched: &&Watched| !watched.heard && watched.submitted_at >= earliest;
         health.legs.iter().rev().filter(silent).take(UNHEARD_MAX).map(|watched| watched.leg).collect()
     }
@@ -222,8 +226,9 @@ impl Health {
 
     /// Whether receipts of this leg's route come in time otherwise, so that this one missing means something.
     ///
-    /// Most of the others that went out since were heard of; where there are none, of those just before. A leg that
-    /// nobody else can be compared with counts as punctual, but only once this process has listened long enough itself.
+    /// Most of the others that went out since were heard of; where there are none, of those just before. On a route with
+    /// few legs none of several in a row may be silent. A leg that nobody else can be compared with counts as punctual,
+    /// but only once this process has listened long enough itself.
     pub fn punctual(&mut self, id: MessageId, leg: &Leg, now: Timestamp) -> bool {
         let patience_ms = leg.overdue_after_ms.unwrap_or_default();
         let listened_ms = now.since_ms(self.watching_since.max(leg.started_at));
@@ -250,7 +255,8 @@ impl Health {
                 since.count(watched);
             }
         }
-        let punctual = if since.is_empty() { before.mostly() } else { since.mostly() };
+        let mostly = if since.is_empty() { before.mostly() } else { since.mostly() };
+        let punctual = mostly && silent_run(legs, key, leg, now) < SILENT_RUN_MIN;
         if !punctual {
             *late_at = Some(now);
         }
@@ -258,6 +264,23 @@ impl Health {
         let held_up = late_at.is_some_and(|at| leg.started_at <= at && now < at.plus_ms(RECOVERY_MS));
         punctual && !held_up
     }
+}
+
+fn run_from(leg: &Leg) -> Timestamp {
+    leg.started_at.minus_ms(leg.overdue_after_ms.unwrap_or_default().saturating_mul(SILENT_RUN_PATIENCES))
+}
+
+/// How many legs in a row, this one among them, nothing was heard of; 0 where one was heard of that went out after it.
+/// Those that went out just now say nothing yet.
+fn silent_run(legs: &VecDeque<Watched>, key: (MessageId, LegNumber), leg: &Leg, now: Timestamp) -> usize {
+    let latest = now.minus_ms(leg.overdue_after_ms.unwrap_or_default() / 3);
+    let others = || legs.iter().filter(|watched| watched.leg != key && watched.submitted_at >= run_from(leg));
+    let last_heard = others().filter(|watched| watched.heard).map(|watched| watched.submitted_at).max();
+    if last_heard.is_some_and(|at| at >= leg.started_at) {
+        return 0;
+    }
+    let in_run = |watched: &&Watched| watched.submitted_at <= latest && Some(watched.submitted_at) > last_heard;
+    1 + others().filter(in_run).count()
 }
 
 /// Of how many legs something was heard, and of how many nothing.

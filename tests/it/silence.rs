@@ -113,3 +113,17 @@ async fn a_carrier_that_holds_receipts_back_and_says_underway_sends_nobody_a_sec
     assert_eq!(extra(&world, 50), 0);
     assert!(world.carrier("sakura").questions() > 50, "each was asked about before it was held back");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_carrier_that_holds_receipts_back_on_a_quiet_route_sends_nobody_a_second_text() {
+    let world = World::new().await;
+    // Receipts are overdue after 3 s: as if one leg went out every 8 s on a route with 30 s of patience.
+    ask_all(&world, 10, 800).await;
+    let underway = ReportStatus::Underway { reference: None };
+    world.carrier("sakura").always(Script { asked: Some(underway), ..Script::silent() });
+    for person in 10..160 {
+        world.ask_for_code(&phone(person)).await;
+        world.wait_ms(800).await;
+    }
+    assert_eq!(extra(&world, 160), 0);
+}

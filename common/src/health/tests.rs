@@ -261,6 +261,39 @@ fn of_a_burst_without_receipts_no_leg_is_punctual() {
 }
 
 #[test]
+fn on_a_quiet_route_a_few_silent_legs_in_a_row_hold_each_other_back() {
+    // Receipts are held up for two minutes from leg 10 on. With one leg every 8 s nobody is judged too early; where they
+    // are so few that none can be compared with another in time, the first two of them are.
+    for (apart_ms, judged_wrongly) in [(4_000, 0), (8_000, 0), (10_000, 0), (15_000, 1), (40_000, 2)] {
+        let started = |n: u32| at(1_000 + u64::from(n) * apart_ms);
+        let mut health = Health::new(at(0));
+        let mut punctual = 0;
+        for n in 0..20 {
+            health.submitted(&route(), (id(n), 1), started(n));
+            if n < 10 {
+                health.heard(&route(), (id(n), 1));
+            }
+            for silent in 10..=n {
+                let overdue_at = started(silent).plus_ms(PATIENCE_MS);
+                if overdue_at >= started(n) && overdue_at < started(n + 1) {
+                    punctual += usize::from(health.punctual(id(silent), &leg(started(silent)), overdue_at));
+                }
+            }
+        }
+        assert_eq!(punctual, judged_wrongly, "one leg each {apart_ms} ms");
+    }
+}
+
+#[test]
+fn a_phone_that_is_off_on_a_quiet_route_is_a_matter_of_its_own() {
+    let mut health = watched((0..20).map(|n| 1_000 + n * 8_000), |n| n != 10 && n != 11);
+    for n in [10, 11] {
+        let started = at(1_000 + u64::from(n) * 8_000);
+        assert!(health.punctual(id(n), &leg(started), started.plus_ms(PATIENCE_MS)), "leg {n}");
+    }
+}
+
+#[test]
 fn a_busy_route_knows_as_well_as_a_quiet_one_whether_its_receipts_come() {
     // 500 legs a second for 40 s: when one is overdue, thousands were submitted after it.
     for (heard_percent, punctual) in [(99, true), (0, false)] {
