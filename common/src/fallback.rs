@@ -145,9 +145,31 @@ pub const fn route_closed(class: Class) -> bool {
     }
 }
 
-/// Whether any further leg would be wrong: the number may be somebody else's by now, or a fraud.
+/// Whether a message ends with what was said, of whichever leg: the number may be somebody else's by now, or a fraud.
+pub const fn stops(class: Class) -> bool {
+    match class {
+        Class::OwnerChanged | Class::FraudBlocked => true,
+        Class::NotSent
+        | Class::Throttled
+        | Class::Unknown
+        | Class::InvalidNumber
+        | Class::NotSmsCapable
+        | Class::Unreceivable
+        | Class::RecipientBlocked
+        | Class::FilteredRoute
+        | Class::OptedOut
+        | Class::Absent
+        | Class::Content
+        | Class::Config
+        | Class::ExpiredAtProvider
+        | Class::Overdue
+        | Class::Unanswered => false,
+    }
+}
+
+/// Whether any further leg would be wrong.
 pub fn stopped(message: &Message) -> bool {
-    message.legs.iter().any(|leg| matches!(leg.reason, Some(Class::OwnerChanged | Class::FraudBlocked)))
+    message.legs.iter().filter_map(|leg| leg.reason).any(stops)
 }
 
 /// Whether the last that was heard is that the phone is off: a call at once would be in vain.

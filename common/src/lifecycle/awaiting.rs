@@ -2,7 +2,7 @@
 
 use super::turn::Turn;
 use super::{Effect, Event, Note, legs, sending, whenever_live};
-use crate::fallback::Told;
+use crate::fallback::{self, Told};
 use crate::leg::{CallStage, Leg, LegNumber, LegOutcome};
 use crate::message::{Awaited, State, Trigger, Want};
 use crate::outcome::{Class, Proof, ReportStatus};
@@ -87,7 +87,8 @@ pub(super) fn early(turn: &mut Turn<'_>, leg: LegNumber, status: &ReportStatus, 
     }
 }
 
-/// A report about a leg that is no longer the one awaited. "Delivered" wins while the message lives.
+/// A report about a leg that is no longer the one awaited. "Delivered" wins while the message lives, and over it what
+/// stops a message: the code may be in somebody else's hands.
 pub(super) fn of_another_leg(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: Proof) {
     let Some(leg) = turn.leg(number) else { return turn.late(format!("report about unknown leg {number}")) };
     let open = matches!(leg.outcome, Some(LegOutcome::Submitted | LegOutcome::Unknown | LegOutcome::Overdue));
@@ -96,6 +97,12 @@ pub(super) fn of_another_leg(turn: &mut Turn<'_>, number: LegNumber, status: &Re
             note(turn, number, status, proof);
             turn.close_leg(number, LegOutcome::Delivered, None);
             delivered_beside(turn);
+        }
+        ReportStatus::Failed(refusal) if fallback::stops(refusal.class) && proof != Proof::Nothing => {
+            let class = refusal.class;
+            note(turn, number, status, proof);
+            turn.refuse_later(number, class);
+            turn.stop(class);
         }
         // A call that spoke is over: how its provider counts it is no news.
         ReportStatus::Failed(_) if spoken(leg) => {}

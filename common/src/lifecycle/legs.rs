@@ -33,6 +33,9 @@ pub(super) fn start(turn: &mut Turn<'_>, want: Want) {
 
 /// What follows a leg that failed; its outcome and reason are recorded already.
 pub(super) fn react(turn: &mut Turn<'_>, number: LegNumber, class: Class, told: Told) {
+    if fallback::stops(class) {
+        return turn.stop(class);
+    }
     if turn.any_delivered() {
         return turn.deliver();
     }

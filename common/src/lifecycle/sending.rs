@@ -2,7 +2,7 @@
 
 use super::turn::Turn;
 use super::{Event, Note, awaiting, legs, whenever_live};
-use crate::fallback::Told;
+use crate::fallback::{self, Told};
 use crate::leg::{LegNumber, LegOutcome};
 use crate::message::Awaited;
 use crate::outcome::{Answer, Class, Proof, Scope};
@@ -72,14 +72,20 @@ fn unknown(turn: &mut Turn<'_>, leg: LegNumber, why: &str) {
     awaiting::enter(turn, leg, Awaited::Answer);
 }
 
-/// An answer that nobody waits for any more: only what it tells about its leg is kept.
+/// An answer that nobody waits for any more: only what it tells about its leg is kept, unless it stops the message.
 pub(super) fn late_answer(turn: &mut Turn<'_>, leg: LegNumber, answer: &Answer) {
     match answer {
         Answer::Submitted { reference } => {
             took(turn, leg, reference.as_deref());
             turn.late(format!("answer to leg {leg}: submitted"));
         }
-        Answer::Refused(refusal) => turn.late(format!("answer to leg {leg}: refused, {}", refusal.class.word())),
+        Answer::Refused(refusal) => {
+            turn.late(format!("answer to leg {leg}: refused, {}", refusal.class.word()));
+            if turn.message.is_live() && turn.leg(leg).is_some() && fallback::stops(refusal.class) {
+                turn.close_leg(leg, LegOutcome::Refused, Some(refusal.class));
+                turn.stop(refusal.class);
+            }
+        }
         Answer::NotSent { .. } => turn.late(format!("answer to leg {leg}: not sent")),
         Answer::Unknown { .. } => turn.late(format!("answer to leg {leg}: unknown")),
     }

@@ -167,6 +167,11 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// The number may be somebody else's by now, or a fraud: no leg follows, and no code verifies.
+    pub(super) fn stop(&mut self, class: Class) {
+        self.end(End::Failed { reason: Reason::Leg(class) });
+    }
+
     /// Ends never change: this is the only way in, and only from a live state.
     pub(super) fn end(&mut self, end: End) {
         self.note(Note::Ended { end: end.clone() });

@@ -8,8 +8,8 @@ use super::story::Now::{
 use super::story::{Now, Story, story};
 use crate::leg::Channel;
 use crate::lifecycle::{Choice, Effect, Event, Note, Utterance, Verdict, View, step};
-use crate::message::{CancelledBy, Message, Trigger, Voice};
-use crate::outcome::{Answer, Class, Proof, ReportStatus};
+use crate::message::{CancelledBy, End, Message, Trigger, Voice};
+use crate::outcome::{Answer, Class, Proof, Reason, ReportStatus};
 use crate::phone::LineType;
 use crate::policy::Policy;
 
@@ -209,13 +209,27 @@ fn a_resend_that_finds_no_route_leaves_a_lost_answer_awaited() {
 }
 
 #[test]
-fn a_new_owner_said_of_an_earlier_leg_lets_nothing_more_begin() {
-    let told =
-        story().goes(&[FIRST, (Lost, "unsure of sakura"), (Due, "sending by fuji"), (Submitted, "awaiting fuji")]);
-    let told = told.goes(&[(FailedOf(1, Class::OwnerChanged), "awaiting fuji")]);
-    let told =
-        told.goes(&[(Failed(Class::Absent), "gave up: owner_changed"), (Waited(60_000), "gave up: owner_changed")]);
-    told.goes(&[(Resend(Some(Channel::Voice)), "gave up: owner_changed")]);
+fn a_new_owner_or_a_fraud_said_of_an_earlier_leg_ends_the_message_even_when_a_later_one_was_delivered() {
+    for class in [Class::OwnerChanged, Class::FraudBlocked] {
+        let end = format!("ended: failed, {}", class.word());
+        let both = || story().goes(&[FIRST, (Lost, "unsure of sakura"), (Due, "sending by fuji")]);
+        both().goes(&[(FailedOf(1, class), &end), (Submitted, &end)]);
+        both().goes(&[(Submitted, "awaiting fuji"), (FailedOf(1, class), &end)]);
+        let delivered = || both().goes(&[(Submitted, "awaiting fuji"), (Delivered, "delivered")]);
+        let told = delivered().goes(&[(FailedOf(1, class), &end), (RightCode, &end)]);
+        let stopped = Note::Ended { end: End::Failed { reason: Reason::Leg(class) } };
+        assert_eq!(told.notes.iter().filter(|note| **note == stopped).count(), 1, "it is a security event");
+        delivered().goes(&[(Failed(class), &end)]);
+        let mut late = both();
+        late.apply(&Event::Answered { leg: 1, answer: Answer::Refused(refusal(class)) });
+        assert_eq!(late.stands(), end, "said by an answer that came too late");
+        let resent = delivered().goes(&[(Waited(20_000), "delivered"), (Resend(None), "sending by sakura")]);
+        resent.goes(&[(Refused(class), &end)]);
+        let mut forged = both();
+        let status = ReportStatus::Failed(refusal(class));
+        forged.apply(&Event::Receipt { leg: 1, status, proof: Proof::Nothing });
+        assert_eq!(forged.stands(), "sending by fuji", "not by anybody who says so");
+    }
 }
 
 #[test]

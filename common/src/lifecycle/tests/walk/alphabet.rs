@@ -76,6 +76,8 @@ fn of_last(leg: LegNumber, all: &mut Vec<Event>) {
 fn of_earlier(leg: LegNumber, all: &mut Vec<Event>) {
     all.extend(reports().into_iter().map(|status| told(leg, status, Proof::Tag)));
     all.push(told(leg, ReportStatus::Failed(refusal(Class::OwnerChanged)), Proof::Asked));
+    all.push(told(leg, ReportStatus::Failed(refusal(Class::FraudBlocked)), Proof::Nothing));
+    all.push(Event::Answered { leg, answer: Answer::Refused(refusal(Class::FraudBlocked)) });
     all.push(told(leg, ReportStatus::Delivered, Proof::Nothing));
     all.push(Event::Answered { leg, answer: Answer::Submitted { reference: Some("r2".to_owned()) } });
     all.push(Event::Answered { leg, answer: Answer::Refused(refusal(Class::Absent)) });

@@ -7,12 +7,12 @@ use crate::fallback;
 use crate::leg::{Call, CallStage, Channel, Leg, LegNumber, LegOutcome};
 use crate::lifecycle::{Effect, Event, Note, Step, Utterance, Verdict};
 use crate::message::{Awaited, End, Message, State, Trigger, Voice};
-use crate::outcome::{Proof, ReportStatus};
+use crate::outcome::{Answer, Class, Proof, Reason, ReportStatus};
 use crate::policy::{CALLS_MAX, TEXTS_MAX};
 
 pub(super) fn hold(before: &Node, event: &Event, step: &Step, script: &Script) {
     let turn = Taken { before, event, step };
-    let checks: [(&str, bool); 18] = [
+    let checks: [(&str, bool); 19] = [
         ("what is not to be saved is unchanged", step.save || step.message == before.message),
         ("promise 2: a live message is due, and by its deadline", turn.due_in_time()),
         ("promise 2: what is due is done, and only then", turn.due_moves_on(script)),
@@ -27,7 +27,8 @@ pub(super) fn hold(before: &Node, event: &Event, step: &Step, script: &Script) {
         ("promise 6: the code is spoken once, in time, after the right digit", turn.spoken_rightly()),
         ("promise 6: a call that is still open when its message ends is hung up", turn.hung_up()),
         ("promise 7: ends never change", turn.ends_stay()),
-        ("promise 7: a report about another leg changes no state unless it says delivered", turn.beside()),
+        ("promise 7: a report about another leg changes no state unless it delivers or stops", turn.beside()),
+        ("what stops a message stops it, of whichever leg it is proven", turn.stops()),
         ("promise 7: without proof nothing happens but a question", turn.unproven()),
         ("promise 7: a reference is kept", turn.references_kept(before)),
         ("promise 11: a receipt held back begins no leg", !script.unpunctual.get() || turn.begun().is_none()),
@@ -216,7 +217,31 @@ impl Taken<'_> {
             | Event::CallAnswered { .. }
             | Event::Pressed { .. } => return true,
         };
-        in_hand == Some(of) || delivered || !self.in_time() || self.was().state == self.became().state
+        in_hand == Some(of)
+            || delivered
+            || self.stopping().is_some()
+            || !self.in_time()
+            || self.was().state == self.became().state
+    }
+
+    /// The class of what was said with proof of a leg of this message, where that stops it.
+    fn stopping(&self) -> Option<Class> {
+        let (leg, refusal) = if let Event::Answered { leg, answer: Answer::Refused(refusal) } = self.event {
+            (leg, refusal)
+        } else if let Event::Receipt { leg, status: ReportStatus::Failed(refusal), proof } = self.event
+            && *proof != Proof::Nothing
+        {
+            (leg, refusal)
+        } else {
+            return None;
+        };
+        let stops = matches!(refusal.class, Class::OwnerChanged | Class::FraudBlocked);
+        (stops && self.was().leg(*leg).is_some()).then_some(refusal.class)
+    }
+
+    fn stops(&self) -> bool {
+        let Some(class) = self.stopping().filter(|_| self.in_time()) else { return true };
+        self.became().state == State::Ended { end: End::Failed { reason: Reason::Leg(class) } }
     }
 
     fn unproven(&self) -> bool {
