@@ -37,11 +37,11 @@ pub fn after(class: Class, told: Told, leg: &Leg, message: &Message) -> Reaction
 fn after_text(class: Class, told: Told, leg: &Leg, message: &Message) -> Reaction {
     match class {
         Class::NotSent | Class::Throttled | Class::Content | Class::Config | Class::ExpiredAtProvider => {
-            Reaction::Leg(text(Trigger::Failed))
+            Reaction::Leg(still_wanted(text(Trigger::Failed), message))
         }
         // Promise 4 allows one more text after a lost answer.
         Class::Unknown if said_before(message, leg, class) => Reaction::Leg(call(Trigger::Unknown)),
-        Class::Unknown => Reaction::Leg(text(Trigger::Unknown)),
+        Class::Unknown => Reaction::Leg(still_wanted(text(Trigger::Unknown), message)),
         Class::InvalidNumber => match told {
             Told::AtOnce => Reaction::Fail,
             Told::Later if said_before(message, leg, class) => Reaction::Fail,
@@ -174,7 +174,45 @@ pub fn stopped(message: &Message) -> bool {
 
 /// Whether the last that was heard is that the phone is off: a call at once would be in vain.
 pub fn phone_was_off(message: &Message) -> bool {
-    message.legs.last().is_some_and(|leg| leg.channel == Channel::Sms && leg.reason == Some(Class::Absent))
+    last_heard(message).is_some_and(|(leg, class)| leg.channel == Channel::Sms && class == Class::Absent)
+}
+
+/// Whether the last that was heard is that nobody has the number: a call to it would be in vain.
+pub fn number_was_denied(message: &Message) -> bool {
+    last_heard(message).is_some_and(|(_, class)| class == Class::InvalidNumber)
+}
+
+/// What was heard of a phone before keeps its texts away from routes abroad, also when a route at home could not be used.
+fn still_wanted(want: Want, message: &Message) -> Want {
+    match last_heard(message) {
+        Some((_, Class::Absent | Class::InvalidNumber | Class::FilteredRoute)) => domestic(want),
+        Some((leg, Class::RecipientBlocked)) if leg.class == RouteClass::International => domestic(want),
+        Some(_) | None => want,
+    }
+}
+
+/// The last leg that says something about the number or its phone, and what.
+fn last_heard(message: &Message) -> Option<(&Leg, Class)> {
+    let mut said = message.legs.iter().rev().filter_map(|leg| leg.reason.map(|class| (leg, class)));
+    said.find(|(_, class)| match class {
+        Class::NotSent
+        | Class::Throttled
+        | Class::Unknown
+        | Class::Content
+        | Class::Config
+        | Class::ExpiredAtProvider => false,
+        Class::InvalidNumber
+        | Class::NotSmsCapable
+        | Class::Unreceivable
+        | Class::RecipientBlocked
+        | Class::FilteredRoute
+        | Class::OptedOut
+        | Class::Absent
+        | Class::OwnerChanged
+        | Class::FraudBlocked
+        | Class::Overdue
+        | Class::Unanswered => true,
+    })
 }
 
 /// The reason that tells the person most, among those of all legs; the earliest where several tell alike.

@@ -8,6 +8,7 @@ use crate::message::{Awaited, End, State, Trigger, Voice, Want};
 use crate::outcome::{Class, Reason};
 use crate::policy::{CALLS_MAX, LEGS_MAX, TEXTS_MAX};
 use crate::route::Route;
+use crate::time::Timestamp;
 
 /// Begins a leg as wanted, or says what stands in its way.
 pub(super) fn start(turn: &mut Turn<'_>, want: Want) {
@@ -16,6 +17,7 @@ pub(super) fn start(turn: &mut Turn<'_>, want: Want) {
     }
     match (turn.view.choose)(&turn.message, &want) {
         Choice::Go(route) => begin(turn, want, &route),
+        Choice::Wait { until } if costs_the_call(turn, want, until) => exhausted(turn, want),
         Choice::Wait { until } => {
             let until = until.max(turn.now().plus_ms(1));
             turn.waits_until = Some(until);
@@ -128,7 +130,13 @@ fn voice_wanted(turn: &Turn<'_>, want: Want) -> bool {
 fn exhausted(turn: &mut Turn<'_>, want: Want) {
     match (want.channel, want.trigger) {
         (_, Trigger::Asked) => resume(turn),
-        (Channel::Sms, Trigger::Failed) if fallback::phone_was_off(&turn.message) => late_call(turn, Class::Absent),
+        (Channel::Sms, Trigger::Failed | Trigger::Unknown) if fallback::phone_was_off(&turn.message) => {
+            late_call(turn, Class::Absent);
+        }
+        // No second domestic route can agree: nobody is called, and a code that arrived after all still verifies.
+        (Channel::Sms, Trigger::Failed | Trigger::Unknown) if fallback::number_was_denied(&turn.message) => {
+            settle(turn, Reason::Leg(Class::InvalidNumber));
+        }
         (Channel::Sms, Trigger::First | Trigger::Failed) => start(turn, fallback::call(Trigger::Failed)),
         (Channel::Sms, Trigger::Overdue | Trigger::Unknown | Trigger::Unverified) => {
             start(turn, fallback::call(want.trigger));
@@ -136,6 +144,14 @@ fn exhausted(turn: &mut Turn<'_>, want: Want) {
         (Channel::Voice, Trigger::First) => settle(turn, Reason::Leg(Class::NotSmsCapable)),
         (Channel::Voice, _) => settle(turn, Reason::NoRoute),
     }
+}
+
+/// Whether waiting for a text to a phone that was off would leave no time for the call that comes late after it.
+fn costs_the_call(turn: &Turn<'_>, want: Want, until: Timestamp) -> bool {
+    let text = want.channel == Channel::Sms && matches!(want.trigger, Trigger::Failed | Trigger::Unknown);
+    let call_after = |from: Timestamp| from.plus_ms(turn.view.policy.late_voice_after_ms) < turn.message.useful_until;
+    let called = may_start(turn, fallback::call(Trigger::Failed)) && call_after(turn.now());
+    text && fallback::phone_was_off(&turn.message) && called && !call_after(until)
 }
 
 fn late_call(turn: &mut Turn<'_>, class: Class) {

@@ -137,6 +137,44 @@ fn an_absent_phone_gets_one_other_domestic_text_then_a_late_call() {
 }
 
 #[test]
+fn an_absent_phone_keeps_its_rule_when_the_other_domestic_route_cannot_be_used() {
+    let absent = [FIRST, ACCEPTED, (Failed(Class::Absent), "sending by fuji")];
+    for unusable in [NotSent, Refused(Class::Throttled)] {
+        let told = story().goes(&absent).goes(&[(unusable, "waiting for sms"), (Due, "sending by fuji")]);
+        told.goes(&[(Submitted, "awaiting fuji"), (Failed(Class::Absent), "waiting for voice")]);
+    }
+    for unusable in [Refused(Class::Config), Refused(Class::Content)] {
+        let told = story().goes(&absent).goes(&[(unusable, "waiting for voice")]);
+        let off_at = told.since_start_ms();
+        let told = told.goes(&[(Due, "sending by kodama")]);
+        assert_eq!(told.since_start_ms() - off_at, told.policy.late_voice_after_ms);
+    }
+    let mut never_back = story().goes(&absent);
+    while never_back.stands() != "sending by kodama" {
+        assert!(!never_back.legs().contains("atlas"), "{}", never_back.legs());
+        never_back.happens(if never_back.stands() == "sending by fuji" { &NotSent } else { &Due });
+    }
+}
+
+#[test]
+fn an_invalid_number_that_no_second_route_confirms_is_not_called() {
+    let told = story().without("fuji").goes(&[
+        FIRST,
+        ACCEPTED,
+        (Failed(Class::InvalidNumber), "gave up: invalid_number"),
+        (Waited(60_000), "gave up: invalid_number"),
+        (RightCode, "ended: verified"),
+    ]);
+    assert_eq!(told.legs(), "sakura");
+    let mut unusable = story().goes(&[FIRST, ACCEPTED, (Failed(Class::InvalidNumber), "sending by fuji")]);
+    while unusable.message.is_live() {
+        unusable.happens(if unusable.stands() == "sending by fuji" { &NotSent } else { &Due });
+    }
+    assert!(unusable.legs().starts_with("sakura fuji fuji"), "{}", unusable.legs());
+    assert!(!unusable.legs().contains("atlas") && !unusable.legs().contains("kodama"), "{}", unusable.legs());
+}
+
+#[test]
 fn a_new_owner_or_a_fraud_ends_at_once() {
     for class in [Class::OwnerChanged, Class::FraudBlocked] {
         let end = format!("ended: failed, {}", class.word());
