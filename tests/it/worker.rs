@@ -1,5 +1,6 @@
 //! The worker itself: what it cannot read, what breaks in its hands, how it stops, dies and starts again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,12 +8,13 @@ use otodoke_common::broker::Queue;
 use otodoke_common::code::{CodeKeys, revoke};
 use otodoke_common::leg::{LegNumber, ProviderId};
 use otodoke_common::message::{Kid, Lane, Message, MessageId, Tag};
-use otodoke_common::outcome::{About, Proof, Report, ReportStatus};
+use otodoke_common::outcome::{About, Class, Proof, Report, ReportStatus};
 use otodoke_common::store::{ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
 use otodoke_common::time::Timestamp;
 use otodoke_common::wire::LaneMessage;
 use otodoke_tests::carrier::{Reply, Script};
 use otodoke_tests::world::{Options, World, id as parsed, legs};
+use otodoke_worker::Capacity;
 
 use crate::{PHONE, leg, phone};
 
@@ -52,6 +54,20 @@ async fn a_wake_for_nobody_and_wakes_too_many_are_harmless() {
     assert_eq!(world.phone(PHONE).texts.len(), 1);
     assert_eq!(broker.parked(10).await.expect("memory shows them").len(), 0);
     assert_eq!(broker.backlog(Queue::Lane(Lane::Normal)).waiting, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_saved_before_its_next_leg_waits_for_a_permit() {
+    let none = Capacity { concurrency: 0, rate_per_s: 1 };
+    let mut world = World::with(Options { capacities: BTreeMap::from([("fuji", none)]), ..Options::default() }).await;
+    world.carrier("sakura").always(Script::refuses(Class::Content));
+    let id = world.ask_for_code(PHONE).await;
+    world.wait_ms(1_000).await;
+    world.kill_worker();
+    world.start_worker();
+    world.wait_ms(30_000).await;
+    let message = world.message(&id).await;
+    assert_eq!(legs(&message), [leg("sms", "sakura", "refused")], "what was said is known, and the wait goes on");
 }
 
 #[tokio::test(start_paused = true)]

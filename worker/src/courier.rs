@@ -105,7 +105,7 @@ impl Courier {
             inbox::match_silent(self, &message).await?;
             self.catch_up(&message).await;
         }
-        let mut waiting = Waiting::new(self, message.lane);
+        let mut waiting = Waiting::with(event, self, message.lane);
         let mut calls_paid = true;
         for _ in 0..TURNS_MAX {
             let (decided, passage) = self.decide(&message, event, calls_paid, &mut waiting).await;
@@ -126,7 +126,7 @@ impl Courier {
         Err(StoreError::Unavailable { why: format!("message {} is being changed by too many at once", message.id) })
     }
 
-    /// Decides, waiting in hand for a permit where one is expected soon: nothing is saved meanwhile.
+    /// Decides, waiting in hand for a permit where one is expected soon: nothing is saved meanwhile, and nothing is lost.
     async fn decide(
         &self,
         message: &Message,

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use otodoke_common::lifecycle::Event;
 use otodoke_common::message::Lane;
 
 use crate::courier::Courier;
@@ -18,8 +19,10 @@ pub(crate) struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    pub(crate) const fn new(courier: &'a Courier, lane: Lane) -> Self {
-        Self { courier, lane, counted: false, left_ms: PATIENCE_MS_MAX }
+    /// Nobody waits with an answer in hand that is not saved yet: after a crash it would count as lost.
+    pub(crate) const fn with(event: &Event, courier: &'a Courier, lane: Lane) -> Self {
+        let left_ms = if matches!(event, Event::Answered { .. }) { 0 } else { PATIENCE_MS_MAX };
+        Self { courier, lane, counted: false, left_ms }
     }
 
     /// How long to wait now for a route expected free in `expected_ms`; `None` when the row shall carry the wait.
