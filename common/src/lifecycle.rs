@@ -21,6 +21,7 @@ use crate::policy::Policy;
 use crate::route::Route;
 use crate::time::Timestamp;
 
+pub use guess::{GUESS_OPEN_MS_MAX, guessed_out};
 pub use resend::{ResendRefusal, next_resend_at, resend_gate};
 
 use crate::fallback;

@@ -156,6 +156,9 @@ pub struct Message {
     /// Guesses that are paid and not judged yet.
     #[serde(default, skip_serializing_if = "is_none_open")]
     pub guesses_open: u8,
+    /// When the last of them was paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guess_paid_at: Option<Timestamp>,
     pub resends: u8,
     pub last_resend_at: Option<Timestamp>,
     pub verified: Option<Verified>,

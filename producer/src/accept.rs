@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use otodoke_common::broker::Queue;
 use otodoke_common::desk::{Applied, Routing};
-use otodoke_common::lifecycle::{Event, Note, resend_gate};
+use otodoke_common::lifecycle::{Event, Note, guessed_out, resend_gate};
 use otodoke_common::message::{Kind, Message, MessageId, Purpose, State, Tag};
 use otodoke_common::metrics::RequestResult;
 use otodoke_common::request::opening::{self, Birth, CAPS, Opener};
@@ -251,7 +251,7 @@ async fn join(entry: &Entry, by: Message, wait_ms: u64) -> Result<Option<(Accept
         door.desk.apply_to(message, &Event::Revoked, &Routing::ELSEWHERE, &[]).await?;
         return Ok(None);
     }
-    if resend_gate(&message, door.now(), &door.desk.policy).is_ok() {
+    if resend_gate(&message, door.now(), &door.desk.policy).is_ok() || guessed_out(&message, door.now()) {
         let asked = Event::ResendAsked { channel: None };
         match door.desk.apply_to(message, &asked, &Routing::ELSEWHERE, &[]).await? {
             Applied::Done(step) => {

@@ -2,6 +2,8 @@
 //!
 //! What cannot be paid is not compared; when a commit fails the answer is 503 and says nothing about the code.
 
+use std::sync::Arc;
+
 use otodoke_common::bucket::Spend;
 use otodoke_common::code::{Code, CodeError, CodeFields};
 use otodoke_common::desk::{Applied, Routing};
@@ -74,15 +76,25 @@ fn number(caller: &Caller, message: &Message, raw: Option<&str>) -> Result<Optio
     }
 }
 
-pub(crate) async fn check(door: &Door, message: Message, guess: &Guess) -> Result<Checked, Problem> {
-    if let Some(status) = standing(door, &message, guess) {
+pub(crate) async fn check(door: &Arc<Door>, message: Message, guess: Guess) -> Result<Checked, Problem> {
+    if let Some(status) = standing(door, &message, &guess) {
         return Ok(answer(status, &message));
     }
-    let comparison = match Comparison::prepare(door, &message, guess) {
+    let comparison = match Comparison::prepare(door, &message, &guess) {
         Ok(comparison) => comparison,
-        Err(NoCode::Revoked) => return revoked(door, message, guess).await,
+        Err(NoCode::Revoked) => return revoked(door, message, &guess).await,
         Err(NoCode::Now(problem)) => return Err(problem),
     };
+    let door = Arc::clone(door);
+    let compared = tokio::spawn(async move { compare(&door, message, &guess, &comparison).await });
+    compared.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "checking a code broke off");
+        Err(Problem::unavailable())
+    })
+}
+
+/// Runs to its end even when the caller hangs up: a guess that was paid is judged.
+async fn compare(door: &Door, message: Message, guess: &Guess, comparison: &Comparison) -> Result<Checked, Problem> {
     match pay(door, message).await? {
         Payment::Paid(message) => judge(door, message, guess, comparison.verdict(guess)).await,
         Payment::NoneLeft(message) => {
@@ -217,8 +229,10 @@ async fn pay(door: &Door, message: Message) -> Result<Payment, Problem> {
     };
     let bucket = door.desk.vault.guesses_bucket(&message);
     let spend = Spend { bucket, cost: 1, limit, window_ms: DAY_MS };
+    // Where the message has none left, there is nothing that the number could pay for.
+    let spends = if message.guesses_left == 0 { vec![] } else { vec![spend] };
     let before = message.clone();
-    match door.desk.apply_to(message, &Event::GuessPaid, &Routing::ELSEWHERE, &[spend]).await? {
+    match door.desk.apply_to(message, &Event::GuessPaid, &Routing::ELSEWHERE, &spends).await? {
         Applied::Missing => Err(Problem::not_found()),
         Applied::OverLimit { .. } => Ok(Payment::NoneLeft(before)),
         Applied::Done(step) => {

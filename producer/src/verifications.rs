@@ -73,7 +73,7 @@ pub(crate) async fn check(
 ) -> Result<Json<Checked>, Problem> {
     let message = find::find(&door, &caller, Face::Verifications, id).await?;
     let guess = Guess::of(&door, &caller, &message, key.as_deref(), &body)?;
-    check::check(&door, message, &guess).await.map(Json)
+    check::check(&door, message, guess).await.map(Json)
 }
 
 /// Send the same code again, by another route where there is one.

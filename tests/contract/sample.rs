@@ -40,6 +40,7 @@ pub(crate) fn message(number: u16) -> Message {
         legs: Vec::new(),
         guesses_left: 5,
         guesses_open: 0,
+        guess_paid_at: None,
         resends: 0,
         last_resend_at: None,
         verified: None,

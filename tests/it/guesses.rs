@@ -2,10 +2,11 @@
 
 use otodoke_common::outcome::Class;
 use otodoke_tests::carrier::Script;
-use otodoke_tests::world::{Options, Reply, World};
+use otodoke_tests::world::{Options, Reply, World, id as parsed};
 use serde_json::json;
+use tokio::time::{Duration, timeout};
 
-use crate::PHONE;
+use crate::{PHONE, phone};
 
 async fn delivered(world: &World, to: &str) -> (String, String) {
     let id = world.ask(json!({"to": to, "purpose": "login", "separate": true})).await;
@@ -183,4 +184,20 @@ async fn a_code_that_could_not_be_delivered_still_verifies_when_it_arrived_after
     quiet.until_status(&id, "failed").await;
     let code = quiet.phone(PHONE).code().expect("the text arrived after all");
     assert_eq!(quiet.check(&id, &code).await.body["status"], "verified");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guess_that_was_paid_is_judged_even_when_its_caller_hangs_up() {
+    let world = World::with(Options { door_step_ms_max: 5, ..Options::default() }).await;
+    let mut hung_up = 0;
+    for after_ms in 0..30 {
+        let (id, code) = delivered(&world, &phone(after_ms)).await;
+        let patience = Duration::from_millis(after_ms.into());
+        let wrong = wrong(&code);
+        hung_up += u32::from(timeout(patience, world.check(&id, &wrong)).await.is_err());
+        world.wait_ms(100).await;
+        let message = world.store.load(parsed(&id)).await.expect("memory answers").expect("it is there");
+        assert_eq!(message.guesses_open, 0, "hung up after {after_ms} ms, with {} left", message.guesses_left);
+    }
+    assert!((5..30).contains(&hung_up), "{hung_up} of 30 hung up");
 }

@@ -60,6 +60,8 @@ pub struct Options {
     pub clock: Option<Clock>,
     /// Each step of the worker to store, broker and carriers takes up to this long.
     pub step_ms_max: u32,
+    /// The same of the door's steps to the store.
+    pub door_step_ms_max: u32,
     pub sweep_every_ms: u64,
     pub release_per_s: u32,
 }
@@ -89,6 +91,7 @@ impl Default for Options {
             tenant: TenantSettings::default(),
             clock: None,
             step_ms_max: 0,
+            door_step_ms_max: 0,
             sweep_every_ms: 50,
             release_per_s: 5_000,
         }

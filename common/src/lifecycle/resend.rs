@@ -1,7 +1,7 @@
 //! A resend asked for by the person: the same code, another domestic route if there is one, never a longer life.
 
 use super::turn::Turn;
-use super::{Note, legs};
+use super::{Note, guess, legs};
 use crate::fallback;
 use crate::leg::Channel;
 use crate::message::{Message, State, Trigger, Want};
@@ -43,6 +43,10 @@ pub fn next_resend_at(message: &Message, policy: &Policy) -> Option<Timestamp> {
 
 /// Refused silently where the gate is shut: of two resends at once, one wins.
 pub(super) fn ask(turn: &mut Turn<'_>, channel: Option<Channel>) {
+    // A code that cannot be typed back any more is not sent again.
+    if guess::guessed_out(&turn.message, turn.now()) {
+        return guess::end(turn);
+    }
     if resend_gate(&turn.message, turn.now(), turn.view.policy).is_err() {
         return;
     }

@@ -84,6 +84,7 @@ fn message() -> Message {
         legs: vec![text, leg(2, "jp-kodama", Channel::Voice)],
         guesses_left: 5,
         guesses_open: 0,
+        guess_paid_at: None,
         resends: 0,
         last_resend_at: None,
         verified: None,

@@ -75,6 +75,7 @@ impl Opener<'_> {
             legs: Vec::new(),
             guesses_left: self.policy.guesses,
             guesses_open: 0,
+        guess_paid_at: None,
             resends: 0,
             last_resend_at: None,
             verified: None,

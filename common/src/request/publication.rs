@@ -167,6 +167,7 @@ impl Publication {
             legs: Vec::new(),
             guesses_left: 0,
             guesses_open: 0,
+        guess_paid_at: None,
             resends: 0,
             last_resend_at: None,
             verified: None,

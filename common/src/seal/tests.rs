@@ -55,6 +55,7 @@ fn message(vault: &Vault, purpose: Purpose) -> Message {
         legs: Vec::new(),
         guesses_left: 5,
         guesses_open: 0,
+        guess_paid_at: None,
         resends: 0,
         last_resend_at: None,
         verified: None,

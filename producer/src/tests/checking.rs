@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use otodoke_common::config::TenantSettings;
+use otodoke_common::desk::Routing;
 use otodoke_common::leg::Channel;
+use otodoke_common::lifecycle::{Event, Verdict};
 use otodoke_common::message::MessageId;
 use otodoke_common::outcome::Reason;
 use serde_json::{Value, json};
@@ -280,4 +282,39 @@ async fn a_transaction_belongs_to_payments_only() {
     let id = bed.sent_login().await;
     let reply = check_with(&bed, id, &json!({"code": "123456", "transaction": transaction("1")})).await;
     assert_eq!(reply.problem(), (422, "field_not_allowed".to_owned(), Some("transaction".to_owned())));
+}
+
+/// Pays for every guess of a message and judges all but the last, as a door does that is killed in the middle.
+async fn pay_and_die(bed: &Bed, id: MessageId) {
+    let events = [vec![Event::GuessPaid; 5], vec![Event::Guessed { verdict: Verdict::Wrong, key: None }; 4]];
+    for event in events.concat() {
+        bed.door.desk.apply(id, &event, &Routing::ELSEWHERE, &[]).await.expect("the store");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_last_guess_was_never_judged_ends_and_a_new_one_can_be_opened() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    pay_and_die(&bed, id).await;
+    let code = bed.code(id).await;
+    said(&bed.check(id, &code).await, "too_many_guesses", false, 0);
+    assert_eq!(bed.load(id).await.status(), "submitted", "the last guess may still be judged");
+    advance_ms(20_000).await;
+    said(&bed.check(id, &code).await, "too_many_guesses", false, 0);
+    assert_eq!(bed.load(id).await.failure(), Some(Reason::GuessedOut));
+    assert_ne!(bed.login().await, id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_joins_a_message_whose_last_guess_was_never_judged() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    advance_ms(100).await;
+    pay_and_die(&bed, id).await;
+    advance_ms(20_000).await;
+    let asked = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await;
+    assert_ne!(asked.accepted(), id);
+    assert_eq!(asked.json()["joined"], json!(false));
+    assert_eq!(bed.load(id).await.failure(), Some(Reason::GuessedOut));
 }

@@ -46,8 +46,9 @@ pub(super) fn parts(
 }
 
 pub(super) fn door(parts: &Parts, options: &Options) -> Door {
+    let gate = Gate::open(options.door_step_ms_max, options.seed);
     Door {
-        desk: parts.desk.clone(),
+        desk: Desk { store: gate.store(Arc::clone(&parts.desk.store)), ..parts.desk.clone() },
         broker: Arc::clone(&parts.broker),
         codes: Arc::clone(&parts.codes),
         templates: Arc::clone(&parts.templates),

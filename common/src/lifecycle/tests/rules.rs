@@ -7,7 +7,7 @@ use super::story::Now::{
 };
 use super::story::{Now, Story, story};
 use crate::leg::Channel;
-use crate::lifecycle::{Choice, Effect, Event, Note, Utterance, Verdict, View, step};
+use crate::lifecycle::{Choice, Effect, Event, GUESS_OPEN_MS_MAX, Note, Utterance, Verdict, View, step};
 use crate::message::{CancelledBy, End, Message, Trigger, Voice};
 use crate::outcome::{Answer, Class, Proof, Reason, ReportStatus};
 use crate::phone::LineType;
@@ -288,9 +288,6 @@ fn guesses_are_paid_one_by_one_and_the_last_wrong_one_ends_it() {
         told.apply(&Event::Guessed { verdict: Verdict::Wrong, key: None });
     }
     assert_eq!(told.stands(), "ended: failed, guessed_out");
-    let mut spent = story().goes(&[FIRST, ACCEPTED]);
-    spent.message.guesses_left = 0;
-    assert!(!spent.apply(&Event::GuessPaid).save, "nothing is left to pay with");
     let mut changed = story().goes(&[FIRST, ACCEPTED]);
     changed.apply(&Event::Guessed { verdict: Verdict::TransactionChanged, key: None });
     assert_eq!(changed.stands(), "ended: failed, transaction_changed");
@@ -312,6 +309,26 @@ fn of_guesses_made_at_once_the_right_one_counts_though_it_is_judged_last() {
     let mut wrong = paid();
     wrong.apply(&Event::Guessed { verdict: Verdict::Wrong, key: None });
     assert_eq!(wrong.stands(), "ended: failed, guessed_out");
+}
+
+#[test]
+fn a_guess_that_was_paid_and_never_judged_ends_the_message_once_nobody_compares_it_any_more() {
+    let paid = || {
+        let mut told = story().goes(&[FIRST, ACCEPTED]);
+        (0..5).for_each(|_| drop(told.apply(&Event::GuessPaid)));
+        (0..4).for_each(|_| drop(told.apply(&Event::Guessed { verdict: Verdict::Wrong, key: None })));
+        told
+    };
+    for event in [Event::GuessPaid, Event::ResendAsked { channel: None }] {
+        let mut early = paid();
+        early.now = early.now.plus_ms(GUESS_OPEN_MS_MAX - 1);
+        early.apply(&event);
+        assert!(early.message.is_live(), "it may still be the right one: {event:?}");
+        let mut late = paid();
+        late.now = late.now.plus_ms(GUESS_OPEN_MS_MAX);
+        late.apply(&event);
+        assert_eq!((late.stands().as_str(), late.legs().as_str()), ("ended: failed, guessed_out", "sakura"));
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub(super) fn kind_of(node: &Node) -> u64 {
     (
         message.guesses_left,
         message.guesses_open > 0,
+        message.guess_paid_at.map(bucket),
         message.resends,
         message.due.map(bucket),
         bucket(message.useful_until),
