@@ -68,6 +68,8 @@ enum Circuit {
 
 #[derive(Default)]
 struct RouteHealth {
+    /// Whose route it is, once it answered.
+    provider: Option<ProviderId>,
     /// When it answered, and `true` where the provider failed.
     answers: VecDeque<(Timestamp, bool)>,
     legs: VecDeque<Watched>,
@@ -171,9 +173,13 @@ impl Health {
 
     pub fn answered(&mut self, route: &RouteId, provider: &ProviderId, answer: &Answer, now: Timestamp) {
         let verdict = judge(answer);
+        if verdict == Verdict::Worked && self.rested(provider, now) {
+            self.forget_answers(provider);
+        }
         if verdict != Verdict::Nothing {
-            let answers = &mut self.routes.entry(route.clone()).or_default().answers;
-            remember(answers, (now, verdict == Verdict::Failed), OUTCOMES_MAX);
+            let health = self.routes.entry(route.clone()).or_default();
+            health.provider.get_or_insert_with(|| provider.clone());
+            remember(&mut health.answers, (now, verdict == Verdict::Failed), OUTCOMES_MAX);
         }
         // Answers to requests that were out already neither shorten nor end what it asked for.
         if let Verdict::Throttled { for_ms } = verdict {
@@ -182,6 +188,22 @@ impl Health {
         }
         let circuit = self.circuits.get(provider).copied().unwrap_or(CLOSED);
         self.circuits.insert(provider.clone(), turned(circuit, verdict, now));
+    }
+
+    /// Whether this provider rested until now, and is being tried again.
+    fn rested(&self, provider: &ProviderId, now: Timestamp) -> bool {
+        match self.circuits.get(provider) {
+            Some(Circuit::Open { until, .. }) => *until <= now,
+            Some(Circuit::Probing { .. }) => true,
+            Some(Circuit::Closed { .. }) | None => false,
+        }
+    }
+
+    /// It works again: what it failed at before says nothing any more.
+    fn forget_answers(&mut self, provider: &ProviderId) {
+        for health in self.routes.values_mut().filter(|health| health.provider.as_ref() == Some(provider)) {
+            health.answers.clear();
+        }
     }
 
     /// A sample is enough to tell whether receipts come, and reaches back far enough however busy the route is.
@@ -216,9 +238,14 @@ impl Health {
 
     /// 0 while a route works, 1 when most of its last answers were failures of its provider.
     ///
-    /// Old answers are forgotten: a route that came last for its failures is tried again.
+    /// Old answers are forgotten: a route that came last for its failures is tried again. So it is once its provider has
+    /// rested: behind another that is ready nobody would ever see that it works.
     pub fn score(&self, route: &RouteId, now: Timestamp) -> u8 {
         let Some(health) = self.routes.get(route) else { return 0 };
+        let half_open = |provider| self.circuit(provider, now) == Circuitry::HalfOpen;
+        if health.provider.as_ref().is_some_and(half_open) {
+            return 0;
+        }
         let recent = || health.answers.iter().filter(|(at, _)| now.since_ms(*at) < OUTCOMES_KEPT_MS);
         let failed = recent().filter(|(_, failed)| *failed).count();
         u8::from(recent().count() >= OUTCOMES_MIN && failed * 2 > recent().count())

@@ -194,9 +194,26 @@ fn a_route_scores_badly_when_most_of_its_recent_answers_were_failures() {
 
 #[test]
 fn a_bad_score_is_forgotten_so_that_the_route_is_tried_again() {
-    let health = told(&vec![lost(); 10]);
+    // Every third of its answers comes, so that it never rests.
+    let health = told(&vec![[lost(), lost(), submitted()]; 6].concat());
     assert_eq!(health.score(&route(), at(OUTCOMES_KEPT_MS - 1)), 1);
-    assert_eq!(health.score(&route(), at(OUTCOMES_KEPT_MS + 9)), 0);
+    assert_eq!(health.score(&route(), at(OUTCOMES_KEPT_MS + 18)), 0);
+}
+
+#[test]
+fn a_route_whose_provider_has_rested_is_tried_in_its_turn_and_starts_anew_when_it_works() {
+    let mut health = told(&vec![lost(); 10]);
+    let rested = at(2).plus_ms(REST_FIRST_MS);
+    assert_eq!(health.score(&route(), rested.minus_ms(1)), 1);
+    assert_eq!(health.score(&route(), rested), 0, "one leg shall see whether it works");
+    assert_eq!(health.admit(&provider(), rested), Admission::Probes);
+    assert_eq!(health.score(&route(), rested), 1, "and only one");
+    let mut failed = told(&vec![lost(); 10]);
+    failed.admit(&provider(), rested);
+    failed.answered(&route(), &provider(), &lost(), rested.plus_ms(100));
+    assert_eq!(failed.score(&route(), rested.plus_ms(100)), 1);
+    health.answered(&route(), &provider(), &submitted(), rested.plus_ms(100));
+    assert_eq!(health.score(&route(), rested.plus_ms(100)), 0);
 }
 
 /// Legs of one route submitted at given times; `heard` says of which something was heard.
