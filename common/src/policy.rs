@@ -11,6 +11,8 @@ pub const TEXTS_MAX: usize = 4;
 pub const CALLS_MAX: usize = 2;
 /// Legs of any outcome: a bound for refusals that cost nobody a text.
 pub const LEGS_MAX: usize = 16;
+/// How long the repeat of a request waits for a permit while its message counts as `Sending`.
+pub const REPEAT_PATIENCE_MS_MAX: u64 = 5_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -29,7 +31,8 @@ pub struct Policy {
     pub late_voice_after_ms: u64,
     /// A call whose end was not reported is overdue after this.
     pub call_overdue_after_ms: u64,
-    /// `Sending` older than this was a crash: more than the longest provider timeout plus twice `clock_skew_ms_max`.
+    /// `Sending` older than this was a crash: more than the longest provider timeout, the wait of a repeat and twice
+    /// `clock_skew_ms_max` together.
     pub crash_gap_ms: u64,
     /// Retry delays while no route is free: first and last.
     pub retry_first_ms: u64,

@@ -76,7 +76,7 @@ impl Default for Options {
                 ask_unasked_after_ms: 1_000,
                 late_voice_after_ms: 3_000,
                 call_overdue_after_ms: 15_000,
-                crash_gap_ms: 6_000,
+                crash_gap_ms: 10_000,
                 retry_first_ms: 200,
                 messages_per_10_minutes: 1_000,
                 messages_per_day: 1_000,

@@ -14,6 +14,7 @@ use otodoke_common::lifecycle::{Effect, Event, Step};
 use otodoke_common::message::{Kind, Message, MessageId, State};
 use otodoke_common::metrics::Circuit;
 use otodoke_common::outcome::{Answer, Proof, Report, ReportStatus};
+use otodoke_common::policy::REPEAT_PATIENCE_MS_MAX;
 use otodoke_common::provider::{Registry, SendContent, SendRequest};
 use otodoke_common::request::publication::Publishers;
 use otodoke_common::retry::Delays;
@@ -28,7 +29,7 @@ use crate::hand::{Hand, Passage, acquire};
 use crate::inbox;
 use crate::permits::Permits;
 use crate::request::{Unsendable, Words};
-use crate::waiting::{PATIENCE_MS_MAX, Waiting};
+use crate::waiting::Waiting;
 
 /// Tries to save while the store is away, some five minutes of them. After that a delivery comes again, and an answer is
 /// unknown to the sweep.
@@ -197,7 +198,7 @@ impl Courier {
     /// A repeat goes by the route of its first request, and may have to wait for it; meanwhile its message may have ended,
     /// or be in other hands.
     async fn passage_of_repeat(&self, message: &Message, leg: &Leg) -> Result<Passage, &'static str> {
-        let permit = acquire(&self.permits, &leg.provider, message.lane, PATIENCE_MS_MAX).await;
+        let permit = acquire(&self.permits, &leg.provider, message.lane, REPEAT_PATIENCE_MS_MAX).await;
         let permit = permit.ok_or("no permit was free for the repeat")?;
         let stored = self.desk.store.load(message.id).await;
         let in_hand = |stored: Message| stored.state == State::Sending { leg: leg.number };

@@ -8,7 +8,7 @@ use otodoke_common::message::Lane;
 use crate::courier::Courier;
 
 /// How long a message waits for a permit in this process before its row carries the wait.
-pub(crate) const PATIENCE_MS_MAX: u64 = 5_000;
+const PATIENCE_MS_MAX: u64 = 5_000;
 
 /// Counts a message as waiting for a permit while it does, and bounds how long.
 pub(crate) struct Waiting<'a> {

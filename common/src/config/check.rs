@@ -6,6 +6,7 @@ use super::problem::Problem;
 use super::{ProviderSettings, RouteSettings, Settings, servers};
 use crate::leg::{Channel, RouteClass};
 use crate::message::Lane;
+use crate::policy::REPEAT_PATIENCE_MS_MAX;
 use crate::rabbit::RabbitSettings;
 use crate::route::International;
 
@@ -199,10 +200,12 @@ fn policy(settings: &Settings, found: &mut Vec<Problem>) {
 fn crash_gap(settings: &Settings, found: &mut Vec<Problem>) {
     let policy = &settings.policy;
     let Some(slowest) = settings.providers.iter().max_by_key(|provider| provider.timeout_ms) else { return };
-    let least_ms = slowest.timeout_ms.saturating_add(policy.clock_skew_ms_max.saturating_mul(2));
+    let skew_ms = policy.clock_skew_ms_max.saturating_mul(2);
+    let least_ms = slowest.timeout_ms.saturating_add(REPEAT_PATIENCE_MS_MAX).saturating_add(skew_ms);
     if policy.crash_gap_ms <= least_ms {
         let remedy = format!(
-            "must be more than {least_ms}: timeout_ms = {} of provider {}, plus twice clock_skew_ms_max = {}",
+            "must be more than {least_ms}: timeout_ms = {} of provider {}, plus {REPEAT_PATIENCE_MS_MAX} that a repeat \
+             may wait for a permit, plus twice clock_skew_ms_max = {}",
             slowest.timeout_ms, slowest.id, policy.clock_skew_ms_max
         );
         found.push(Problem::new("policy.crash_gap_ms", &policy.crash_gap_ms, remedy));

@@ -116,7 +116,7 @@ fn policy() -> Policy {
         ask_unasked_after_ms: 1_000,
         late_voice_after_ms: 3_000,
         call_overdue_after_ms: 15_000,
-        crash_gap_ms: 6_000,
+        crash_gap_ms: 10_000,
         retry_first_ms: 200,
         retry_last_ms: 2_000,
         resend_cooldown_ms: [2_000, 4_000, 8_000],

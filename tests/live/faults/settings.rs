@@ -71,7 +71,7 @@ pub(crate) const TEXTS: &str = r#"
 unknown_grace_ms = 1500
 unknown_ask_after_ms = 500
 ask_unasked_after_ms = 4000
-crash_gap_ms = 6000
+crash_gap_ms = 10000
 retry_first_ms = 200
 retry_last_ms = 2000
 
