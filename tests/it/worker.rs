@@ -7,9 +7,11 @@ use async_trait::async_trait;
 use otodoke_common::broker::Queue;
 use otodoke_common::code::{CodeKeys, revoke};
 use otodoke_common::leg::{LegNumber, ProviderId};
-use otodoke_common::message::{Kid, Lane, Message, MessageId, Tag};
+use otodoke_common::message::{End, Kid, Lane, Message, MessageId, State, Tag};
 use otodoke_common::outcome::{About, Class, Proof, Report, ReportStatus};
-use otodoke_common::store::{ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
+use otodoke_common::store::{
+    Claim, ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError,
+};
 use otodoke_common::time::Timestamp;
 use otodoke_common::wire::LaneMessage;
 use otodoke_tests::carrier::{Reply, Script};
@@ -68,6 +70,31 @@ async fn an_answer_is_saved_before_its_next_leg_waits_for_a_permit() {
     world.wait_ms(30_000).await;
     let message = world.message(&id).await;
     assert_eq!(legs(&message), [leg("sms", "sakura", "refused")], "what was said is known, and the wait goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_long_enough_is_deleted_as_fast_as_it_came() {
+    let mut world = World::idle(Options::default()).await;
+    let asked = world.ask_for_code(PHONE).await;
+    let ended = State::Ended { end: End::Verified };
+    let message = world.store.load(parsed(&asked)).await.expect("memory answers").expect("it is there");
+    let message = Message { state: ended, due: None, ..message };
+    let at = world.clock.now();
+    for number in 0..10_000_u32 {
+        let mut random = [9; 10];
+        random[..4].copy_from_slice(&number.to_be_bytes());
+        let mut tag = Tag([9; 32]);
+        tag.0[..4].copy_from_slice(&number.to_be_bytes());
+        let message = Message { id: MessageId::new(at, random), ..message.clone() };
+        let claim = Claim { kind: ClaimKind::Key, tag, fingerprint: tag, until: at.plus_ms(1_000) };
+        let opening = Opening { message, claims: vec![claim], spends: Vec::new(), notes: Vec::new(), at };
+        assert_eq!(world.store.open(opening).await, Ok(Opened::New));
+    }
+    world.wait_ms(2_000).await;
+    world.start_worker();
+    world.wait_ms(35_000).await;
+    let left = world.store.prune(world.clock.now(), at, at, usize::MAX).await;
+    assert_eq!(left, Ok(0), "two looks, half a minute apart, are enough for all of them");
 }
 
 #[tokio::test(start_paused = true)]

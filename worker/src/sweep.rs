@@ -18,7 +18,9 @@ const IN_HAND_MAX: usize = 512;
 /// Nobody else sweeps a taken message for this long.
 const LEASE_MS: u64 = 15_000;
 const PRUNE_EVERY_MS: u64 = 30_000;
+/// Rows of each kind deleted at a time, and batches one after the other while there is more: some 6,600 rows per second.
 const PRUNE_MAX: usize = 2_000;
+const PRUNES_MAX: u32 = 100;
 const COUNT_EVERY_MS: u64 = 5_000;
 /// Reports that matched nothing are kept this long: a day is past every deadline but that of the longest notices.
 const INBOX_KEEP_MS: u64 = 24 * 3_600_000;
@@ -90,14 +92,14 @@ async fn act(courier: &Courier, message: Message) {
 
 /// Deletes what has been kept long enough, and takes the gauges.
 pub(crate) async fn tidy(courier: Arc<Courier>, stop: CancellationToken) {
-    let mut prune = ticks(PRUNE_EVERY_MS);
-    let mut count = ticks(COUNT_EVERY_MS);
+    let mut pruning = ticks(PRUNE_EVERY_MS);
+    let mut counting = ticks(COUNT_EVERY_MS);
     loop {
         let done = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            _ = prune.tick() => prune_once(&courier).await,
-            _ = count.tick() => count_once(&courier).await,
+            _ = pruning.tick() => prune(&courier, &stop).await,
+            _ = counting.tick() => count_once(&courier).await,
         };
         if let Err(error) = done {
             courier.desk.metrics.store_error(&error);
@@ -111,10 +113,16 @@ fn ticks(every_ms: u64) -> tokio::time::Interval {
     interval
 }
 
-async fn prune_once(courier: &Courier) -> Result<(), StoreError> {
+/// A full batch means that more is over: claims and buckets end as fast as requests came a day before.
+async fn prune(courier: &Courier, stop: &CancellationToken) -> Result<(), StoreError> {
     let now = courier.desk.clock.now();
     let ended_before = now.minus_ms(u64::from(courier.desk.policy.row_keep_days) * DAY_MS);
-    courier.desk.store.prune(now, ended_before, now.minus_ms(INBOX_KEEP_MS), PRUNE_MAX).await?;
+    for _ in 0..PRUNES_MAX {
+        let gone = courier.desk.store.prune(now, ended_before, now.minus_ms(INBOX_KEEP_MS), PRUNE_MAX).await?;
+        if gone < PRUNE_MAX || stop.is_cancelled() {
+            break;
+        }
+    }
     Ok(())
 }
 

@@ -281,9 +281,15 @@ impl Tables {
             self.references.retain(|_, (of, _)| of != id);
         }
         let before = self.claims.len() + self.buckets.len() + self.inbox.len();
-        self.claims.retain(|_, (id, claim)| claim.until > now && !gone.contains(id));
-        self.buckets.retain(|_, (_, until)| *until > now);
-        self.inbox.retain(|report| report.at >= inbox_before);
+        let mut left = [limit; 3];
+        let mut goes = |kind: usize, over: bool| {
+            let goes = over && left[kind] > 0;
+            left[kind] -= usize::from(goes);
+            goes
+        };
+        self.claims.retain(|_, (id, claim)| !gone.contains(id) && !goes(0, claim.until <= now));
+        self.buckets.retain(|_, (_, until)| !goes(1, *until <= now));
+        self.inbox.retain(|report| !goes(2, report.at < inbox_before));
         gone.len() + before - (self.claims.len() + self.buckets.len() + self.inbox.len())
     }
 }
