@@ -7,7 +7,7 @@ use std::sync::Arc;
 use otodoke_common::broker::Queue;
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::lifecycle::{Event, Note, guessed_out, resend_gate};
-use otodoke_common::message::{Kind, Message, MessageId, Purpose, State, Tag};
+use otodoke_common::message::{Kind, Message, MessageId, Purpose, State, Tag, Want};
 use otodoke_common::metrics::RequestResult;
 use otodoke_common::request::opening::{self, Birth, CAPS, Opener};
 use otodoke_common::request::{Request, reach};
@@ -22,6 +22,7 @@ use crate::door::Door;
 use crate::effects;
 use crate::extract::Caller;
 use crate::problem::Problem;
+use crate::resend;
 use crate::view;
 
 /// A living claim whose holder has ended a moment ago is gone at the next try.
@@ -253,7 +254,9 @@ async fn join(entry: &Entry, by: Message, wait_ms: u64) -> Result<Option<(Accept
     }
     if resend_gate(&message, door.now(), &door.desk.policy).is_ok() || guessed_out(&message, door.now()) {
         let asked = Event::ResendAsked { channel: None };
-        match door.desk.apply_to(message, &asked, &Routing::ELSEWHERE, &[]).await? {
+        let choose = |message: &Message, want: &Want| resend::elsewhere(door, message, want);
+        let routing = Routing { choose: &choose, ..Routing::ELSEWHERE };
+        match door.desk.apply_to(message, &asked, &routing, &[]).await? {
             Applied::Done(step) => {
                 effects::perform(door, &step).await;
                 message = step.message;

@@ -3,8 +3,9 @@
 use axum::http::StatusCode;
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::leg::Channel;
-use otodoke_common::lifecycle::{Effect, Event, Note, ResendRefusal, resend_gate};
-use otodoke_common::message::Message;
+use otodoke_common::lifecycle::{Choice, Effect, Event, Note, ResendRefusal, resend_gate};
+use otodoke_common::message::{Message, Want};
+use otodoke_common::route::{self, Scene, Standing};
 use otodoke_common::time::Timestamp;
 
 use crate::answer::Resent;
@@ -22,7 +23,9 @@ pub(crate) async fn resend(door: &Door, message: Message, channel: Option<Channe
         None => None,
     };
     let event = Event::ResendAsked { channel };
-    let step = match door.desk.apply_to(message, &event, &Routing::ELSEWHERE, &[]).await? {
+    let choose = |message: &Message, want: &Want| elsewhere(door, message, want);
+    let routing = Routing { choose: &choose, ..Routing::ELSEWHERE };
+    let step = match door.desk.apply_to(message, &event, &routing, &[]).await? {
         Applied::Done(step) => step,
         Applied::Missing => return Err(Problem::not_found()),
         Applied::OverLimit { .. } => return Err(Problem::unavailable()),
@@ -36,6 +39,21 @@ pub(crate) async fn resend(door: &Door, message: Message, channel: Option<Channe
         leg: step.effects.contains(&Effect::Wake),
         next_resend_at: view::next_resend(door, &step.message).map(Timestamp::rfc3339),
     })
+}
+
+/// A worker chooses, by what providers can do then. Where the settings leave it no route at all, there is nothing to wait for.
+pub(crate) fn elsewhere(door: &Door, message: &Message, want: &Want) -> Choice {
+    let scene = Scene {
+        now: door.now(),
+        table: &door.routes,
+        standing: &|_| Standing::Ready,
+        score: &|_| 0,
+        cooling_ms: door.desk.policy.retry_first_ms,
+    };
+    match route::choose(message, want, &scene).choice {
+        Choice::Nothing => Choice::Nothing,
+        Choice::Go(_) | Choice::Wait { .. } | Choice::Elsewhere => Choice::Elsewhere,
+    }
 }
 
 fn gate(door: &Door, message: &Message) -> Result<(), Problem> {

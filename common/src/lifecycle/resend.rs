@@ -52,10 +52,18 @@ pub(super) fn ask(turn: &mut Turn<'_>, channel: Option<Channel>) {
     }
     turn.message.resends += 1;
     turn.message.last_resend_at = Some(turn.now());
-    let want = wanted(turn, channel);
-    turn.note(Note::ResendAsked { leg: want.is_some() });
-    if let Some(want) = want {
-        legs::start(turn, want);
+    let place = turn.noted();
+    let leg = wanted(turn, channel).is_some_and(|want| follows(turn, want));
+    turn.note_at(place, Note::ResendAsked { leg });
+}
+
+/// Begins the leg, or has it begun by whoever makes calls; `false` where no route is left for it.
+fn follows(turn: &mut Turn<'_>, want: Want) -> bool {
+    legs::start(turn, want);
+    match turn.message.state {
+        State::Sending { .. } => true,
+        State::Retrying { want: waiting } => waiting == want,
+        State::Queued | State::Awaiting { .. } | State::Delivered | State::GaveUp { .. } | State::Ended { .. } => false,
     }
 }
 

@@ -50,6 +50,16 @@ impl<'a> Turn<'a> {
         self.notes.push(note);
     }
 
+    /// The same, told before the notes from `place` on.
+    pub(super) fn note_at(&mut self, place: usize, note: Note) {
+        self.save = true;
+        self.notes.insert(place, note);
+    }
+
+    pub(super) const fn noted(&self) -> usize {
+        self.notes.len()
+    }
+
     pub(super) fn late(&mut self, what: impl Into<String>) {
         self.note(Note::Late { what: what.into() });
     }
@@ -147,8 +157,11 @@ impl<'a> Turn<'a> {
         self.end(End::Expired { furthest });
     }
 
-    /// Nothing more of our own accord; the right code still verifies.
+    /// Nothing more of our own accord; the right code still verifies. Where it was given up before, that is no news.
     pub(super) fn give_up(&mut self, reason: Reason) {
+        if matches!(self.message.state, State::GaveUp { .. }) {
+            return;
+        }
         if self.message.is_code() {
             self.note(Note::GaveUp { reason });
             self.message.state = State::GaveUp { reason };

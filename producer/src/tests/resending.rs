@@ -1,8 +1,11 @@
 //! Resend and cancel.
 
 use otodoke_common::broker::Queue;
+use otodoke_common::desk::Routing;
 use otodoke_common::leg::Channel;
-use otodoke_common::message::Lane;
+use otodoke_common::lifecycle::{Choice, Event};
+use otodoke_common::message::{Lane, Message, Want};
+use otodoke_common::outcome::{Class, Proof, Refusal, ReportStatus, Scope};
 use serde_json::{Value, json};
 
 use super::bed::{Bed, NUMBER, Reply, advance_ms};
@@ -48,6 +51,29 @@ async fn no_new_leg_begins_while_the_last_is_on_its_way() {
     let reply = resend(&bed, id, &json!({})).await;
     assert_eq!(reply.json()["leg"], json!(false), "{}", reply.text);
     assert_eq!(bed.load(id).await.resends, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resend_that_no_route_is_left_for_promises_no_leg_and_counts_no_second_failure() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let refusal = Refusal { class: Class::Content, scope: Scope::Message, code: "x".to_owned(), retry_after_ms: None };
+    let status = ReportStatus::Failed(refusal);
+    let nothing = Routing { choose: &|_: &Message, _: &Want| Choice::Nothing, ..Routing::ELSEWHERE };
+    bed.apply(id, &Event::Receipt { leg: 1, status, proof: Proof::Signature }, &nothing).await;
+    assert_eq!(bed.load(id).await.status(), "failed");
+    bed.taken(Queue::Lane(Lane::Normal)).await;
+    let metrics = &bed.door.desk.metrics;
+    let failures = || metrics.text().lines().filter(|line| line.starts_with("otp_failures_total")).collect::<String>();
+    let before = failures();
+    for wait_ms in [20_000, 40_000] {
+        advance_ms(wait_ms).await;
+        let reply = resend(&bed, id, &json!({})).await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["leg"]), (202, &json!(false)), "{}", reply.text);
+    }
+    assert_eq!(bed.waiting(Queue::Lane(Lane::Normal)), 0, "nobody is woken for nothing");
+    assert!(before.contains("content"), "{before}");
+    assert_eq!(failures(), before);
 }
 
 #[tokio::test(start_paused = true)]

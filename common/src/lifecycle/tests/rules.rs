@@ -252,6 +252,23 @@ fn a_resend_has_its_cool_down_and_its_limit_and_never_hurries_a_young_leg() {
 }
 
 #[test]
+fn a_resend_that_no_route_is_left_for_says_so_and_fails_nothing_once_more() {
+    let silent = Message { voice: Voice::Never, ..code() };
+    let told = Story::of(silent).without("fuji").without("atlas").goes(&[
+        FIRST,
+        ACCEPTED,
+        (Failed(Class::Content), "gave up: content"),
+        (Waited(20_000), "gave up: content"),
+        (Resend(None), "gave up: content"),
+        (Waited(40_000), "gave up: content"),
+        (Resend(None), "gave up: content"),
+    ]);
+    let count = |wanted: &Note| told.notes.iter().filter(|note| *note == wanted).count();
+    assert_eq!(count(&Note::ResendAsked { leg: false }), 2);
+    assert_eq!(count(&Note::GaveUp { reason: Reason::Leg(Class::Content) }), 1);
+}
+
+#[test]
 fn a_verified_code_cancels_everything_that_was_still_to_come() {
     let told =
         story().goes(&[FIRST, (Refused(Class::Unreceivable), "sending by kodama"), (Submitted, "awaiting kodama")]);
