@@ -6,6 +6,7 @@
 mod directory;
 mod failure;
 mod inbox;
+mod parked;
 mod place;
 mod queue;
 mod reader;
@@ -30,6 +31,7 @@ use writer::Writer;
 pub const FILE_NAME: &str = "otodoke.db";
 const QUEUE_MAX: u64 = 1_000_000;
 const INBOX_MAX: u64 = 100_000;
+const PARKED_MAX: u64 = 10_000;
 const READERS: usize = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct EmbeddedLimits {
     pub queue_max: u64,
     /// Reports that match nothing yet.
     pub inbox_max: u64,
+    /// Bodies that wait for people; of more, the oldest go when next something is deleted.
+    pub parked_max: u64,
     /// The file grows no further; `None` leaves it to the disk.
     pub size_max_mib: Option<u64>,
     /// Connections that read beside the writer.
@@ -46,7 +50,13 @@ pub struct EmbeddedLimits {
 
 impl Default for EmbeddedLimits {
     fn default() -> Self {
-        Self { queue_max: QUEUE_MAX, inbox_max: INBOX_MAX, size_max_mib: None, readers: READERS }
+        Self {
+            queue_max: QUEUE_MAX,
+            inbox_max: INBOX_MAX,
+            parked_max: PARKED_MAX,
+            size_max_mib: None,
+            readers: READERS,
+        }
     }
 }
 
@@ -79,7 +89,7 @@ impl Embedded {
         let inbox = inbox::count(&writing).map_err(|error| unreadable(&path, &error))?;
         let readers = Arc::new(Readers::open(&path, limits.readers).map_err(|error| unreadable(&path, &error))?);
         let writer = Arc::new(Writer::start(writing, directory));
-        let store = EmbeddedStore::new(Arc::clone(&writer), Arc::clone(&readers), inbox, limits.inbox_max);
+        let store = EmbeddedStore::new(Arc::clone(&writer), Arc::clone(&readers), inbox, limits);
         let broker = EmbeddedBroker::new(Arc::clone(&writer), readers, queues, limits.queue_max);
         Ok(Self { writer, store: Arc::new(store), broker: Arc::new(broker) })
     }

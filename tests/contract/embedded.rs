@@ -24,7 +24,7 @@ const NORMAL: Queue = Queue::Lane(Lane::Normal);
 const USER_VERSION_OFFSET: usize = 60;
 const PAGE_BYTES: usize = 4_096;
 const SMALL_FILE: EmbeddedLimits =
-    EmbeddedLimits { queue_max: 1_000, inbox_max: 1_000, size_max_mib: Some(1), readers: 2 };
+    EmbeddedLimits { queue_max: 1_000, inbox_max: 1_000, parked_max: 1_000, size_max_mib: Some(1), readers: 2 };
 
 fn fresh_dir() -> TempDir {
     tempfile::tempdir().expect("a directory for the test")
@@ -271,4 +271,25 @@ async fn a_file_of_a_newer_program_is_refused_and_left_as_it_is() {
     let why = refusal(dir.path());
     assert!(why.contains("7000") && why.contains("program"), "{why}");
     assert_eq!(fs::read(file_of(&dir)).expect("the file is there"), before);
+}
+
+#[tokio::test]
+async fn bodies_that_wait_for_people_are_bounded_in_number_and_in_time() {
+    let dir = fresh_dir();
+    let limits = EmbeddedLimits { parked_max: 3, ..EmbeddedLimits::default() };
+    let embedded = Embedded::open(dir.path(), limits).expect("the directory opens");
+    let (broker, store) = (embedded.broker(), embedded.store());
+    for number in 0..5_u8 {
+        broker.publish(NORMAL, vec![number]).await.expect("there is room");
+        let delivery = broker.take(NORMAL).await.expect("the broker answers");
+        delivery.park("odd".to_owned()).await.expect("the broker answers");
+    }
+    let parked_at = broker.parked(1).await.expect("the broker answers")[0].at;
+    let left = async |before: Timestamp| {
+        store.prune(START, START, before, 100).await.expect("the store answers");
+        let parked = broker.parked(100).await.expect("the broker answers");
+        parked.into_iter().map(|parked| parked.body).collect::<Vec<_>>()
+    };
+    assert_eq!(left(parked_at).await, [[2], [3], [4]], "the newest stay");
+    assert_eq!(left(parked_at.plus_ms(3_600_000)).await, [[0_u8; 1]; 0], "and none of them for ever");
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 
-use super::inbox;
 use super::place::Place;
 use super::reader::Readers;
-use super::rows;
 use super::writer::Writer;
+use super::{EmbeddedLimits, inbox, parked, rows};
 use crate::leg::{LegNumber, ProviderId};
 use crate::message::{Message, MessageId, Tag};
 use crate::outcome::Report;
@@ -19,14 +19,14 @@ use crate::time::Timestamp;
 pub(super) struct EmbeddedStore {
     writer: Arc<Writer>,
     readers: Arc<Readers>,
-    inbox_max: u64,
+    limits: EmbeddedLimits,
     /// Reports in the inbox: while there are none, nobody needs to look.
     inbox: Arc<AtomicU64>,
 }
 
 impl EmbeddedStore {
-    pub(super) fn new(writer: Arc<Writer>, readers: Arc<Readers>, inbox: u64, inbox_max: u64) -> Self {
-        Self { writer, readers, inbox_max, inbox: Arc::new(AtomicU64::new(inbox)) }
+    pub(super) fn new(writer: Arc<Writer>, readers: Arc<Readers>, inbox: u64, limits: EmbeddedLimits) -> Self {
+        Self { writer, readers, limits, inbox: Arc::new(AtomicU64::new(inbox)) }
     }
 
     fn inbox_shrinks(&self, by: usize) {
@@ -70,9 +70,9 @@ impl Store for EmbeddedStore {
     /// The count goes up before the report is findable, so that who saves a reference later never misses it.
     async fn inbox_put(&self, report: &Report) -> Result<(), StoreError> {
         let (report, reference) = (report.clone(), inbox::waits_for(report));
-        let Some(place) = Place::take_below(&self.inbox, self.inbox_max) else {
+        let Some(place) = Place::take_below(&self.inbox, self.limits.inbox_max) else {
             let waits = self.readers.read(move |db| inbox::holds(db, &report, &reference)).await?;
-            let full = StoreError::Full { what: "the inbox", limit: self.inbox_max };
+            let full = StoreError::Full { what: "the inbox", limit: self.limits.inbox_max };
             return if waits { Ok(()) } else { Err(full) };
         };
         let keep = move |new: &bool| {
@@ -105,9 +105,15 @@ impl Store for EmbeddedStore {
         inbox_before: Timestamp,
         limit: usize,
     ) -> Result<usize, StoreError> {
-        let pruned = self.writer.write(move |db| rows::prune(db, now, ended_before, inbox_before, limit)).await?;
+        let parked_max = self.limits.parked_max;
+        let prune = move |db: &Connection| {
+            let pruned = rows::prune(db, now, ended_before, inbox_before, limit)?;
+            // As long as a report that matches nothing: both wait for somebody who knows more.
+            Ok((pruned, parked::prune(db, inbox_before, parked_max, limit)?))
+        };
+        let (pruned, parked) = self.writer.write(prune).await?;
         self.inbox_shrinks(pruned.inbox);
-        Ok(pruned.rows)
+        Ok(pruned.rows + parked)
     }
 
     async fn journal(&self, id: MessageId) -> Result<Vec<JournalEntry>, StoreError> {
