@@ -11,7 +11,7 @@ use crate::leg::Leg;
 use crate::lifecycle::{Choice, Effect, Event, Note, Step, View, step};
 use crate::message::{Message, MessageId, Tag, Want};
 use crate::metrics::Metrics;
-use crate::policy::Policy;
+use crate::policy::{LINES_BESIDE_MAX, Policy};
 use crate::seal::Vault;
 use crate::store::{Save, Saved, Store, StoreError};
 use crate::time::Timestamp;
@@ -103,13 +103,17 @@ impl Desk {
         step(message, event, &view)
     }
 
-    /// Adds a line to the journal of a message that stays as it is. `false` where there is none such.
+    /// Adds a line to the journal of a message that stays as it is, unless it has enough such lines. `false` where there is
+    /// no such message.
     pub async fn tell(&self, message: &Message, note: &Note) -> Result<bool, StoreError> {
         let mut message = message.clone();
         for _ in 0..SAVE_TRIES_MAX {
+            if message.lines_beside >= LINES_BESIDE_MAX {
+                return Ok(true);
+            }
             let told = Step {
                 waits_until: None,
-                message: message.clone(),
+                message: Message { lines_beside: message.lines_beside + 1, ..message.clone() },
                 save: true,
                 effects: Vec::new(),
                 notes: vec![note.clone()],

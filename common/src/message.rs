@@ -154,11 +154,14 @@ pub struct Message {
     pub legs: Vec<Leg>,
     pub guesses_left: u8,
     /// Guesses that are paid and not judged yet.
-    #[serde(default, skip_serializing_if = "is_none_open")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub guesses_open: u8,
     /// When the last of them was paid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guess_paid_at: Option<Timestamp>,
+    /// Lines of the journal that move nothing on: late events, and requests that joined.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lines_beside: u8,
     pub resends: u8,
     pub last_resend_at: Option<Timestamp>,
     pub verified: Option<Verified>,
@@ -279,8 +282,8 @@ pub enum CancelledBy {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-const fn is_none_open(guesses: &u8) -> bool {
-    *guesses == 0
+const fn is_zero(count: &u8) -> bool {
+    *count == 0
 }
 
 impl Message {

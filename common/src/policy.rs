@@ -11,6 +11,8 @@ pub const TEXTS_MAX: usize = 4;
 pub const CALLS_MAX: usize = 2;
 /// Legs of any outcome: a bound for refusals that cost nobody a text.
 pub const LEGS_MAX: usize = 16;
+/// Lines of a message's journal for late events and for requests that joined it: more are let go.
+pub const LINES_BESIDE_MAX: u8 = 100;
 /// How long the repeat of a request waits for a permit while its message counts as `Sending`.
 pub const REPEAT_PATIENCE_MS_MAX: u64 = 5_000;
 

@@ -178,11 +178,10 @@ fn resume(turn: &mut Turn<'_>) {
 }
 
 impl Turn<'_> {
-    /// From here the row carries the message: if nobody reports back within the crash gap, the answer is unknown.
+    /// From here the row carries the message: if nobody reports back within the crash gap, the answer is unknown. At its
+    /// deadline it ends all the same, and an answer after that is late.
     pub(super) fn enter_sending(&mut self, leg: LegNumber) {
         let gap = self.now().plus_ms(self.view.policy.crash_gap_ms);
         self.enter(State::Sending { leg }, gap);
-        // Nothing else may happen while the call is out: its answer comes first.
-        self.message.due = Some(gap);
     }
 }

@@ -4,6 +4,7 @@ use super::{Effect, Note, Step, View};
 use crate::leg::{Channel, Leg, LegNumber, LegOutcome};
 use crate::message::{Awaited, End, Furthest, Message, State, Voice};
 use crate::outcome::{Class, Reason};
+use crate::policy::LINES_BESIDE_MAX;
 use crate::time::Timestamp;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -60,8 +61,12 @@ impl<'a> Turn<'a> {
         self.notes.len()
     }
 
+    /// What comes late may come for ever: a provider that repeats itself does not fill the journal.
     pub(super) fn late(&mut self, what: impl Into<String>) {
-        self.note(Note::Late { what: what.into() });
+        if self.message.lines_beside < LINES_BESIDE_MAX {
+            self.message.lines_beside += 1;
+            self.note(Note::Late { what: what.into() });
+        }
     }
 
     /// Enters a live state that needs no look before `due`, or before the call for an unverified code.

@@ -168,6 +168,7 @@ impl Publication {
             guesses_left: 0,
             guesses_open: 0,
         guess_paid_at: None,
+            lines_beside: 0,
             resends: 0,
             last_resend_at: None,
             verified: None,

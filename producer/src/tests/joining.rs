@@ -1,8 +1,10 @@
 //! A second request for the same living thing joins the first: one message, one code.
 
 use otodoke_common::broker::Queue;
+use otodoke_common::lifecycle::Note;
 use otodoke_common::message::Lane;
 use otodoke_common::outcome::Reason;
+use otodoke_common::policy::LINES_BESIDE_MAX;
 use serde_json::json;
 
 use super::bed::{Bed, NUMBER, OTHER_NUMBER, advance_ms, payment};
@@ -59,6 +61,21 @@ async fn the_key_of_a_request_that_joined_keeps_its_answer() {
     assert_eq!(bed.load(id).await.resends, 1, "a repeat is no resend");
     bed.post(&format!("/v1/verifications/{id}/cancel"), &json!({})).await;
     assert_eq!(bed.post_with(path, &body, &key).await.text, first.text, "nor a message of its own");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_join_for_ever_do_not_fill_the_journal() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let body = json!({"to": NUMBER, "purpose": "login"});
+    for number in 0..150 {
+        let key = number.to_string();
+        let joined = bed.post_with("/v1/verifications", &body, &[("idempotency-key", key.as_str())]).await;
+        assert_eq!((joined.accepted(), &joined.json()["joined"]), (id, &json!(true)));
+    }
+    let journal = bed.door.desk.store.journal(id).await.expect("the store");
+    let lines = journal.iter().filter(|line| matches!(line.note, Note::Joined { .. })).count();
+    assert_eq!(lines, usize::from(LINES_BESIDE_MAX));
 }
 
 #[tokio::test(start_paused = true)]

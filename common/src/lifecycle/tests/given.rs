@@ -43,6 +43,7 @@ pub(crate) fn code() -> Message {
         guesses_left: 5,
         guesses_open: 0,
         guess_paid_at: None,
+        lines_beside: 0,
         resends: 0,
         last_resend_at: None,
         verified: None,

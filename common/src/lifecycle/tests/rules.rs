@@ -11,7 +11,7 @@ use crate::lifecycle::{Choice, Effect, Event, GUESS_OPEN_MS_MAX, Note, Utterance
 use crate::message::{CancelledBy, End, Message, Trigger, Voice};
 use crate::outcome::{Answer, Class, Proof, Reason, ReportStatus};
 use crate::phone::LineType;
-use crate::policy::Policy;
+use crate::policy::{LINES_BESIDE_MAX, Policy};
 
 const FIRST: (Now, &str) = (Taken, "sending by sakura");
 const ACCEPTED: (Now, &str) = (Submitted, "awaiting sakura");
@@ -356,6 +356,32 @@ fn nothing_starts_when_it_could_not_be_in_time() {
     let mut over = story();
     over.now = at(TTL_MS);
     over.goes(&[(Taken, "ended: expired, never sent")]);
+}
+
+#[test]
+fn a_leg_in_hand_at_the_deadline_keeps_no_message_alive() {
+    let mut told = story();
+    told.now = at(TTL_MS - TEXT_USUAL_MS - 1_000);
+    let told = told.goes(&[(Taken, "sending by fuji"), (Due, "ended: expired, submitted")]);
+    assert_eq!(told.now, at(TTL_MS));
+    let mut told = told.goes(&[(Submitted, "ended: expired, submitted")]);
+    told.apply(&underway("s1", Proof::Tag));
+    assert_eq!(told.message.legs[0].reference.as_deref(), Some("s1"));
+}
+
+#[test]
+fn late_events_of_one_message_are_told_a_bounded_number_of_times() {
+    let mut told = story().goes(&[FIRST, ACCEPTED, (Delivered, "delivered")]);
+    for _ in 0..1_000 {
+        told.happens(&Delivered);
+    }
+    let lines = told.notes.iter().filter(|note| matches!(note, Note::Late { .. })).count();
+    assert_eq!(lines, usize::from(LINES_BESIDE_MAX));
+    let before = told.message.clone();
+    let step = told.apply(&Event::Receipt { leg: 1, status: ReportStatus::Delivered, proof: Proof::Tag });
+    assert_eq!((step.save, step.message), (false, before));
+    told.apply(&underway("s1", Proof::Tag));
+    assert_eq!(told.message.legs[0].reference.as_deref(), Some("s1"), "what is news is kept");
 }
 
 #[test]

@@ -81,7 +81,6 @@ impl Taken<'_> {
     fn due_in_time(&self) -> bool {
         match (&self.became().state, self.became().due) {
             (State::Ended { .. }, _) => true,
-            (State::Sending { .. }, due) => due.is_some(),
             (_, due) => due.is_some_and(|due| due <= self.became().useful_until),
         }
     }
@@ -248,7 +247,7 @@ impl Taken<'_> {
         if !matches!(self.event, Event::Receipt { proof: Proof::Nothing, .. }) || !self.in_time() {
             return true;
         }
-        let mut quiet = self.became().clone();
+        let mut quiet = Message { lines_beside: self.was().lines_beside, ..self.became().clone() };
         for (leg, old) in quiet.legs.iter_mut().zip(&self.was().legs) {
             leg.asks = old.asks;
         }
