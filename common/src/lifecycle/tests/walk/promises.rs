@@ -1,5 +1,5 @@
 //! Promises 2, 3, 4, 6, 7 and 11 (the invariants of ARCHITECTURE.md), as far as one step can keep or break them. Which
-//! route is chosen (5) is `route`'s.
+//! route is chosen (5) is judged in `domestic`.
 
 use super::ghost::named;
 use super::{Node, Script};
