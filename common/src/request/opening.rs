@@ -75,7 +75,7 @@ impl Opener<'_> {
             legs: Vec::new(),
             guesses_left: self.policy.guesses,
             guesses_open: 0,
-        guess_paid_at: None,
+            guess_paid_at: None,
             lines_beside: 0,
             resends: 0,
             last_resend_at: None,

@@ -167,7 +167,7 @@ impl Publication {
             legs: Vec::new(),
             guesses_left: 0,
             guesses_open: 0,
-        guess_paid_at: None,
+            guess_paid_at: None,
             lines_beside: 0,
             resends: 0,
             last_resend_at: None,
