@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 use crate::message::Tag;
 use crate::time::Timestamp;
 
-/// Entries one bucket keeps apart; past that the newest absorbs, which errs towards refusing.
+/// Entries one bucket keeps apart; past that the two closest become one, which errs towards refusing, by little.
 pub const ENTRIES_MAX: usize = 64;
 
-/// One payment into one bucket, refused when the window would hold more than `limit`.
+/// One payment into one bucket, refused when the window would hold more than `limit`. One that costs nothing only looks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spend {
     pub bucket: Tag,
-    pub cost: u32,
-    pub limit: u32,
+    pub cost: u64,
+    pub limit: u64,
     pub window_ms: u64,
 }
 
 /// What was spent when, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bucket(pub Vec<(Timestamp, u32)>);
+pub struct Bucket(pub Vec<(Timestamp, u64)>);
 
 /// Buckets by their tags, each with the time until which it must be kept.
 pub(crate) type Buckets = BTreeMap<Tag, (Bucket, Timestamp)>;
@@ -40,26 +40,33 @@ impl Bucket {
     /// Pays, or says when enough will have left the window.
     pub fn spend(&mut self, spend: &Spend, now: Timestamp) -> Result<(), Timestamp> {
         self.0.retain(|(at, _)| now.since_ms(*at) < spend.window_ms);
-        let spent: u64 = self.0.iter().map(|(_, cost)| u64::from(*cost)).sum();
-        let over = (spent + u64::from(spend.cost)).saturating_sub(u64::from(spend.limit));
+        let spent = self.0.iter().fold(0_u64, |sum, (_, cost)| sum.saturating_add(*cost));
+        let over = spent.saturating_add(spend.cost).saturating_sub(spend.limit);
         if over > 0 {
             return Err(self.free_at(over, spend.window_ms, now));
         }
-        if self.0.len() >= ENTRIES_MAX
-            && let Some((at, cost)) = self.0.last_mut()
-        {
-            *at = now;
-            *cost = cost.saturating_add(spend.cost);
-            return Ok(());
+        if spend.cost > 0 {
+            self.make_room();
+            self.0.push((now, spend.cost));
         }
-        self.0.push((now, spend.cost));
         Ok(())
+    }
+
+    /// Of the two entries that are closest in time, the earlier one joins the later one.
+    fn make_room(&mut self) {
+        if self.0.len() < ENTRIES_MAX {
+            return;
+        }
+        let gaps = self.0.windows(2).map(|pair| pair[1].0.since_ms(pair[0].0));
+        let Some((closest, _)) = gaps.enumerate().min_by_key(|(_, gap_ms)| *gap_ms) else { return };
+        let (_, cost) = self.0.remove(closest);
+        self.0[closest].1 = self.0[closest].1.saturating_add(cost);
     }
 
     fn free_at(&self, over: u64, window_ms: u64, now: Timestamp) -> Timestamp {
         let mut left = over;
         for (at, cost) in &self.0 {
-            left = left.saturating_sub(u64::from(*cost));
+            left = left.saturating_sub(*cost);
             if left == 0 {
                 return at.plus_ms(window_ms);
             }
@@ -72,7 +79,7 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    fn spend(limit: u32) -> Spend {
+    fn spend(limit: u64) -> Spend {
         Spend { bucket: Tag([0; 32]), cost: 1, limit, window_ms: 1_000 }
     }
 
@@ -92,5 +99,23 @@ mod tests {
         let paid = (0..500).filter(|ms| bucket.spend(&spend(100), Timestamp::from_unix_ms(*ms)).is_ok()).count();
         assert_eq!(paid, 100);
         assert!(bucket.0.len() <= ENTRIES_MAX);
+    }
+
+    #[test]
+    fn what_a_busy_bucket_holds_leaves_its_window_in_time() {
+        let mut bucket = Bucket::default();
+        let paid = (0..4_000).filter(|ms| bucket.spend(&spend(100), Timestamp::from_unix_ms(*ms)).is_ok()).count();
+        assert!((380..=400).contains(&paid), "{paid} in four windows of 100");
+    }
+
+    #[test]
+    fn a_look_costs_nothing_and_says_whether_there_is_room() {
+        let mut bucket = Bucket::default();
+        let start = Timestamp::from_unix_ms(0);
+        let look = |limit| Spend { cost: 0, ..spend(limit) };
+        assert_eq!(bucket.spend(&spend(2), start), Ok(()));
+        assert_eq!(bucket.spend(&look(1), start.plus_ms(1)), Ok(()));
+        assert_eq!(bucket.spend(&look(0), start.plus_ms(1)), Err(start.plus_ms(1_000)));
+        assert_eq!(bucket.0.len(), 1);
     }
 }

@@ -3,6 +3,7 @@
 //! `OTODOKE_CONFIG` names the file. Any key of it can come from a variable instead, its parts joined by `__`:
 //! `OTODOKE_PUBLIC_URL`, `OTODOKE_LISTEN`, `OTODOKE_CODES__ACTIVE`, `OTODOKE_CODES__ROOTS__<KID>` (a file),
 //! `OTODOKE_SEAL__ROOT_FILE`, `OTODOKE_TENANT__<NAME>__REQUIRE_TO` (and the other keys of `TenantSettings`),
+//! `OTODOKE_TEMPLATE__<NAME>__JA`, `..._EN`, `..._JA_FILE`, `..._EN_FILE` (and the same with `__PAYMENT` before them),
 //! `OTODOKE_PLAN__JP__INTERNATIONAL`, `OTODOKE_PLAN__JP__VOICE`, `OTODOKE_POLICY__<KEY>` (the keys of `Policy`),
 //! `OTODOKE_LANES__<LANE>__CONCURRENCY`, `OTODOKE_LANES__<LANE>__WINDOW`, `OTODOKE_AMQP__URL_FILE`, `OTODOKE_AMQP__URL`,
 //! `OTODOKE_POSTGRES__URL_FILE`, `OTODOKE_POSTGRES__URL` and `OTODOKE_AMQP__<KEY>`, `OTODOKE_POSTGRES__<KEY>` (the other
@@ -34,6 +35,7 @@ mod sandbox;
 mod secret;
 mod servers;
 mod source;
+mod templates;
 mod tenant;
 
 pub use carriers::{CarriersSettings, PlanSettings, ProviderKind, ProviderSettings, RouteSettings};
@@ -43,6 +45,7 @@ pub use problem::{Problem, Problems};
 pub use sandbox::{SandboxCarrier, SandboxCarriers, SandboxPlace};
 pub use secret::{ROOT_BYTES_MIN, Root, Secret};
 pub use source::Source;
+pub use templates::{TemplateSettings, Use};
 pub use tenant::TenantSettings;
 
 /// Everything a process is told before it starts.
@@ -54,6 +57,8 @@ pub struct Settings {
     pub codes: CodesSettings,
     pub seal: SealSettings,
     pub tenants: BTreeMap<TenantId, TenantSettings>,
+    /// Beside the built-in ones, by name.
+    pub templates: BTreeMap<String, TemplateSettings>,
     pub providers: Vec<ProviderSettings>,
     pub routes: Vec<RouteSettings>,
     pub plans: BTreeMap<Country, Plan>,
@@ -88,7 +93,8 @@ impl Settings {
     /// Routes and plans as `route::choose` takes them; a route whose provider has no known abilities is left out.
     pub fn route_table(&self, abilities: impl Fn(&ProviderId) -> Option<Abilities>) -> RouteTable {
         let routes = self.routes.iter().filter_map(|route| Some(route.to_route(abilities(&route.provider)?))).collect();
-        RouteTable { routes, plans: self.plans.clone() }
+        let tenants = self.tenants.iter().map(|(id, tenant)| (id.clone(), tenant.routes())).collect();
+        RouteTable { routes, plans: self.plans.clone(), tenants }
     }
 }
 

@@ -171,12 +171,22 @@ impl Desk {
         }
     }
 
+    /// `price` out of what the tenant's legs to this country may cost in an hour.
+    pub fn spend(&self, message: &Message, price: u64) -> Spend {
+        Spend {
+            bucket: self.vault.spend_bucket(&message.tenant, message.country),
+            cost: price,
+            limit: self.policy.spend_per_hour_for(&message.tenant),
+            window_ms: HOUR_MS,
+        }
+    }
+
     fn spend_of(&self, decided: &Step) -> Option<Spend> {
         let calls = decided.effects.contains(&Effect::SpendCall);
         calls.then(|| Spend {
             bucket: self.vault.calls_bucket(&decided.message.tenant, decided.message.country),
             cost: 1,
-            limit: self.policy.calls_per_hour_for(&decided.message.tenant),
+            limit: self.policy.calls_per_hour_for(&decided.message.tenant).into(),
             window_ms: HOUR_MS,
         })
     }

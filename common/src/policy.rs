@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::message::TenantId;
+use crate::transaction::Currency;
 
 /// Promise 4: for any cause, never more.
 pub const TEXTS_MAX: usize = 4;
@@ -15,6 +16,8 @@ pub const LEGS_MAX: usize = 16;
 pub const LINES_BESIDE_MAX: u8 = 100;
 /// How long the repeat of a request waits for a permit while its message counts as `Sending`.
 pub const REPEAT_PATIENCE_MS_MAX: u64 = 5_000;
+/// Prices are in 1/10000 of the currency.
+pub const PRICES_PER_UNIT: u64 = 10_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -52,9 +55,13 @@ pub struct Policy {
     pub messages_per_day: u32,
     /// Calls per tenant and country in a rolling hour.
     pub calls_per_hour: u32,
-    /// The same of tenants with a limit of their own: from their settings.
+    /// What the legs of a tenant to one country may cost in a rolling hour, in whole units of `currency`.
+    pub spend_per_hour: u32,
+    /// What the prices of routes are in.
+    pub currency: Currency,
+    /// Limits that tenants have of their own: from their settings.
     #[serde(skip)]
-    pub calls_per_hour_of: BTreeMap<TenantId, u32>,
+    pub of_tenants: BTreeMap<TenantId, TenantLimits>,
     /// The same check, repeated with its key, is answered alike for this long.
     pub verified_repeat_ms: u64,
     /// The personal part of an ended message is erased after this.
@@ -64,10 +71,36 @@ pub struct Policy {
     pub clock_skew_ms_max: u64,
 }
 
+/// What one tenant has in place of the general limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TenantLimits {
+    pub calls_per_hour: Option<u32>,
+    pub spend_per_hour: Option<u32>,
+    pub resends_max: Option<u8>,
+    pub resend_cooldown_ms: Option<[u64; 3]>,
+}
+
+/// A tenant's own limit where it has one.
 impl Policy {
-    /// A tenant's own limit where it has one.
     pub fn calls_per_hour_for(&self, tenant: &TenantId) -> u32 {
-        self.calls_per_hour_of.get(tenant).copied().unwrap_or(self.calls_per_hour)
+        self.of(tenant).calls_per_hour.unwrap_or(self.calls_per_hour)
+    }
+
+    /// In the unit of prices.
+    pub fn spend_per_hour_for(&self, tenant: &TenantId) -> u64 {
+        u64::from(self.of(tenant).spend_per_hour.unwrap_or(self.spend_per_hour)) * PRICES_PER_UNIT
+    }
+
+    pub fn resends_max_for(&self, tenant: &TenantId) -> u8 {
+        self.of(tenant).resends_max.unwrap_or(self.resends_max)
+    }
+
+    pub fn resend_cooldown_ms_for(&self, tenant: &TenantId) -> [u64; 3] {
+        self.of(tenant).resend_cooldown_ms.unwrap_or(self.resend_cooldown_ms)
+    }
+
+    fn of(&self, tenant: &TenantId) -> TenantLimits {
+        self.of_tenants.get(tenant).copied().unwrap_or_default()
     }
 }
 
@@ -92,7 +125,9 @@ impl Default for Policy {
             messages_per_10_minutes: 5,
             messages_per_day: 10,
             calls_per_hour: 200,
-            calls_per_hour_of: BTreeMap::new(),
+            spend_per_hour: 100_000,
+            currency: Currency::parse("JPY").expect("three capital letters"),
+            of_tenants: BTreeMap::new(),
             verified_repeat_ms: 60_000,
             number_keep_hours: 24,
             row_keep_days: 30,

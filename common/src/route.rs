@@ -2,14 +2,14 @@
 //!
 //! Pure: what a provider's standing is comes in as an argument. It explains itself in `Chosen::considered`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::fallback;
 use crate::leg::{Abilities, Channel, Leg, LegOutcome, ProviderId, RouteClass, RouteId};
 use crate::lifecycle::Choice;
-use crate::message::{Message, Want};
+use crate::message::{Message, TenantId, Want};
 use crate::outcome::Class;
 use crate::phone::Country;
 use crate::policy::Policy;
@@ -81,6 +81,36 @@ pub enum International {
 pub struct RouteTable {
     pub routes: Vec<Route>,
     pub plans: BTreeMap<Country, Plan>,
+    /// What tenants have of their own; one that is not here has all of it.
+    #[serde(default)]
+    pub tenants: BTreeMap<TenantId, TenantRoutes>,
+}
+
+/// How one tenant's use of the table differs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantRoutes {
+    /// Where it may send to; `None`: wherever there is a plan.
+    pub countries: Option<BTreeSet<Country>>,
+    /// Where it may call; `None`: wherever the plan allows calls.
+    pub voice_countries: Option<BTreeSet<Country>>,
+    /// The sender that people see in place of the route's own.
+    pub senders: BTreeMap<RouteId, String>,
+}
+
+impl RouteTable {
+    /// The plan of a country as it is for this tenant; `None`: denied.
+    pub fn plan(&self, tenant: &TenantId, country: Country) -> Option<Plan> {
+        let plan = *self.plans.get(&country)?;
+        let Some(own) = self.tenants.get(tenant) else { return Some(plan) };
+        let named = |countries: &Option<BTreeSet<Country>>| countries.as_ref().is_none_or(|all| all.contains(&country));
+        named(&own.countries).then(|| Plan { voice: plan.voice && named(&own.voice_countries), ..plan })
+    }
+
+    /// Whom people see this tenant's texts and calls by this route come from.
+    pub fn sender<'a>(&'a self, tenant: &TenantId, route: &'a Route) -> &'a str {
+        let own = self.tenants.get(tenant).and_then(|own| own.senders.get(&route.id));
+        own.unwrap_or(&route.sender)
+    }
 }
 
 /// What a provider can do for a lane right now.
@@ -95,6 +125,8 @@ pub enum Standing {
     Resting {
         until: Timestamp,
     },
+    /// In order, but dearer than what the tenant may still spend.
+    OverBudget,
 }
 
 /// What choosing looks at besides the message and the wish.
@@ -104,8 +136,9 @@ pub struct Scene<'a> {
     pub standing: &'a dyn Fn(&Route) -> Standing,
     /// 0 is good; higher sorts later within its class.
     pub score: &'a dyn Fn(&RouteId) -> u8,
-    /// After a leg was not sent or throttled, its route is left alone this long, doubling.
-    pub cooling_ms: u64,
+    /// How long a route is left alone after the nth leg by it in a row was not sent or throttled (from 1), spread by a
+    /// roll.
+    pub cooling_ms: &'a dyn Fn(u32, u32) -> u64,
 }
 
 /// The choice, and why each route of the country was or was not taken.
@@ -146,6 +179,8 @@ pub enum Fit {
     },
     Tried,
     TooLate,
+    /// The tenant's legs to this country have cost what they may in an hour.
+    OverBudget,
     /// The reason for this leg asks for another class of route, or for another sender.
     NotWanted,
 }
@@ -159,6 +194,7 @@ impl Fit {
             Self::Throttled { until } => format!("throttled this message, left alone until {}", until.rfc3339()),
             Self::NotSent { until } => format!("could not be reached, left alone until {}", until.rfc3339()),
             Self::Tried => "tried already".to_owned(),
+            Self::OverBudget => "over what its tenant may spend in an hour".to_owned(),
             Self::TooLate => "could not deliver before the deadline".to_owned(),
             Self::NotWanted => "not wanted after what happened before".to_owned(),
         }
@@ -167,7 +203,7 @@ impl Fit {
 
 /// Domestic first, then score and rank. International only as the plan says (promise 5).
 pub fn choose(message: &Message, want: &Want, scene: &Scene<'_>) -> Chosen {
-    let Some(plan) = scene.table.plans.get(&message.country) else {
+    let Some(plan) = scene.table.plan(&message.tenant, message.country) else {
         return Chosen { choice: Choice::Nothing, considered: Vec::new() };
     };
     let mut fits: Vec<(&Route, Fit)> = scene
@@ -179,7 +215,14 @@ pub fn choose(message: &Message, want: &Want, scene: &Scene<'_>) -> Chosen {
         .collect();
     fits.sort_by_key(|(route, _)| order(route, message, scene));
     let allowed = want.channel == Channel::Sms || plan.voice;
-    let choice = if allowed { pick(&fits, *plan, message) } else { Choice::Nothing };
+    let choice = if allowed { pick(&fits, plan, message) } else { Choice::Nothing };
+    let choice = match choice {
+        Choice::Go(route) => {
+            let sender = scene.table.sender(&message.tenant, &route).to_owned();
+            Choice::Go(Box::new(Route { sender, ..*route }))
+        }
+        Choice::Wait { .. } | Choice::Elsewhere | Choice::Nothing => choice,
+    };
     Chosen { choice, considered: fits.iter().map(|(route, fit)| considered(route, *fit)).collect() }
 }
 
@@ -206,8 +249,9 @@ fn order(route: &Route, message: &Message, scene: &Scene<'_>) -> (RouteClass, us
 }
 
 fn fit(route: &Route, message: &Message, want: &Want, scene: &Scene<'_>) -> Fit {
-    let used_sender = message.legs.iter().any(|leg| leg.channel == route.channel && leg.sender == route.sender);
-    let unwanted = fallback::sender_closed(message, route.channel, &route.sender) || (want.new_sender && used_sender);
+    let sender = scene.table.sender(&message.tenant, route);
+    let used_sender = message.legs.iter().any(|leg| leg.channel == route.channel && leg.sender == sender);
+    let unwanted = fallback::sender_closed(message, route.channel, sender) || (want.new_sender && used_sender);
     if unwanted || want.only.is_some_and(|class| class != route.class) {
         return Fit::NotWanted;
     }
@@ -226,6 +270,7 @@ fn fit(route: &Route, message: &Message, want: &Want, scene: &Scene<'_>) -> Fit 
         Standing::Ready => Fit::Ready,
         Standing::Full { until } => Fit::Full { until },
         Standing::Resting { until } => Fit::Resting { until },
+        Standing::OverBudget => Fit::OverBudget,
     }
 }
 
@@ -237,8 +282,9 @@ fn times_tried(route: &Route, message: &Message) -> usize {
 fn cooling(route: &Route, message: &Message, scene: &Scene<'_>) -> Option<Fit> {
     let failed = || message.legs.iter().filter(|leg| leg.route == route.id && passing(leg));
     let last = failed().next_back()?;
-    let doublings = u32::try_from(failed().count() - 1).unwrap_or(u32::MAX).min(COOLING_DOUBLINGS_MAX);
-    let until = last.ended_at.unwrap_or(last.started_at).plus_ms(scene.cooling_ms << doublings);
+    let failures = u32::try_from(failed().count()).unwrap_or(u32::MAX);
+    let cooling_ms = (scene.cooling_ms)(failures, roll_of(message, last));
+    let until = last.ended_at.unwrap_or(last.started_at).plus_ms(cooling_ms);
     if until <= scene.now {
         return None;
     }
@@ -246,7 +292,14 @@ fn cooling(route: &Route, message: &Message, scene: &Scene<'_>) -> Option<Fit> {
     Some(if throttled { Fit::Throttled { until } } else { Fit::NotSent { until } })
 }
 
-const COOLING_DOUBLINGS_MAX: u32 = 6;
+/// Chance that stays the same however often one leg is looked at: the random end of the message's id, moved on by leg.
+fn roll_of(message: &Message, leg: &Leg) -> u32 {
+    let random = message.id.bytes().last_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    random.wrapping_add(u32::from(leg.number).wrapping_mul(ROLL_STEP))
+}
+
+/// Odd, and far from any small multiple of itself: one message's legs are spread as well.
+const ROLL_STEP: u32 = 0x9e37_79b9;
 
 /// A leg that says nothing about its route for good: throttled, or never left this machine.
 fn passing(leg: &Leg) -> bool {
@@ -261,9 +314,18 @@ fn pick(fits: &[(&Route, Fit)], plan: Plan, message: &Message) -> Choice {
     }
     let full = waits(fits, RouteClass::Domestic, message, |fit| match fit {
         Fit::Full { until } | Fit::Throttled { until } => Some(*until),
-        Fit::Ready | Fit::Resting { .. } | Fit::NotSent { .. } | Fit::Tried | Fit::TooLate | Fit::NotWanted => None,
+        Fit::Ready
+        | Fit::Resting { .. }
+        | Fit::NotSent { .. }
+        | Fit::Tried
+        | Fit::TooLate
+        | Fit::OverBudget
+        | Fit::NotWanted => None,
     });
+    // Money that is spent opens no way abroad: the domestic route could deliver.
+    let spent = fits.iter().any(|(route, fit)| route.class == RouteClass::Domestic && *fit == Fit::OverBudget);
     let abroad = match (plan.international, full) {
+        _ if spent => None,
         (International::Never, _) | (International::Last, Some(_)) => None,
         (International::Last, None) | (International::Spill, _) => ready(RouteClass::International),
     };
@@ -288,7 +350,7 @@ const fn until_of(fit: &Fit) -> Option<Timestamp> {
         Fit::Full { until } | Fit::Resting { until } | Fit::Throttled { until } | Fit::NotSent { until } => {
             Some(*until)
         }
-        Fit::Ready | Fit::Tried | Fit::TooLate | Fit::NotWanted => None,
+        Fit::Ready | Fit::Tried | Fit::TooLate | Fit::OverBudget | Fit::NotWanted => None,
     }
 }
 

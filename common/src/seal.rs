@@ -117,6 +117,11 @@ impl Vault {
         self.tag("calls", &[tenant.as_str().as_bytes(), country.as_str().as_bytes()])
     }
 
+    /// The bucket of what the legs of this tenant to this country cost.
+    pub fn spend_bucket(&self, tenant: &TenantId, country: Country) -> Tag {
+        self.tag("spend", &[tenant.as_str().as_bytes(), country.as_str().as_bytes()])
+    }
+
     pub fn leg_tag(&self, id: MessageId, leg: LegNumber) -> LegTag {
         let mut bytes = Vec::with_capacity(LEG_TAG_BYTES);
         bytes.extend_from_slice(id.bytes());

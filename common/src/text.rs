@@ -9,7 +9,7 @@ mod templates;
 
 pub use lint::{has_4_byte_chars, lint, parse_domain};
 pub use segments::{Encoding, Segments, segments};
-pub use templates::{RenderInput, Templates};
+pub use templates::{PAYMENT_SUFFIX, RenderInput, Templates};
 
 use crate::message::Locale;
 use crate::transaction::Transaction;

@@ -5,10 +5,12 @@
 use std::sync::Arc;
 
 use otodoke_common::broker::Queue;
+use otodoke_common::bucket::Spend;
 use otodoke_common::desk::{Applied, Routing};
+use otodoke_common::fallback;
 use otodoke_common::lifecycle::{Event, Note, guessed_out, resend_gate};
 use otodoke_common::message::{Kind, Message, MessageId, Purpose, State, Tag, Want};
-use otodoke_common::metrics::RequestResult;
+use otodoke_common::metrics::{Metrics, RequestResult};
 use otodoke_common::request::opening::{self, Birth, CAPS, Opener};
 use otodoke_common::request::{Request, reach};
 use otodoke_common::store::{ClaimKind, Opened, Opening, Save, StoreError};
@@ -57,7 +59,7 @@ pub(crate) async fn accept(entry: Entry) -> Result<Accepted, Problem> {
 /// How a refusal is counted.
 pub(crate) fn refused_as(problem: &Problem) -> RequestResult {
     match problem.code {
-        "too_many_messages" => RequestResult::Limited,
+        "too_many_messages" | "spend_cap_reached" => RequestResult::Limited,
         "busy" => RequestResult::Busy,
         "unavailable" => RequestResult::Unavailable,
         _ => RequestResult::Refused,
@@ -91,7 +93,7 @@ async fn accepted_before(entry: &Entry) -> Result<Option<Accepted>, Problem> {
 
 async fn admitted(entry: &Entry) -> Result<(Accepted, RequestResult), Problem> {
     let Entry { door, caller, request, .. } = entry;
-    let usual_ms = reach::usual_ms(&door.routes, &door.templates, request)?;
+    let usual_ms = reach::usual_ms(&door.routes, &door.templates, &caller.tenant, request)?;
     let lane = caller.settings.lane(request.purpose);
     let Some(_accepting) = door.hands.accepting(lane) else {
         return Err(Problem::busy("too much is being accepted at this moment: try again", BUSY_RETRY_S));
@@ -109,7 +111,8 @@ async fn admitted(entry: &Entry) -> Result<(Accepted, RequestResult), Problem> {
 /// `None`: the message it would join is ending; try again.
 async fn open(entry: &Entry, wait_ms: u64) -> Result<Option<(Accepted, RequestResult)>, Problem> {
     let door = &entry.door;
-    let opening = opening(entry, wait_ms);
+    let mut opening = opening(entry, wait_ms);
+    opening.spends.extend(look_at_money(door, &opening.message));
     let accepted = |message: &Message| accepted(door, &entry.request, message, wait_ms);
     match opened(door, &opening).await {
         Ok(Opened::New) => {
@@ -130,7 +133,9 @@ async fn open(entry: &Entry, wait_ms: u64) -> Result<Option<(Accepted, RequestRe
             None => Ok(None),
         },
         Ok(Opened::Conflict { kind: ClaimKind::Key, .. }) => Err(key_reused()),
-        Ok(Opened::OverLimit { index, free_at }) => Err(too_many(index, free_at, door.now())),
+        Ok(Opened::OverLimit { index, free_at }) => {
+            Err(too_many(&entry.door.desk.metrics, &opening.message, index, free_at, door.now()))
+        }
         Err(error) => {
             without_store(door, &opening, &error).await?;
             Ok(Some((accepted(&opening.message), RequestResult::Accepted)))
@@ -150,6 +155,15 @@ fn opening(entry: &Entry, wait_ms: u64) -> Opening {
     };
     let birth = Birth { id: MessageId::new(now, door.desk.dice.id_bits()), accepted_at: now, now };
     opener.opening(birth, key.as_deref(), request, wait_ms)
+}
+
+/// Nothing is paid here: a leg pays when it begins. But what no leg could be paid for is not taken either.
+fn look_at_money(door: &Door, message: &Message) -> Option<Spend> {
+    let channel = fallback::first(message).channel;
+    let routes = door.routes.routes.iter().filter(|route| route.country == message.country && route.channel == channel);
+    let cheapest = routes.map(|route| u64::from(route.price)).min().filter(|price| *price > 0)?;
+    let spend = door.desk.spend(message, 0);
+    Some(Spend { limit: spend.limit.saturating_sub(cheapest), ..spend })
 }
 
 /// A commit of unknown outcome is looked up: its row is there or it is not.
@@ -299,8 +313,14 @@ fn key_reused() -> Problem {
     Problem { field: Some("Idempotency-Key".to_owned()), ..Problem::new(status, "key_reused", detail) }
 }
 
-fn too_many(index: usize, free_at: Timestamp, now: Timestamp) -> Problem {
-    let window = CAPS.get(index).copied().unwrap_or("its window");
+fn too_many(metrics: &Metrics, message: &Message, index: usize, free_at: Timestamp, now: Timestamp) -> Problem {
+    let Some(window) = CAPS.get(index) else {
+        metrics.guarded("spend_per_hour", message);
+        let detail =
+            "what may be spent on this country in an hour is spent: wait, or raise the tenant's `spend_per_hour`";
+        let status = axum::http::StatusCode::TOO_MANY_REQUESTS;
+        return Problem::new(status, "spend_cap_reached", detail).retry_at(free_at, now);
+    };
     let detail = format!("this number was sent as many messages as it may get in {window}: wait, or use `resend`");
     let status = axum::http::StatusCode::TOO_MANY_REQUESTS;
     let problem = Problem::new(status, "too_many_messages", detail).retry_at(free_at, now);

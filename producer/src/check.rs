@@ -228,7 +228,7 @@ async fn pay(door: &Door, message: Message) -> Result<Payment, Problem> {
         Purpose::Login | Purpose::Signup | Purpose::Notice => policy.guesses_per_number,
     };
     let bucket = door.desk.vault.guesses_bucket(&message);
-    let spend = Spend { bucket, cost: 1, limit, window_ms: DAY_MS };
+    let spend = Spend { bucket, cost: 1, limit: limit.into(), window_ms: DAY_MS };
     // Where the message has none left, there is nothing that the number could pay for.
     let spends = if message.guesses_left == 0 { vec![] } else { vec![spend] };
     let before = message.clone();

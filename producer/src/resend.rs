@@ -76,7 +76,7 @@ fn gate(door: &Door, message: &Message) -> Result<(), Problem> {
 
 /// The person's wish counts even where the request said `voice: never`; the plan counts always.
 fn voice(door: &Door, message: &Message) -> Result<Channel, Problem> {
-    let planned = door.routes.plans.get(&message.country).is_some_and(|plan| plan.voice);
+    let planned = door.routes.plan(&message.tenant, message.country).is_some_and(|plan| plan.voice);
     if planned {
         return Ok(Channel::Voice);
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use otodoke_common::broker::Broker;
 use otodoke_common::clock::Clock;
 use otodoke_common::code::CodeKeys;
-use otodoke_common::config::{Problem, Problems, ProviderSettings as Configured, Settings};
+use otodoke_common::config::{Problem, Problems, ProviderSettings as Configured, Settings, TemplateSettings, Use};
 use otodoke_common::desk::Desk;
 use otodoke_common::dice::Dice;
 use otodoke_common::metrics::Metrics;
@@ -18,7 +18,7 @@ use otodoke_common::route::RouteTable;
 use otodoke_common::seal::Vault;
 use otodoke_common::servers::Servers;
 use otodoke_common::store::Store;
-use otodoke_common::text::Templates;
+use otodoke_common::text::{PAYMENT_SUFFIX, Templates};
 
 use crate::ProviderSettings;
 
@@ -29,6 +29,7 @@ pub struct Assembled {
     pub providers: Registry,
     pub routes: RouteTable,
     pub metrics: Arc<Metrics>,
+    templates: Templates,
     policy: Policy,
 }
 
@@ -65,6 +66,7 @@ pub fn assemble(settings: &Settings) -> Result<Assembled, Problems> {
         routes: settings.route_table(|id| providers.get(id).map(|provider| provider.abilities())),
         metrics: Metrics::for_countries(settings.plans.keys().copied())
             .map_err(|error| one("plan", error.to_string()))?,
+        templates: templates(settings)?,
         policy: policy(settings),
         vault,
         providers,
@@ -86,16 +88,34 @@ impl Assembled {
             routes: Arc::new(self.routes),
             providers: Arc::new(self.providers),
             codes: Arc::new(self.codes),
-            templates: Arc::new(Templates::builtin()),
+            templates: Arc::new(self.templates),
         }
     }
 }
 
-/// With the limits that tenants have of their own, for whoever starts a call.
+/// With the limits that tenants have of their own, for whoever starts a leg.
 fn policy(settings: &Settings) -> Policy {
-    let of_tenants = settings.tenants.iter();
-    let calls_per_hour_of = of_tenants.filter_map(|(id, tenant)| Some((id.clone(), tenant.calls_per_hour?))).collect();
-    Policy { calls_per_hour_of, ..settings.policy.clone() }
+    let of_tenants = settings.tenants.iter().map(|(id, tenant)| (id.clone(), tenant.limits())).collect();
+    Policy { of_tenants, ..settings.policy.clone() }
+}
+
+/// The built-in templates and those of the settings; or all that is wrong with any of them.
+fn templates(settings: &Settings) -> Result<Templates, Problems> {
+    let mut templates = Templates::builtin();
+    let mut problems = Vec::new();
+    for (name, template) in &settings.templates {
+        for ((of, locale), body) in &template.bodies {
+            let full = match of {
+                Use::Plain => name.clone(),
+                Use::Payment => format!("{name}{PAYMENT_SUFFIX}"),
+            };
+            if let Err(error) = templates.add(&full, *locale, body) {
+                let key = format!("template.{name}.{}", TemplateSettings::key(*of, *locale));
+                problems.push(Problem::missing(key, error.to_string()));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(templates) } else { Err(Problems(problems)) }
 }
 
 /// Every provider, ready to be called; or all that is wrong with any of them.
@@ -132,7 +152,7 @@ mod tests {
         CodesSettings, ROOT_BYTES_MIN, Root, SandboxCarrier, SandboxCarriers, SandboxPlace, SealSettings, Secret,
     };
     use otodoke_common::memory::Memory;
-    use otodoke_common::message::Kid;
+    use otodoke_common::message::{Kid, Locale};
 
     use super::*;
 
@@ -169,18 +189,43 @@ mod tests {
         assert!(settings.providers.iter().all(|provider| parts.providers.contains_key(&provider.id)));
         let routes: Vec<_> = parts.routes.routes.iter().map(|route| route.id.clone()).collect();
         assert_eq!(routes, settings.routes.iter().map(|route| route.id.clone()).collect::<Vec<_>>());
-        assert_eq!(*parts.desk.policy, settings.policy);
+        assert_eq!(
+            Policy { of_tenants: settings.policy.of_tenants.clone(), ..(*parts.desk.policy).clone() },
+            settings.policy
+        );
     }
 
     #[test]
-    fn a_tenants_own_limit_of_calls_rules_its_calls() {
+    fn a_tenants_own_limits_rule_its_legs() {
         let mut settings = settings(Some("AC00000000000000000000000000000000"));
         let tenant = |name| otodoke_common::message::TenantId::parse(name).expect("a tenant");
-        let own = otodoke_common::config::TenantSettings { calls_per_hour: Some(7), ..Default::default() };
+        let own = otodoke_common::config::TenantSettings {
+            calls_per_hour: Some(7),
+            spend_per_hour: Some(9),
+            resends_max: Some(1),
+            ..Default::default()
+        };
         settings.tenants.insert(tenant("acme"), own);
         let policy = assemble(&settings).expect("good settings").policy;
         assert_eq!(policy.calls_per_hour_for(&tenant("acme")), 7);
         assert_eq!(policy.calls_per_hour_for(&tenant("other")), settings.policy.calls_per_hour);
+        assert_eq!((policy.spend_per_hour_for(&tenant("acme")), policy.resends_max_for(&tenant("acme"))), (90_000, 1));
+    }
+
+    #[test]
+    fn a_template_of_the_settings_can_be_asked_for_and_a_bad_one_is_named_by_its_key() {
+        let mut settings = settings(Some("AC00000000000000000000000000000000"));
+        let mut says = |name: &str, of, body: &str| {
+            let template = settings.templates.entry(name.to_owned()).or_default();
+            template.bodies.insert((of, Locale::En), body.to_owned());
+            assemble(&settings)
+        };
+        let templates = says("shop", Use::Plain, "{code} from the shop").expect("a good template").templates;
+        assert!(templates.knows("shop", Locale::En) && templates.knows("default", Locale::Ja));
+        let problems = says("shop", Use::Payment, "{code} for {payee}").err().expect("it lacks the amount").0;
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with("template.shop.payment.en") && told[0].contains("{amount}"), "{told:?}");
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub(crate) fn claim(kind: ClaimKind, fingerprint: u16) -> Claim {
     Claim { kind, tag: tag(900), fingerprint: tag(fingerprint), until: START.plus_ms(60 * MINUTE_MS) }
 }
 
-pub(crate) fn spend(bucket: u16, limit: u32) -> Spend {
+pub(crate) fn spend(bucket: u16, limit: u64) -> Spend {
     Spend { bucket: tag(bucket), cost: 1, limit, window_ms: MINUTE_MS }
 }
 

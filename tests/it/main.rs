@@ -7,6 +7,7 @@ mod given_up;
 mod guesses;
 mod journey;
 mod lanes;
+mod money;
 mod published;
 mod receipts;
 mod resend;

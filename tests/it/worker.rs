@@ -8,7 +8,9 @@ use otodoke_common::broker::Queue;
 use otodoke_common::code::{CodeKeys, revoke};
 use otodoke_common::leg::{LegNumber, ProviderId};
 use otodoke_common::message::{End, Kid, Lane, Message, MessageId, State, Tag};
-use otodoke_common::outcome::{About, Class, Proof, Report, ReportStatus};
+use otodoke_common::outcome::{About, Class, Proof, Report, ReportStatus, Scope};
+use otodoke_common::policy::Policy;
+use otodoke_common::route::{International, Plan};
 use otodoke_common::store::{
     Claim, ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError,
 };
@@ -17,6 +19,7 @@ use otodoke_common::wire::LaneMessage;
 use otodoke_tests::carrier::{Reply, Script};
 use otodoke_tests::world::{Options, World, id as parsed, legs};
 use otodoke_worker::Capacity;
+use serde_json::json;
 
 use crate::{PHONE, leg, phone};
 
@@ -312,4 +315,28 @@ async fn the_store_away_for_a_minute_delays_and_loses_nothing() {
         let texts = world.phone(&phone(person)).texts.len();
         assert!((1..=2).contains(&texts), "{texts} texts");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_grow_to_the_last_delay_of_the_policy_and_nobody_retries_in_step() {
+    let policy = Policy { retry_first_ms: 200, retry_last_ms: 1_000, ..Options::default().policy };
+    let plan = Plan { international: International::Never, voice: false };
+    let world = World::with(Options { policy, plan, ..Options::default() }).await;
+    world.carrier("sakura").always(Script::answers(Reply::Refused(Class::Throttled, Scope::Number)));
+    world.carrier("fuji").always(Script::answers(Reply::Refused(Class::Content, Scope::Message)));
+    for person in 0..2 {
+        world.ask(json!({"to": phone(person), "purpose": "login"})).await;
+    }
+    world.wait_ms(20_000).await;
+    let pauses = |person: u32| {
+        let seen = world.carrier("sakura").seen();
+        let times: Vec<i64> = seen.iter().filter(|seen| seen.to == phone(person)).map(|seen| seen.at_ms).collect();
+        times.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>()
+    };
+    let (one, other) = (pauses(0), pauses(1));
+    assert!(one.len() > 8, "{one:?}");
+    let longest = *one.iter().max().expect("there are pauses");
+    assert!((750..1_500).contains(&longest), "the last delay is 1 s, give or take a quarter and a sweep: {one:?}");
+    assert!(one[0] < 500, "the first is short: {one:?}");
+    assert_ne!(one, other, "each by its own chance");
 }

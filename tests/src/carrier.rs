@@ -31,6 +31,7 @@ pub use script::{Person, Reply, Script, refusal};
 /// One request as the carrier saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
+    pub sender: String,
     pub to: String,
     pub our_reference: String,
     pub at_ms: i64,
@@ -140,6 +141,7 @@ impl Carrier {
         let script = if known { script.of_one_that_arrived() } else { script };
         let arrived = self.arrives(request, &script);
         self.seen.lock().expect("nobody panics here").push(Seen {
+            sender: request.sender.clone(),
             to,
             our_reference: request.our_reference.clone(),
             at_ms: self.clock.now().unix_ms(),

@@ -53,6 +53,8 @@ pub struct Options {
     pub capacities: BTreeMap<&'static str, Capacity>,
     /// Routes that take fewer segments than others, by carrier.
     pub segments_max: BTreeMap<&'static str, u32>,
+    /// What a text segment or a call by a carrier costs, where it is not 10.
+    pub prices: BTreeMap<&'static str, u32>,
     pub lanes: usize,
     pub windows: LaneWindows,
     pub tenant: TenantSettings,
@@ -86,6 +88,7 @@ impl Default for Options {
             capacity: Capacity { concurrency: 64, rate_per_s: 10_000 },
             capacities: BTreeMap::new(),
             segments_max: BTreeMap::new(),
+            prices: BTreeMap::new(),
             lanes: 64,
             windows: LaneWindows::default(),
             tenant: TenantSettings::default(),

@@ -15,16 +15,17 @@ use otodoke_common::message::{Kind, Message, MessageId, State};
 use otodoke_common::metrics::Circuit;
 use otodoke_common::outcome::{Answer, Proof, Report, ReportStatus};
 use otodoke_common::policy::REPEAT_PATIENCE_MS_MAX;
-use otodoke_common::provider::{Registry, SendContent, SendRequest};
+use otodoke_common::provider::{Registry, SendRequest};
 use otodoke_common::request::publication::Publishers;
 use otodoke_common::retry::Delays;
 use otodoke_common::route::RouteTable;
 use otodoke_common::store::StoreError;
-use otodoke_common::text::{Templates, segments};
+use otodoke_common::text::Templates;
 use otodoke_common::wire::LaneMessage;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
+use crate::bill::Budget;
 use crate::hand::{Hand, Passage, acquire};
 use crate::inbox;
 use crate::permits::Permits;
@@ -107,17 +108,18 @@ impl Courier {
             self.catch_up(&message).await;
         }
         let mut waiting = Waiting::with(event, self, message.lane);
-        let mut calls_paid = true;
+        let mut budget = Budget::default();
         for _ in 0..TURNS_MAX {
-            let (decided, passage) = self.decide(&message, event, calls_paid, &mut waiting).await;
-            let saved = self.desk.save(&message, decided, &[]).await;
+            let (decided, passage) = self.decide(&message, event, &budget, &mut waiting).await;
+            let bill = self.bill(&decided);
+            let saved = self.desk.save(&message, decided, &bill.spends).await;
             if let Ok(Committed::Done(step)) = saved {
                 return Ok(Advanced { step: *step, passage });
             }
             self.give_back(passage);
             match saved? {
                 Committed::Done(_) => {}
-                Committed::OverLimit { .. } => calls_paid = false,
+                Committed::OverLimit { index, .. } => self.unpaid(&message, &bill, index, &mut budget),
                 Committed::Lost => match self.desk.store.load(message.id).await? {
                     Some(newer) => message = newer,
                     None => return Err(StoreError::Refused { why: format!("message {} is gone", message.id) }),
@@ -132,7 +134,7 @@ impl Courier {
         &self,
         message: &Message,
         event: &Event,
-        calls_paid: bool,
+        budget: &Budget,
         waiting: &mut Waiting<'_>,
     ) -> (Step, Option<Passage>) {
         loop {
@@ -144,8 +146,8 @@ impl Courier {
                 health: &self.health,
                 metrics: &self.desk.metrics,
                 now,
-                cooling_ms: self.desk.policy.retry_first_ms,
-                calls_paid,
+                delays: Delays::new(self.desk.policy.retry_first_ms, self.desk.policy.retry_last_ms),
+                budget,
                 held: Mutex::new(None),
             };
             let choose = |message: &Message, want: &_| hand.choose(message, want);
@@ -233,9 +235,7 @@ impl Courier {
         let Some(provider) = self.providers.get(&leg.provider) else {
             return Answer::NotSent { why: format!("provider {} is not in the settings", leg.provider) };
         };
-        if let SendContent::Text(text) = &request.content {
-            self.desk.metrics.segments(&leg.route, message.country, segments(text).count);
-        }
+        self.count_cost(message, leg, request);
         let started = Instant::now();
         let answer = provider.send(request).await;
         self.desk.metrics.provider_call(&leg.route, &answer, started.elapsed().as_secs_f64());
@@ -347,7 +347,7 @@ impl Courier {
         }
     }
 
-    fn words(&self) -> Words<'_> {
+    pub(crate) fn words(&self) -> Words<'_> {
         Words { vault: &self.desk.vault, codes: &self.codes, templates: &self.templates, routes: &self.routes }
     }
 

@@ -9,9 +9,11 @@ use otodoke_common::leg::{Channel, ProviderId, RouteClass};
 use otodoke_common::lifecycle::Choice;
 use otodoke_common::message::{Kind, Lane, Message, Want};
 use otodoke_common::metrics::Metrics;
+use otodoke_common::retry::Delays;
 use otodoke_common::route::{self, Route, RouteTable, Scene, Standing};
 use otodoke_common::time::Timestamp;
 
+use crate::bill::Budget;
 use crate::permits::{Permit, Permits};
 
 /// A message whose root is not known here is looked at again after this.
@@ -24,9 +26,9 @@ pub(crate) struct Hand<'a> {
     pub(crate) health: &'a Mutex<Health>,
     pub(crate) metrics: &'a Metrics,
     pub(crate) now: Timestamp,
-    pub(crate) cooling_ms: u64,
-    /// Whether the voice budget still pays for calls.
-    pub(crate) calls_paid: bool,
+    pub(crate) delays: Delays,
+    /// What the tenant's money still pays for.
+    pub(crate) budget: &'a Budget,
     pub(crate) held: Mutex<Option<Passage>>,
 }
 
@@ -54,7 +56,7 @@ impl Passage {
 impl Hand<'_> {
     /// The best route that is free, with its permit in hand; else what to wait for.
     pub(crate) fn choose(&self, message: &Message, want: &Want) -> Choice {
-        if want.channel == Channel::Voice && !self.calls_paid {
+        if want.channel == Channel::Voice && !self.budget.pays_for_calls() {
             return Choice::Nothing;
         }
         if let Kind::Code { kid, .. } = &message.kind
@@ -74,7 +76,7 @@ impl Hand<'_> {
                 table: self.table,
                 standing: &standing,
                 score: &score,
-                cooling_ms: self.cooling_ms,
+                cooling_ms: &|failures, roll| self.delays.delay_ms(failures, roll),
             };
             let choice = route::choose(message, want, &scene).choice;
             let Choice::Go(route) = choice else { return choice };
@@ -102,6 +104,9 @@ impl Hand<'_> {
     }
 
     fn standing(&self, route: &Route, full: &BTreeSet<ProviderId>, until: Timestamp) -> Standing {
+        if !self.budget.pays_for(route) {
+            return Standing::OverBudget;
+        }
         if full.contains(&route.provider) {
             return Standing::Full { until };
         }

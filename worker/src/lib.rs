@@ -6,6 +6,7 @@
 //! route is chosen, `permits` counts them, `request` puts a leg into words, `hearsay` looks up what other processes heard;
 //! `probes` tell from outside how all of it is.
 
+mod bill;
 mod consumer;
 mod courier;
 mod deliver;

@@ -118,7 +118,7 @@ fn judge(
     let remains = || publication.remains(wanted, &courier.desk.vault, courier.codes.active(), now);
     let request = wanted.request().map_err(|error| refused(remains(), &error))?;
     let opening = opening(courier, publication, &request, now);
-    reach::usual_ms(&courier.routes, &courier.templates, &request)
+    reach::usual_ms(&courier.routes, &courier.templates, &publication.tenant, &request)
         .map_err(|error| refused(opening.message.clone(), &error))?;
     if opening.message.useful_until <= now {
         courier.desk.metrics.request(request.purpose, Some(request.country), RequestResult::Refused);

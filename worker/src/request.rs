@@ -7,7 +7,7 @@ use otodoke_common::outcome::{Answer, Class, Refusal, Scope};
 use otodoke_common::provider::{Question, SendContent, SendRequest};
 use otodoke_common::route::RouteTable;
 use otodoke_common::seal::Vault;
-use otodoke_common::text::{RenderInput, Templates, lint};
+use otodoke_common::text::{self, RenderInput, Templates, lint};
 use otodoke_common::time::Timestamp;
 
 const MINUTE_MS: u64 = 60_000;
@@ -60,6 +60,13 @@ impl Words<'_> {
             started_at: leg.started_at,
             now,
         })
+    }
+
+    /// How many segments the text of this leg takes. One that cannot be written is told where it is sent.
+    pub(crate) fn segments(&self, message: &Message, leg: &Leg) -> u32 {
+        let person = self.vault.open(message).ok();
+        let text = person.and_then(|person| self.text(message, leg, &person).ok());
+        text.map_or(1, |text| text::segments(&text).count)
     }
 
     fn text(&self, message: &Message, leg: &Leg, person: &Person) -> Result<String, Unsendable> {

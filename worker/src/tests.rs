@@ -81,7 +81,7 @@ fn worker(broker: &Arc<Silent>) -> Worker {
             dice: Arc::new(Dice::seeded(1)),
         },
         broker: broker.clone(),
-        routes: Arc::new(RouteTable { routes: Vec::new(), plans: BTreeMap::new() }),
+        routes: Arc::new(RouteTable::default()),
         providers: Arc::new(Registry::new()),
         codes: Arc::new(CodeKeys::new(kid.clone(), vec![(kid, vec![7; 32])]).expect("a long root")),
         templates: Arc::new(Templates::builtin()),

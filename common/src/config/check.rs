@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::problem::Problem;
-use super::{ProviderSettings, RouteSettings, Settings, servers};
+use super::{ProviderSettings, RouteSettings, Settings, TenantSettings, servers};
 use crate::leg::{Channel, RouteClass};
 use crate::message::Lane;
+use crate::phone::Country;
 use crate::policy::REPEAT_PATIENCE_MS_MAX;
 use crate::rabbit::RabbitSettings;
 use crate::route::International;
@@ -68,6 +69,7 @@ fn tenants(settings: &Settings, found: &mut Vec<Problem>) {
             ("messages_per_10_minutes", tenant.messages_per_10_minutes),
             ("messages_per_day", tenant.messages_per_day),
             ("calls_per_hour", tenant.calls_per_hour),
+            ("spend_per_hour", tenant.spend_per_hour),
         ];
         for (field, cap) in caps {
             positive(found, &key(field), cap.map_or(1, u64::from));
@@ -83,6 +85,29 @@ fn tenants(settings: &Settings, found: &mut Vec<Problem>) {
                 let remedy = format!("is tenant {other}'s as well; a broker user is one tenant's");
                 found.push(Problem::new(key("amqp_users"), user, remedy));
             }
+        }
+        tenant_routes(settings, tenant, key, found);
+    }
+}
+
+/// What a tenant names must be there for it to be narrowed or renamed.
+fn tenant_routes(settings: &Settings, tenant: &TenantSettings, key: impl Fn(&str) -> String, found: &mut Vec<Problem>) {
+    let unplanned = |country: &&Country| !settings.plans.contains_key(*country);
+    for (field, countries) in [("countries", &tenant.countries), ("voice_countries", &tenant.voice_countries)] {
+        for country in countries.iter().flatten().filter(unplanned) {
+            let country = country.as_str();
+            let remedy = format!("has no plan, so it is denied; add [plan.{country}] or leave it out");
+            found.push(Problem::new(key(field), country, remedy));
+        }
+    }
+    for (route, sender) in &tenant.senders {
+        if !settings.routes.iter().any(|each| each.id == *route) {
+            let known: Vec<&str> = settings.routes.iter().map(|route| route.id.as_str()).collect();
+            let remedy = format!("is not the id of a [[route]]; known are: {}", known.join(", "));
+            found.push(Problem::new(key("senders"), route, remedy));
+        }
+        if sender.trim().is_empty() {
+            found.push(Problem::new(key(&format!("senders.{route}")), "\"\"", "name the sender that the person sees"));
         }
     }
 }
@@ -170,7 +195,7 @@ fn plans(settings: &Settings, found: &mut Vec<Problem>) {
 
 fn policy(settings: &Settings, found: &mut Vec<Problem>) {
     let policy = &settings.policy;
-    let numbers: [(&str, u64); 14] = [
+    let numbers: [(&str, u64); 15] = [
         ("unknown_grace_ms", policy.unknown_grace_ms),
         ("unknown_ask_after_ms", policy.unknown_ask_after_ms),
         ("ask_unasked_after_ms", policy.ask_unasked_after_ms),
@@ -183,6 +208,7 @@ fn policy(settings: &Settings, found: &mut Vec<Problem>) {
         ("messages_per_10_minutes", policy.messages_per_10_minutes.into()),
         ("messages_per_day", policy.messages_per_day.into()),
         ("calls_per_hour", policy.calls_per_hour.into()),
+        ("spend_per_hour", policy.spend_per_hour.into()),
         ("number_keep_hours", policy.number_keep_hours.into()),
         ("row_keep_days", policy.row_keep_days.into()),
     ];

@@ -53,6 +53,7 @@ impl Settings {
             codes: place.codes,
             seal: place.seal,
             tenants: BTreeMap::from([(sandbox, TenantSettings::default())]),
+            templates: BTreeMap::new(),
             providers: vec![
                 provider("sakura", ProviderKind::Smslink, carriers.sakura),
                 provider("fuji", ProviderKind::Infobip, carriers.fuji),

@@ -103,6 +103,17 @@ fn key_of(variable: &str) -> Option<String> {
     Some(parts.join("."))
 }
 
+/// Whether it is a good name is for `text::templates` to say.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct TemplateName(String);
+
+impl TryFrom<String> for TemplateName {
+    type Error = String;
+    fn try_from(raw: String) -> Result<Self, String> {
+        Ok(Self(raw))
+    }
+}
+
 /// What is left to read, and what was wrong so far.
 struct Sections {
     tree: Dict,
@@ -118,6 +129,8 @@ impl Sections {
         let listen = self.optional("listen").unwrap_or_else(|| ([127, 0, 0, 1], 8080).into());
         let plans: BTreeMap<_, PlanSettings> = self.table("plan");
         let (tenants, providers, routes) = (self.table("tenant"), self.list("provider"), self.list("route"));
+        let templates =
+            self.table::<TemplateName, _>("template").into_iter().map(|(name, each)| (name.0, each)).collect();
         let (policy, lanes) = (self.optional("policy").unwrap_or_default(), self.optional("lanes").unwrap_or_default());
         let (amqp, postgres) = (self.optional::<Amqp>("amqp"), self.optional::<Postgres>("postgres"));
         Some(Settings {
@@ -126,6 +139,7 @@ impl Sections {
             codes: codes?,
             seal: seal?,
             tenants,
+            templates,
             providers,
             routes,
             plans: plans.into_iter().map(|(country, plan)| (country, plan.into())).collect(),
@@ -178,7 +192,7 @@ impl Sections {
     /// A section nobody asked for is a typo.
     fn leftovers(&mut self) {
         const KNOWN: &str =
-            "public_url, listen, codes, seal, tenant, provider, route, plan, policy, lanes, amqp, postgres";
+            "public_url, listen, codes, seal, tenant, template, provider, route, plan, policy, lanes, amqp, postgres";
         let unknown =
             self.tree.keys().map(|key| Problem::missing(key, format!("is not a setting; known here: {KNOWN}")));
         self.problems.extend(unknown);

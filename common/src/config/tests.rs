@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::message::Locale;
 
 const ROOT: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
@@ -283,5 +284,43 @@ fn a_wrong_server_is_named_and_its_password_is_not() {
     ] {
         assert!(said.contains(expected), "{expected:?} is not in {said}");
         assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn a_tenants_own_settings_are_read_and_what_they_name_must_be_there() {
+    let tenant = "require_to = true\nspend_per_hour = 500\nresends_max = 1\ncountries = [\"JP\"]\nvoice_countries = []\nsenders = { jp-sakura = \"ACME\" }";
+    let settings = read(&GOOD.replace("require_to = true", tenant), &[]).expect("good settings");
+    let table = settings.route_table(|_| Some(Abilities::default()));
+    let acme = TenantId::parse("acme").expect("a tenant");
+    assert_eq!(table.sender(&acme, &table.routes[0]), "ACME");
+    assert_eq!(table.sender(&TenantId::parse("other").expect("a tenant"), &table.routes[0]), "Acme");
+    assert_eq!(settings.tenants[&acme].limits().spend_per_hour, Some(500));
+    let wrong = "spend_per_hour = 0\ncountries = [\"US\"]\nsenders = { jp-fuji = \" \" }";
+    let told = refused(&GOOD.replace("require_to = true", wrong)).join("\n");
+    for key in ["acme.spend_per_hour", "acme.countries = US", "acme.senders = jp-fuji", "acme.senders.jp-fuji"] {
+        assert!(told.contains(key), "{key} is not in:\n{told}");
+    }
+}
+
+#[test]
+fn templates_are_read_as_text_or_by_file_and_a_wrong_one_is_named() {
+    let with = |section: &str| format!("{GOOD}\n[template.shop]\n{section}");
+    let good = with(
+        "en = \"{code} for you\"\nja_file = \"DIR/secret\"\n[template.shop.payment]\nen = \"{code} {amount} {payee}\"",
+    );
+    let bodies = &read(&good, &[]).expect("good settings").templates["shop"].bodies;
+    assert_eq!(bodies[&(Use::Plain, Locale::En)], "{code} for you");
+    assert_eq!(bodies[&(Use::Plain, Locale::Ja)], "hunter2\n");
+    assert_eq!(bodies.len(), 3);
+    for (section, told) in [
+        ("", "says nothing"),
+        ("en = \"{code}\"\nen_file = \"DIR/secret\"", "has `en` and `en_file`"),
+        ("en_file = \"DIR/gone\"", "en_file DIR/gone"),
+        ("fr = \"{code}\"", "fr"),
+    ] {
+        let problems = refused(&with(section)).join("\n");
+        let told = told.split("DIR").next().expect("a split has a first part");
+        assert!(problems.contains("template.shop") && problems.contains(told), "{section}: {problems}");
     }
 }

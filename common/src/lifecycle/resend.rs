@@ -32,11 +32,11 @@ pub fn resend_gate(message: &Message, now: Timestamp, policy: &Policy) -> Result
 
 /// When the next resend is allowed; `None` when none is left.
 pub fn next_resend_at(message: &Message, policy: &Policy) -> Option<Timestamp> {
-    if message.resends >= policy.resends_max {
+    if message.resends >= policy.resends_max_for(&message.tenant) {
         return None;
     }
     let since = message.last_resend_at.unwrap_or(message.accepted_at);
-    let cooldowns = &policy.resend_cooldown_ms;
+    let cooldowns = policy.resend_cooldown_ms_for(&message.tenant);
     let cooldown_ms = cooldowns[usize::from(message.resends).min(cooldowns.len() - 1)];
     Some(since.plus_ms(cooldown_ms))
 }

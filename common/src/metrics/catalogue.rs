@@ -16,6 +16,8 @@ pub struct Family {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Counter,
+    /// A counter of what comes in fractions.
+    Amount,
     Gauge,
     /// From milliseconds to ten seconds: one call, one commit.
     Call,
@@ -26,7 +28,7 @@ pub enum Kind {
 impl Kind {
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Counter => "counter",
+            Self::Counter | Self::Amount => "counter",
             Self::Gauge => "gauge",
             Self::Call | Self::Wait => "histogram",
         }
@@ -35,7 +37,7 @@ impl Kind {
     /// Upper bounds in seconds; none for what is no histogram.
     pub const fn buckets(self) -> &'static [f64] {
         match self {
-            Self::Counter | Self::Gauge => &[],
+            Self::Counter | Self::Amount | Self::Gauge => &[],
             Self::Call => &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
             Self::Wait => &[0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0],
         }
@@ -94,6 +96,10 @@ catalogue! {
         "Time until the provider's API answered.";
     SEGMENTS: Counter "otp_segments_total" ["route", "country"]
         "Text segments handed to the provider.";
+    COST: Amount "otp_cost_minor_units_total" ["route", "country", "currency"]
+        "What legs handed to the provider cost by the prices of the settings, in minor units of the currency.";
+    GUARD: Counter "otp_guard_decisions_total" ["rule", "action", "country"]
+        "Requests and legs that a limit of the tenant stopped: spend_per_hour or calls_per_hour.";
     SUBMITTED: Counter "otp_submitted_total" ["route", "country", "channel"]
         "Legs that the provider took.";
     ACCEPT_TO_SUBMIT: Wait "otp_accept_to_submit_seconds" ["purpose", "lane"]

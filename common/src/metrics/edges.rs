@@ -1,18 +1,20 @@
 //! What happens around a message: requests, calls to providers, the broker, the store. One method, one event.
 
-use prometheus::{GaugeVec, HistogramVec, IntCounterVec, Registry};
+use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec, Registry};
 use tracing::{debug, info, warn};
 
 use super::words::{self, Circuit, ReceiptMatch, RequestResult};
 use super::{Metrics, catalogue, family, seconds};
 use crate::broker::{BrokerError, Queue};
 use crate::leg::{ProviderId, RouteId};
-use crate::message::{Lane, Purpose};
+use crate::message::{Lane, Message, Purpose};
 use crate::outcome::{Answer, Report};
 use crate::phone::Country;
+use crate::policy::PRICES_PER_UNIT;
 use crate::provider::AskError;
 use crate::store::{Counts, StoreError};
 use crate::time::Timestamp;
+use crate::transaction::Currency;
 
 pub(super) struct Edges {
     requests: IntCounterVec,
@@ -26,6 +28,8 @@ pub(super) struct Edges {
     spillover: IntCounterVec,
     attempt_duration: HistogramVec,
     segments: IntCounterVec,
+    cost: CounterVec,
+    guard: IntCounterVec,
     circuit: GaugeVec,
     asks: IntCounterVec,
     receipt_matches: IntCounterVec,
@@ -54,6 +58,8 @@ impl Edges {
             spillover: counter(catalogue::SPILLOVER)?,
             attempt_duration: histogram(catalogue::ATTEMPT_DURATION)?,
             segments: counter(catalogue::SEGMENTS)?,
+            cost: family::amount(registry, catalogue::COST)?,
+            guard: counter(catalogue::GUARD)?,
             circuit: gauge(catalogue::CIRCUIT)?,
             asks: counter(catalogue::ASKS)?,
             receipt_matches: counter(catalogue::RECEIPT_MATCHES)?,
@@ -133,6 +139,22 @@ impl Metrics {
         debug!(%route, count, "a text goes to the provider");
         let labels = [route.as_str(), self.country(Some(country))];
         self.edges.segments.with_label_values(&labels).inc_by(u64::from(count));
+    }
+
+    /// A leg goes to the provider, at `price` in 1/10000 of the currency.
+    #[expect(clippy::cast_precision_loss, reason = "the price of one leg is exact up to 2^53")]
+    pub fn cost(&self, route: &RouteId, country: Country, currency: Currency, price: u64) {
+        let minor_units = price as f64 * 10_f64.powi(currency.minor_digits().cast_signed()) / PRICES_PER_UNIT as f64;
+        debug!(%route, minor_units, "a leg costs");
+        let labels = [route.as_str(), self.country(Some(country)), currency.as_str()];
+        self.edges.cost.with_label_values(&labels).inc_by(minor_units);
+    }
+
+    /// A limit of the tenant stopped a request or a leg.
+    pub fn guarded(&self, rule: &'static str, message: &Message) {
+        let country = self.country(Some(message.country));
+        warn!(tenant = %message.tenant, rule, country, "a tenant is at its limit");
+        self.edges.guard.with_label_values(&[rule, "refused", country]).inc();
     }
 
     /// A provider was rested, is being probed, or is in use again.

@@ -1,12 +1,16 @@
 //! Turns a line of the catalogue into the collector that the registry shows.
 
 use prometheus::core::Collector;
-use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
 use super::catalogue::Family;
 
 pub(super) fn counter(registry: &Registry, family: &Family) -> Result<IntCounterVec, prometheus::Error> {
     register(registry, IntCounterVec::new(Opts::new(family.name, family.help), family.labels)?)
+}
+
+pub(super) fn amount(registry: &Registry, family: &Family) -> Result<CounterVec, prometheus::Error> {
+    register(registry, CounterVec::new(Opts::new(family.name, family.help), family.labels)?)
 }
 
 pub(super) fn gauge(registry: &Registry, family: &Family) -> Result<GaugeVec, prometheus::Error> {

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 use crate::wire::{WireError, decode_row};
 
 /// Bytes of one payment: when, and how much, big-endian.
-const ENTRY_BYTES: usize = 12;
+const ENTRY_BYTES: usize = 16;
 
 pub(super) struct Draft<'a> {
     asks: &'a [Ask],
@@ -194,7 +194,7 @@ pub(super) const fn kind_code(kind: ClaimKind) -> i16 {
 }
 
 pub(super) fn encode_entries(bucket: &Bucket) -> Vec<u8> {
-    let bytes = |(at, cost): &(Timestamp, u32)| {
+    let bytes = |(at, cost): &(Timestamp, u64)| {
         let mut entry = [0; ENTRY_BYTES];
         entry[..8].copy_from_slice(&at.unix_ms().to_be_bytes());
         entry[8..].copy_from_slice(&cost.to_be_bytes());
@@ -208,7 +208,7 @@ pub(super) fn decode_entries(bytes: &[u8]) -> Bucket {
     let entry = |entry: &[u8; ENTRY_BYTES]| {
         let (at, cost) = entry.split_at(8);
         let at = i64::from_be_bytes(at.try_into().expect("eight bytes"));
-        (Timestamp::from_unix_ms(at), u32::from_be_bytes(cost.try_into().expect("four bytes")))
+        (Timestamp::from_unix_ms(at), u64::from_be_bytes(cost.try_into().expect("eight bytes")))
     };
     Bucket(entries.iter().map(entry).collect())
 }
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_bucket_comes_back_as_it_was_kept() {
         let bucket =
-            Bucket(vec![(Timestamp::from_unix_ms(-5), 1), (Timestamp::from_unix_ms(1_763_805_900_123), u32::MAX)]);
+            Bucket(vec![(Timestamp::from_unix_ms(-5), 1), (Timestamp::from_unix_ms(1_763_805_900_123), u64::MAX)]);
         assert_eq!(decode_entries(&encode_entries(&bucket)), bucket);
     }
 }

@@ -103,7 +103,10 @@ impl Opener<'_> {
             let parts = [self.tenant.as_str().as_bytes(), request.person.to.as_e164().as_bytes()];
             self.vault.tag(label, &parts)
         };
-        let spend = |label: &str, limit, window_ms| Spend { bucket: bucket(label), cost: 1, limit, window_ms };
+        let spend = |label: &str, limit: u32, window_ms| {
+            let limit = limit.into();
+            Spend { bucket: bucket(label), cost: 1, limit, window_ms }
+        };
         vec![
             spend("messages in 10 minutes", self.terms.messages_per_10_minutes, TEN_MINUTES_MS),
             spend("messages in a day", self.terms.messages_per_day, DAY_MS),

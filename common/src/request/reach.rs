@@ -2,15 +2,20 @@
 
 use super::{Content, Request, RequestError};
 use crate::leg::Channel;
-use crate::message::Voice;
+use crate::message::{TenantId, Voice};
 use crate::phone::LineType;
 use crate::route::{Route, RouteTable};
 use crate::text::{self, RenderInput, Templates, TextError};
 
 /// The usual time of the fastest route that could carry it, milliseconds.
-pub fn usual_ms(table: &RouteTable, templates: &Templates, request: &Request) -> Result<u64, RequestError> {
+pub fn usual_ms(
+    table: &RouteTable,
+    templates: &Templates,
+    tenant: &TenantId,
+    request: &Request,
+) -> Result<u64, RequestError> {
     let country = request.country;
-    let Some(plan) = table.plans.get(&country) else { return Err(unsupported(request)) };
+    let Some(plan) = table.plan(tenant, country) else { return Err(unsupported(request)) };
     let routes = |channel: Channel| -> Vec<&Route> {
         table.routes.iter().filter(|route| route.country == country && route.channel == channel).collect()
     };

@@ -11,7 +11,7 @@ use crate::transaction::{Transaction, upsets_a_line};
 const NAME_BYTES_MAX: usize = 40;
 const BODY_CHARS_MAX: usize = 1_000;
 /// Ends the name of a template that is for payments, beside the one of the same name for everything else.
-const PAYMENT_SUFFIX: &str = ".payment";
+pub const PAYMENT_SUFFIX: &str = ".payment";
 
 const BUILTIN: [(&str, Locale, &str); 4] = [
     ("default", Locale::Ja, "認証コード:{code}\n{minutes}分間有効です。誰にも教えないでください。"),

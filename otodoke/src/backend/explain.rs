@@ -53,7 +53,7 @@ fn of(settings: &Settings, parsed: &Parsed) -> anyhow::Result<Explanation> {
     let message = imagined(&vault, parsed, Clock::system().now());
     let texts = chosen(&message, Channel::Sms, &table);
     let calls = chosen(&message, Channel::Voice, &table);
-    let plan = table.plans.get(&parsed.country);
+    let plan = table.plan(&message.tenant, parsed.country);
     Ok(Explanation {
         to: parsed.number.masked(),
         country: parsed.country.as_str().to_owned(),
@@ -73,7 +73,7 @@ fn chosen(message: &Message, channel: Channel, table: &RouteTable) -> (Choice, V
         table,
         standing: &|_: &Route| Standing::Ready,
         score: &|_: &RouteId| 0,
-        cooling_ms: 0,
+        cooling_ms: &|_, _| 0,
     };
     let chosen = choose(message, &want, &scene);
     (chosen.choice, chosen.considered)

@@ -298,6 +298,7 @@ fn routes() -> RouteTable {
     RouteTable {
         routes: vec![route("JP", Channel::Sms), route("JP", Channel::Voice), route("US", Channel::Sms)],
         plans: BTreeMap::from([(country("JP"), plan(true)), (country("US"), plan(false)), (country("FR"), plan(true))]),
+        tenants: BTreeMap::new(),
     }
 }
 

@@ -37,7 +37,7 @@ async fn with_the_store_away_the_broker_carries_the_whole_opening() {
     bed.memory.faults().set_store_away(false);
     let body = bed.taken(NORMAL).await;
     let LaneMessage::Send(opening) = LaneMessage::decode(&body).expect("a lane message") else { panic!("a wake") };
-    assert_eq!((opening.message.id, opening.claims.len(), opening.spends.len()), (id, 1, 2));
+    assert_eq!((opening.message.id, opening.claims.len(), opening.spends.len()), (id, 1, 3));
     assert!(!String::from_utf8(body).expect("JSON").contains("9012345678"));
 }
 

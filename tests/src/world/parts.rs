@@ -14,6 +14,7 @@ use otodoke_common::message::{Kid, TenantId};
 use otodoke_common::metrics::Metrics;
 use otodoke_common::parts::Parts;
 use otodoke_common::phone::Country;
+use otodoke_common::policy::Policy;
 use otodoke_common::provider::{Provider, Registry};
 use otodoke_common::request::publication::Publishers;
 use otodoke_common::route::{ReceiptProfile, Route, RouteTable};
@@ -70,7 +71,10 @@ fn desk(memory: &Memory, clock: &Clock, options: &Options) -> Desk {
     Desk {
         store: memory.store(),
         vault: Arc::new(Vault::new(&[9; 32]).expect("a root of 32 bytes")),
-        policy: Arc::new(options.policy.clone()),
+        policy: Arc::new(Policy {
+            of_tenants: BTreeMap::from([(tenant(), options.tenant.limits())]),
+            ..options.policy.clone()
+        }),
         metrics: Metrics::for_countries([Country::JP]).expect("the names of the metrics are valid"),
         clock: clock.clone(),
         dice: Arc::new(Dice::seeded(options.seed)),
@@ -111,7 +115,7 @@ fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, options: &Options) -> 
         class,
         channel,
         rank,
-        price: 10,
+        price: options.prices.get(name).copied().unwrap_or(10),
         sender: format!("from-{name}"),
         receipt: ReceiptProfile::Handset,
         overdue_after_ms: 3_000,
@@ -126,7 +130,8 @@ fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, options: &Options) -> 
         route("atlas", RouteClass::International, Channel::Sms, 3),
         route("kodama", RouteClass::Domestic, Channel::Voice, 1),
     ];
-    RouteTable { routes, plans: BTreeMap::from([(Country::JP, options.plan)]) }
+    let tenants = BTreeMap::from([(tenant(), options.tenant.routes())]);
+    RouteTable { routes, plans: BTreeMap::from([(Country::JP, options.plan)]), tenants }
 }
 
 /// `acme-app` publishes for the tenant of the world, `beta-app` for another.

@@ -71,6 +71,7 @@ pub(crate) fn table(international: International) -> RouteTable {
             route("kodama", RouteClass::Domestic, Channel::Voice),
         ],
         plans: [(Country::JP, Plan { international, voice: true })].into(),
+        tenants: [].into(),
     }
 }
 

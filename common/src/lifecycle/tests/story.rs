@@ -126,7 +126,13 @@ impl Story {
             let rest = resting.iter().find(|(name, until)| *name == route.provider.as_str() && *until > now);
             rest.map_or(Standing::Ready, |(_, until)| Standing::Resting { until: *until })
         };
-        let scene = Scene { now, table: &self.table, standing: &standing, score: &|_| 0, cooling_ms: COOLING_MS };
+        let scene = Scene {
+            now,
+            table: &self.table,
+            standing: &standing,
+            score: &|_| 0,
+            cooling_ms: &|failures, _| COOLING_MS << (failures - 1),
+        };
         let view = View {
             now,
             policy: &self.policy,

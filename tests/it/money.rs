@@ -1,0 +1,156 @@
+//! What a tenant may spend, whom it may reach, and under which name: settings of its own, and what keeps to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use otodoke_common::config::TenantSettings;
+use otodoke_common::leg::RouteId;
+use otodoke_common::outcome::Class;
+use otodoke_common::phone::Country;
+use otodoke_common::policy::Policy;
+use otodoke_common::route::{International, Plan};
+use otodoke_tests::carrier::Script;
+use otodoke_tests::world::{Options, World};
+use serde_json::{Value, json};
+
+use crate::phone;
+
+/// 3 in the currency of the settings.
+const THREE: u32 = 30_000;
+
+fn login(to: &str) -> Value {
+    json!({"to": to, "purpose": "login", "ttl_seconds": 1_800})
+}
+
+fn prices(price: u32) -> BTreeMap<&'static str, u32> {
+    ["sakura", "fuji", "atlas", "kodama"].into_iter().map(|name| (name, price)).collect()
+}
+
+/// A tenant that may spend this much on a country in an hour.
+fn may_spend(per_hour: u32, prices: BTreeMap<&'static str, u32>) -> Options {
+    let tenant = TenantSettings { spend_per_hour: Some(per_hour), ..TenantSettings::default() };
+    Options { tenant, prices, ..Options::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_leaked_spends_no_more_than_the_hour_allows() {
+    let world = World::with(may_spend(30, prices(THREE))).await;
+    let mut accepted = 0;
+    let mut refused = None;
+    for person in 0..40 {
+        let reply = world.post("/v1/verifications", login(&phone(person))).await;
+        world.wait_ms(100).await;
+        match reply.status {
+            202 => accepted += 1,
+            _ => refused = Some(reply),
+        }
+    }
+    assert_eq!((accepted, world.carrier("sakura").seen().len()), (10, 10), "ten texts at 3 are 30");
+    let refused = refused.expect("the others are refused");
+    assert_eq!((refused.status, refused.body["code"].as_str()), (429, Some("spend_cap_reached")), "{refused:?}");
+    assert!(refused.retry_after_s.is_some_and(|wait_s| wait_s > 3_000), "{refused:?}");
+    assert_eq!(world.metric("otp_guard_decisions_total", &["spend_per_hour"]), 30.0);
+    assert_eq!(world.metric("otp_cost_minor_units_total", &["JPY"]), 30.0);
+    world.wait_ms(3_600_000).await;
+    let id = world.ask(login(&phone(100))).await;
+    world.until_status(&id, "delivered").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_before_the_money_was_gone_is_told_at_once_and_not_sent() {
+    let mut world = World::idle(may_spend(30, prices(THREE))).await;
+    let mut ids = Vec::new();
+    for person in 0..15 {
+        ids.push(world.ask(login(&phone(person))).await);
+    }
+    world.start_worker();
+    world.wait_ms(10_000).await;
+    let mut failed = 0;
+    for id in &ids {
+        failed += u32::from(world.message(id).await["status"] == "failed");
+    }
+    assert_eq!((world.carrier("sakura").seen().len(), failed), (10, 5));
+    let elsewhere = ["fuji", "atlas", "kodama"].map(|name| world.carrier(name).seen().len());
+    assert_eq!(elsewhere, [0, 0, 0], "no other route is any cheaper");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cheaper_domestic_route_goes_on_and_money_that_is_gone_opens_no_way_abroad() {
+    let cheap_fuji = BTreeMap::from([("sakura", THREE), ("fuji", THREE / 3), ("atlas", THREE / 30)]);
+    let world = World::with(may_spend(4, cheap_fuji)).await;
+    for person in 0..3 {
+        world.post("/v1/verifications", login(&phone(person))).await;
+        world.wait_ms(100).await;
+    }
+    let seen = ["sakura", "fuji", "atlas"].map(|name| world.carrier(name).seen().len());
+    assert_eq!(seen, [1, 1, 0], "3 and 1 are 4; abroad would have been 0.1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_segment_of_a_text_costs() {
+    let world = World::with(may_spend(9, prices(THREE))).await;
+    let long = json!({"to": phone(1), "purpose": "notice", "text": "あ".repeat(71)});
+    let id = world.ask(long).await;
+    world.until_status(&id, "delivered").await;
+    assert_eq!(world.metric("otp_cost_minor_units_total", &["jp-sakura"]), 6.0);
+    let short = world.ask(login(&phone(2))).await;
+    world.until_status(&short, "delivered").await;
+    assert_eq!(world.post("/v1/verifications", login(&phone(3))).await.status, 429);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_sends_where_it_may_and_calls_where_it_may() {
+    let none = || Some(BTreeSet::new());
+    let nowhere = TenantSettings { countries: none(), ..TenantSettings::default() };
+    let world = World::with(Options { tenant: nowhere, ..Options::default() }).await;
+    let refused = world.post("/v1/verifications", login(&phone(1))).await;
+    assert_eq!((refused.status, refused.body["code"].as_str()), (422, Some("unsupported_country")));
+
+    let silent = TenantSettings {
+        countries: Some(BTreeSet::from([Country::JP])),
+        voice_countries: none(),
+        ..TenantSettings::default()
+    };
+    let world = World::with(Options { tenant: silent, ..Options::default() }).await;
+    world.carrier("sakura").always(Script::refuses(Class::RecipientBlocked));
+    let id = world.ask(login(&phone(1))).await;
+    world.until_status(&id, "failed").await;
+    assert_eq!(world.carrier("kodama").seen().len(), 0, "it may not call");
+    world.wait_ms(60_000).await;
+    let asked = world.post(&format!("/v1/verifications/{id}/resend"), json!({"channel": "voice"})).await;
+    assert_eq!((asked.status, asked.body["code"].as_str()), (422, Some("voice_not_allowed")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_see_the_tenants_own_sender() {
+    let route = RouteId::parse("jp-sakura").expect("valid");
+    let tenant = TenantSettings { senders: BTreeMap::from([(route, "ACME".to_owned())]), ..TenantSettings::default() };
+    let world = World::with(Options { tenant, ..Options::default() }).await;
+    world
+        .carrier("sakura")
+        .script(|_, times| if times == 1 { Script::refuses(Class::OptedOut) } else { Script::works() });
+    let id = world.ask(login(&phone(1))).await;
+    world.until_status(&id, "delivered").await;
+    let senders = |name: &str| world.carrier(name).seen().into_iter().map(|seen| seen.sender).collect::<Vec<_>>();
+    assert_eq!(senders("sakura"), ["ACME"]);
+    assert_eq!(senders("fuji"), ["from-fuji"], "another sender after the person opted out of the first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_has_as_many_resends_as_its_settings_say() {
+    let policy = Policy { resends_max: 3, ..Options::default().policy };
+    let tenant = TenantSettings {
+        resends_max: Some(1),
+        resend_cooldown_ms: Some([1_000, 1_000, 1_000]),
+        ..TenantSettings::default()
+    };
+    let plan = Plan { international: International::Never, voice: false };
+    let world = World::with(Options { policy, tenant, plan, ..Options::default() }).await;
+    let id = world.ask(login(&phone(1))).await;
+    world.until_status(&id, "delivered").await;
+    world.wait_ms(1_500).await;
+    let path = format!("/v1/verifications/{id}/resend");
+    assert_eq!(world.post(&path, json!({})).await.status, 202);
+    world.wait_ms(60_000).await;
+    let second = world.post(&path, json!({})).await;
+    assert_eq!((second.status, second.body["code"].as_str()), (429, Some("too_many_resends")));
+}

@@ -1,0 +1,92 @@
+//! What a leg costs, and what its tenant may still pay for. Paid with the save that begins the leg, or the leg does not begin.
+
+use std::collections::BTreeMap;
+
+use otodoke_common::bucket::Spend;
+use otodoke_common::leg::{Channel, Leg};
+use otodoke_common::lifecycle::{Note, Step};
+use otodoke_common::message::Message;
+use otodoke_common::provider::{SendContent, SendRequest};
+use otodoke_common::route::Route;
+use otodoke_common::text::segments;
+
+use crate::courier::Courier;
+
+/// The price of the leg that a decision begins; empty where it begins none, or one that costs nothing.
+#[derive(Default)]
+pub(crate) struct Bill {
+    pub(crate) spends: Vec<Spend>,
+    /// Of one segment or one call, by which channel.
+    price: Option<(Channel, u32)>,
+}
+
+/// What was found out about the tenant's money while one decision was made.
+#[derive(Default)]
+pub(crate) struct Budget {
+    calls_are_out: bool,
+    /// By channel, the lowest price that was more than what is left.
+    too_dear: BTreeMap<Channel, u32>,
+}
+
+impl Budget {
+    /// Whether the hour's number of calls leaves room for one more.
+    pub(crate) const fn pays_for_calls(&self) -> bool {
+        !self.calls_are_out
+    }
+
+    pub(crate) fn pays_for(&self, route: &Route) -> bool {
+        self.too_dear.get(&route.channel).is_none_or(|price| route.price < *price)
+    }
+}
+
+impl Courier {
+    pub(crate) fn bill(&self, decided: &Step) -> Bill {
+        let begun = |note: &Note| if let Note::LegBegan { leg, .. } = note { decided.message.leg(*leg) } else { None };
+        let Some(leg) = decided.notes.iter().find_map(begun) else { return Bill::default() };
+        let price = self.price(leg);
+        if price == 0 {
+            return Bill::default();
+        }
+        let units = match leg.channel {
+            Channel::Sms => self.words().segments(&decided.message, leg),
+            Channel::Voice => 1,
+        };
+        let spend = self.desk.spend(&decided.message, u64::from(price) * u64::from(units));
+        Bill { spends: vec![spend], price: Some((leg.channel, price)) }
+    }
+
+    /// `bill` was not paid: its spend comes before that of the number of calls.
+    pub(crate) fn unpaid(&self, message: &Message, bill: &Bill, index: usize, budget: &mut Budget) {
+        match bill.price.filter(|_| index < bill.spends.len()) {
+            Some((channel, price)) => {
+                self.desk.metrics.guarded("spend_per_hour", message);
+                let least = budget.too_dear.entry(channel).or_insert(price);
+                *least = price.min(*least);
+            }
+            None => {
+                self.desk.metrics.guarded("calls_per_hour", message);
+                budget.calls_are_out = true;
+            }
+        }
+    }
+
+    /// What goes out now, for the counters. A repeat is deduped: it costs nothing.
+    pub(crate) fn count_cost(&self, message: &Message, leg: &Leg, request: &SendRequest) {
+        let units = match &request.content {
+            SendContent::Text(text) => {
+                let count = segments(text).count;
+                self.desk.metrics.segments(&leg.route, message.country, count);
+                count
+            }
+            SendContent::Call => 1,
+        };
+        let cost = u64::from(self.price(leg)) * u64::from(units);
+        if leg.sends == 1 && cost > 0 {
+            self.desk.metrics.cost(&leg.route, message.country, self.desk.policy.currency, cost);
+        }
+    }
+
+    fn price(&self, leg: &Leg) -> u32 {
+        self.routes.routes.iter().find(|route| route.id == leg.route).map_or(0, |route| route.price)
+    }
+}
