@@ -14,6 +14,7 @@
 //! and `OTODOKE_LOG_FORMAT` (`startup`).
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
 use serde::Deserialize;
@@ -88,6 +89,14 @@ impl Settings {
     /// What does not fit together; empty when everything does.
     pub fn problems(&self) -> Vec<Problem> {
         check::problems(self)
+    }
+
+    /// A mark of these settings for people who compare processes of one version: it changes with any of them but the
+    /// secrets, which do not show themselves.
+    pub fn version(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        format!("{self:?}").hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
     }
 
     /// Routes and plans as `route::choose` takes them; a route whose provider has no known abilities is left out.

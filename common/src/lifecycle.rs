@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::leg::{Channel, Leg, LegNumber, RouteId};
 use crate::message::{Awaited, CancelledBy, End, Message, MessageId, State, Tag, Trigger, Want};
-use crate::outcome::{Answer, Class, Proof, Reason, ReportStatus};
+use crate::outcome::{Answer, Class, Proof, Reason, Report, ReportStatus};
 use crate::policy::Policy;
 use crate::route::Route;
 use crate::time::Timestamp;
@@ -30,6 +30,9 @@ use turn::Turn;
 /// Decides. The deadline is looked at before anything else; an event that comes too late is noted and changes nothing.
 pub fn step(message: &Message, event: &Event, view: &View<'_>) -> Step {
     let mut turn = Turn::new(message, view);
+    if let Event::Receipt { happened_at, .. } = event {
+        turn.happened_at = *happened_at;
+    }
     if turn.past_deadline() {
         turn.expire();
     }
@@ -113,7 +116,7 @@ fn whenever_live(turn: &mut Turn<'_>, event: &Event) {
         Event::Taken => {}
         Event::Due => turn.rest(),
         Event::Answered { leg, answer } => sending::late_answer(turn, *leg, answer),
-        Event::Receipt { leg, status, proof } => awaiting::of_another_leg(turn, *leg, status, *proof),
+        Event::Receipt { leg, status, proof, .. } => awaiting::of_another_leg(turn, *leg, status, *proof),
         Event::GuessPaid => guess::pay(turn),
         Event::Guessed { verdict, key } => guess::judge(turn, *verdict, *key),
         Event::ResendAsked { channel } => resend::ask(turn, *channel),
@@ -143,6 +146,8 @@ pub enum Event {
         leg: LegNumber,
         status: ReportStatus,
         proof: Proof,
+        /// When the provider says it happened, where it says so sanely.
+        happened_at: Option<Timestamp>,
     },
     /// Its due time has come.
     Due,
@@ -170,6 +175,13 @@ pub enum Event {
         leg: LegNumber,
         digit: Option<u8>,
     },
+}
+
+impl Event {
+    pub fn reported(leg: LegNumber, report: &Report) -> Self {
+        let Report { status, proof, happened_at, .. } = report;
+        Self::Receipt { leg, status: status.clone(), proof: *proof, happened_at: *happened_at }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -291,6 +303,14 @@ pub enum Note {
         class: Option<Class>,
         code: Option<String>,
         proof: Proof,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        happened_at: Option<Timestamp>,
+    },
+    /// It was on the handset after its deadline: too late for the person, and for the message (promise 3).
+    ArrivedLate {
+        leg: LegNumber,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        happened_at: Option<Timestamp>,
     },
     Asked {
         leg: LegNumber,

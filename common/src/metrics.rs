@@ -3,13 +3,15 @@
 //! The names are in `catalogue`; what happens to a message in `notes`; what happens around it in `edges`. Labels are
 //! bounded: a country without a plan is `other`, and no number, code, text or message id is ever a label.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
 
+use crate::leg::RouteId;
 use crate::phone::Country;
+use crate::route::ReceiptProfile;
 
 mod catalogue;
 mod edges;
@@ -26,6 +28,8 @@ pub struct Metrics {
     registry: Registry,
     /// The countries that have a label of their own.
     countries: BTreeSet<Country>,
+    /// How far the receipts of each route see.
+    levels: BTreeMap<RouteId, ReceiptProfile>,
     edges: edges::Edges,
     journey: journey::Journey,
 }
@@ -43,12 +47,21 @@ impl Metrics {
 
     /// With a label for each country that has a plan.
     pub fn for_countries(countries: impl IntoIterator<Item = Country>) -> Result<Arc<Self>, MetricsError> {
+        Self::for_routes(countries, [])
+    }
+
+    /// The same, with how far the receipts of each route see.
+    pub fn for_routes(
+        countries: impl IntoIterator<Item = Country>,
+        levels: impl IntoIterator<Item = (RouteId, ReceiptProfile)>,
+    ) -> Result<Arc<Self>, MetricsError> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(Arc::new(Self {
             edges: edges::Edges::new(&registry)?,
             journey: journey::Journey::new(&registry)?,
             countries: countries.into_iter().collect(),
+            levels: levels.into_iter().collect(),
             registry,
         }))
     }

@@ -59,6 +59,16 @@ pub enum ReceiptProfile {
     Handset,
 }
 
+impl ReceiptProfile {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Operator => "operator",
+            Self::Handset => "handset",
+        }
+    }
+}
+
 /// What may be used for a country.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {

@@ -183,6 +183,8 @@ pub struct Counts {
     pub inbox: u64,
     /// How long the most overdue message has waited for the sweep, milliseconds.
     pub oldest_due_ms: u64,
+    /// How long the oldest report has waited in the inbox, milliseconds.
+    pub oldest_inbox_ms: u64,
 }
 
 /// Which tenant a key names. Stored under the setting `key/<sha256>`.

@@ -76,6 +76,10 @@ pub fn sentence(note: &Note) -> String {
         Note::Spoken { leg } => format!("The call of leg {leg} spoke its content."),
         Note::GaveUp { reason } => format!("No leg is left to try: {}.", reason.word()),
         Note::Ended { end } => ended(end),
+        Note::ArrivedLate { leg, happened_at } => {
+            let at = happened_at.map_or_else(String::new, |at| format!(", at {}", at.rfc3339()));
+            format!("Leg {leg} was on the handset after its deadline{at}.")
+        }
         Note::Late { what } => format!("Too late to change anything: {what}."),
         Note::Erased => "The number and everything personal was erased.".to_owned(),
     }

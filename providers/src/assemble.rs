@@ -10,7 +10,7 @@ use otodoke_common::code::CodeKeys;
 use otodoke_common::config::{Problem, Problems, ProviderSettings as Configured, Settings, TemplateSettings, Use};
 use otodoke_common::desk::Desk;
 use otodoke_common::dice::Dice;
-use otodoke_common::metrics::Metrics;
+use otodoke_common::metrics::{Metrics, MetricsError};
 use otodoke_common::parts::Parts;
 use otodoke_common::policy::Policy;
 use otodoke_common::provider::Registry;
@@ -64,8 +64,7 @@ pub fn assemble(settings: &Settings) -> Result<Assembled, Problems> {
     Ok(Assembled {
         codes: codes.map_err(|error| one("codes", error.to_string()))?,
         routes: settings.route_table(|id| providers.get(id).map(|provider| provider.abilities())),
-        metrics: Metrics::for_countries(settings.plans.keys().copied())
-            .map_err(|error| one("plan", error.to_string()))?,
+        metrics: metrics(settings).map_err(|error| one("plan", error.to_string()))?,
         templates: templates(settings)?,
         policy: policy(settings),
         vault,
@@ -91,6 +90,13 @@ impl Assembled {
             templates: Arc::new(self.templates),
         }
     }
+}
+
+fn metrics(settings: &Settings) -> Result<Arc<Metrics>, MetricsError> {
+    let levels = settings.routes.iter().map(|route| (route.id.clone(), route.receipt));
+    let metrics = Metrics::for_routes(settings.plans.keys().copied(), levels)?;
+    metrics.config_version(&settings.version());
+    Ok(metrics)
 }
 
 /// With the limits that tenants have of their own, for whoever starts a leg.

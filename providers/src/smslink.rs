@@ -27,8 +27,11 @@ pub(crate) const KIND: &str = "smslink";
 
 /// The vendor counts characters; every line end counts as two.
 const TEXT_CHARS_MAX: usize = 660;
-/// One number's recent texts: what came before them is no concern of a living leg.
+/// Results of one request: some 25 KiB of them.
 const RESULTS_MAX: usize = 50;
+/// Requests to look through one number's deliveries. The vendor can narrow them by `reserved_from`, but does not say
+/// whether a text without a reservation is among what is found then; so all of them are looked at.
+const PAGES_MAX: usize = 10;
 /// The vendor's own limit for a delivery id.
 const DELIVERY_ID_BYTES_MAX: usize = 50;
 
@@ -72,16 +75,24 @@ impl Provider for Smslink {
 
     /// By the delivery id where we have it, else by number, looking for our reference.
     async fn ask(&self, question: &Question) -> Result<Vec<Report>, AskError> {
-        let limit = RESULTS_MAX.to_string();
         let national = mobile(&question.to).unwrap_or_default();
         let subject = match &question.reference {
             Some(delivery_id) => ("delivery_id[]", delivery_id.as_str()),
             None => ("phone_number[]", national.as_str()),
         };
-        let request = self.api.get(&["api", "v1", "delivery_results"], &[subject, ("limit", &limit)]);
-        let reply = self.api.call(request).await.map_err(|lost| lost.asking(&self.id))?;
-        let results: Results = reply.answer_to_asking(&self.id)?;
-        Ok(self.read_results(question, &results))
+        let mut looked_at = 0;
+        for _ in 0..PAGES_MAX {
+            let results = self.results(subject, looked_at).await?;
+            looked_at += results.contacts.len();
+            if let Some(contact) = results.contacts.iter().find(|contact| contact.is_of(question)) {
+                return Ok(self.read_contact(question, contact));
+            }
+            let more = results.total.is_some_and(|total| total > looked_at) && !results.contacts.is_empty();
+            if question.reference.is_some() || !more {
+                return Ok(self.read_absence(question, results.total == Some(looked_at)));
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// A poke: it says which delivery ended, not how, and anybody could have posted it. Read, it is a hint to ask.
@@ -238,18 +249,25 @@ struct ResultContact {
 }
 
 impl Smslink {
+    async fn results(&self, subject: (&str, &str), offset: usize) -> Result<Results, AskError> {
+        let (limit, offset_words) = (RESULTS_MAX.to_string(), offset.to_string());
+        let mut query = vec![subject, ("limit", limit.as_str())];
+        if offset > 0 {
+            query.push(("offset", offset_words.as_str()));
+        }
+        let request = self.api.get(&["api", "v1", "delivery_results"], &query);
+        let reply = self.api.call(request).await.map_err(|lost| lost.asking(&self.id))?;
+        reply.answer_to_asking(&self.id)
+    }
+
     /// Only a complete list that was asked for by number proves that nothing was taken. A delivery id that we
     /// were once given and that is unknown now is a contradiction, not an absence: no news.
-    fn read_results(&self, question: &Question, results: &Results) -> Vec<Report> {
-        let ours = |contact: &&ResultContact| match &question.reference {
-            Some(delivery_id) => contact.delivery_id == *delivery_id,
-            None => contact.delivery_name.as_deref() == Some(question.our_reference.as_str()),
-        };
-        let Some(contact) = results.contacts.iter().find(ours) else {
-            let complete = results.total == Some(results.contacts.len());
-            let absent = question.reference.is_none() && complete;
-            return absent.then(|| asked(&self.id, question, ReportStatus::Absent, None)).into_iter().collect();
-        };
+    fn read_absence(&self, question: &Question, complete: bool) -> Vec<Report> {
+        let absent = question.reference.is_none() && complete;
+        absent.then(|| asked(&self.id, question, ReportStatus::Absent, None)).into_iter().collect()
+    }
+
+    fn read_contact(&self, question: &Question, contact: &ResultContact) -> Vec<Report> {
         let underway = ReportStatus::Underway { reference: reference(&contact.delivery_id) };
         let Some(status) = contact.read() else {
             return Vec::new();
@@ -263,6 +281,13 @@ impl Smslink {
 }
 
 impl ResultContact {
+    fn is_of(&self, question: &Question) -> bool {
+        match &question.reference {
+            Some(delivery_id) => self.delivery_id == *delivery_id,
+            None => self.delivery_name.as_deref() == Some(question.our_reference.as_str()),
+        }
+    }
+
     /// `None`: a status that the vendor does not document, which is no news.
     fn read(&self) -> Option<ReportStatus> {
         Some(match self.status {

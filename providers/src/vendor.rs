@@ -82,6 +82,21 @@ impl Vendor {
         Self { url, seen, server }
     }
 
+    /// `of` says what each request gets, as JSON.
+    pub(crate) async fn answering_each(of: impl Fn(&Seen) -> String + Send + Sync + 'static) -> Self {
+        let (seen, of) = (Arc::new(Mutex::new(Vec::new())), Arc::new(of));
+        let notes = Arc::clone(&seen);
+        let router = Router::new().fallback(async move |request: Request| -> Response {
+            let note = note(request).await;
+            let body = of(&note);
+            notes.lock().unwrap().push(note);
+            body.into_response()
+        });
+        let (listener, url) = listen().await;
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }).abort_handle();
+        Self { url, seen, server }
+    }
+
     /// Reads a request as far as it comes, writes `bytes`, and closes; `None` never answers and never closes.
     pub(crate) async fn raw(bytes: Option<&'static [u8]>) -> Self {
         let (listener, url) = listen().await;

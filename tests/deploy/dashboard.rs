@@ -25,7 +25,7 @@ const ASKED_FIRST: [&str; 21] = [
     "otp_ivr_stages_total",
     "otp_queue_wait_seconds",
     "otp_consumer_last_delivery_timestamp_seconds",
-    "otp_inbox_waiting",
+    "otp_receipt_orphans",
     "otp_messages_due",
     "otp_sweep_lag_seconds",
     "otp_time_to_verify_seconds",
@@ -126,6 +126,6 @@ fn family_of(name: &str) -> Option<&'static Family> {
 fn is_histogram(family: &Family) -> bool {
     match family.kind {
         Kind::Call | Kind::Wait => true,
-        Kind::Counter | Kind::Gauge => false,
+        Kind::Counter | Kind::Amount | Kind::Gauge => false,
     }
 }

@@ -2,8 +2,10 @@
 
 use otodoke_common::broker::Queue;
 use otodoke_common::outcome::{About, Class, Proof, ReportStatus, Scope};
+use otodoke_common::route::{International, Plan};
 use otodoke_tests::carrier::{Reply, Script, refusal};
 use otodoke_tests::world::{Options, World, id as parsed, legs};
+use serde_json::json;
 
 use crate::{PHONE, leg};
 
@@ -268,4 +270,34 @@ async fn receipts_wait_at_the_carrier_while_the_broker_is_away() {
     world.memory.faults().set_broker_away(false);
     world.until_status(&id, "delivered").await;
     assert_eq!(world.phone(PHONE).texts.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_to_the_handset_is_the_providers_and_not_that_of_our_asking() {
+    let world = World::new().await;
+    let late = Script::reports(&[(2_900, ReportStatus::Delivered)]);
+    world.carrier("sakura").always(Script { happened_after_ms: Some(1_000), ..late });
+    let id = world.ask_for_code(PHONE).await;
+    world.until_status(&id, "delivered").await;
+    let to_handset_s = world.metric("otp_time_to_handset_seconds_sum", &["receipt_level=\"handset\""]);
+    assert!((0.9..1.5).contains(&to_handset_s), "{to_handset_s} s");
+    assert!(world.metric("otp_receipt_arrival_seconds_sum", &[]) >= 2.8, "when it came is told apart");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_arrives_after_its_deadline_is_counted() {
+    let never = Plan { international: International::Never, voice: false };
+    let script = |happened_after_ms: u64| {
+        let late = Script::reports(&[(65_000, ReportStatus::Delivered)]);
+        Script { happened_after_ms: Some(happened_after_ms), ..late }
+    };
+    let world = World::with(Options { plan: never, ..Options::default() }).await;
+    world.carrier("sakura").always(script(64_000));
+    world.carrier("fuji").always(script(2_000));
+    let ask = |to: &str| json!({"to": to, "purpose": "login", "ttl_seconds": 60});
+    let id = world.ask(ask(PHONE)).await;
+    world.wait_ms(140_000).await;
+    assert_eq!(world.message(&id).await["legs"].as_array().map(Vec::len), Some(2));
+    assert_eq!(world.metric("otp_arrived_late_total", &["jp-sakura", "clock=\"provider\""]), 1.0);
+    assert_eq!(world.metric("otp_arrived_late_total", &["jp-fuji"]), 0.0, "only its receipt was late");
 }

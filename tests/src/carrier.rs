@@ -19,6 +19,7 @@ use otodoke_common::provider::{
     WebhookRequest,
 };
 use otodoke_common::speech::{Part, Speech, Then};
+use otodoke_common::time::Timestamp;
 use otodoke_common::wire::{decode_reports, encode_reports};
 use tokio::time::{Duration, sleep};
 use tower::ServiceExt;
@@ -158,8 +159,12 @@ impl Carrier {
 
     /// Posts a report to the door, as a provider's webhook would. Returns the door's status.
     pub async fn post_report(&self, about: About, status: ReportStatus, proof: Proof) -> u16 {
-        let at = self.clock.now();
-        let report = Report { provider: self.id.clone(), about, status, proof, at, happened_at: Some(at) };
+        self.post_report_of(about, status, proof, self.clock.now()).await
+    }
+
+    async fn post_report_of(&self, about: About, status: ReportStatus, proof: Proof, happened: Timestamp) -> u16 {
+        let (provider, at) = (self.id.clone(), self.clock.now());
+        let report = Report { provider, about, status, proof, at, happened_at: Some(happened) };
         let path = format!("/receipts/{}", self.id);
         self.post(&path, encode_reports(&[report])).await.0
     }
@@ -187,17 +192,18 @@ fn report_later(carrier: &Arc<Carrier>, request: &SendRequest, script: &Script) 
         let by_reference = script.by_reference || proof == Proof::Nothing;
         let about = if by_reference { About::Reference(Carrier::reference(request)) } else { of(request) };
         let carrier = Arc::clone(carrier);
+        let happened = carrier.clock.now().plus_ms(script.happened_after_ms.unwrap_or(after_ms));
         tokio::spawn(async move {
             sleep(Duration::from_millis(after_ms)).await;
-            report(&carrier, about, status, proof).await;
+            report(&carrier, about, status, proof, happened).await;
         });
     }
 }
 
 /// Until it was taken.
-async fn report(carrier: &Carrier, about: About, status: ReportStatus, proof: Proof) {
+async fn report(carrier: &Carrier, about: About, status: ReportStatus, proof: Proof, happened: Timestamp) {
     for _ in 0..REPORTS_MAX {
-        if carrier.post_report(about.clone(), status.clone(), proof).await == 200 {
+        if carrier.post_report_of(about.clone(), status.clone(), proof, happened).await == 200 {
             return;
         }
         sleep(Duration::from_millis(REPORT_AGAIN_MS)).await;

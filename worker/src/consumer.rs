@@ -98,9 +98,11 @@ impl Consumer {
     /// Looks every now and then whether deliveries still come.
     pub(crate) async fn watch(&self, courier: &Courier, stop: CancellationToken) {
         let every = Duration::from_millis(LOOK_EVERY_MS);
+        self.look(courier);
         while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
             self.look(courier);
         }
+        courier.desk.metrics.consumer(self.queue, false);
     }
 
     /// Silent is who waits with empty hands, at a broker that is there, for a queue that is not empty.
@@ -115,6 +117,8 @@ impl Consumer {
         } else {
             *watched = Watched { taken, silent_since: None };
         }
+        let active = courier.broker.trouble().is_none() && watched.silent_since.is_none();
+        courier.desk.metrics.consumer(self.queue, active);
     }
 
     /// Why this consumer counts as dead.

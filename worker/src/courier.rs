@@ -301,7 +301,7 @@ impl Courier {
         if tells_an_end(report) {
             self.lock_health().heard(&leg.route, (id, number));
         }
-        let event = Event::Receipt { leg: number, status: report.status.clone(), proof: report.proof };
+        let event = Event::reported(number, report);
         let punctual = |_: &Leg| true;
         let routing = Routing { punctual: &punctual, ..Routing::ELSEWHERE };
         match self.desk.apply_to(message, &event, &routing, &[]).await? {

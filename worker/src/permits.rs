@@ -46,6 +46,16 @@ struct Pool {
     in_use: BTreeMap<Lane, u32>,
     tokens: f64,
     refilled_at: Instant,
+    /// Calls begun since somebody looked last.
+    begun: u32,
+    looked_at: Instant,
+}
+
+/// How much of a provider's rate is used.
+pub(crate) struct Usage {
+    pub(crate) provider: ProviderId,
+    pub(crate) allowed_per_s: u32,
+    pub(crate) used_per_s: f64,
 }
 
 /// One call in flight. Dropped, it is free again.
@@ -82,6 +92,18 @@ impl Permits {
         let _ = tokio::time::timeout(Duration::from_millis(retry_ms), freed).await;
     }
 
+    /// Since the last time this was asked.
+    pub(crate) fn usage(&self) -> Vec<Usage> {
+        let now = Instant::now();
+        let look = |(provider, pool): (&ProviderId, &mut Pool)| {
+            let passed_s = now.saturating_duration_since(pool.looked_at).as_secs_f64();
+            let used_per_s = if passed_s > 0.0 { f64::from(pool.begun) / passed_s } else { 0.0 };
+            (pool.begun, pool.looked_at) = (0, now);
+            Usage { provider: provider.clone(), allowed_per_s: pool.capacity.rate_per_s, used_per_s }
+        };
+        self.lock().iter_mut().map(look).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ProviderId, Pool>> {
         self.pools.lock().expect("no code panics while it holds the permits")
     }
@@ -101,7 +123,7 @@ impl Drop for Permit {
 impl Pool {
     fn new(capacity: Capacity, now: Instant) -> Self {
         let in_use = Lane::ALL.into_iter().map(|lane| (lane, 0)).collect();
-        Self { capacity, in_use, tokens: burst(capacity), refilled_at: now }
+        Self { capacity, in_use, tokens: burst(capacity), refilled_at: now, begun: 0, looked_at: now }
     }
 
     fn take(&mut self, lane: Lane, now: Instant) -> Result<(), Full> {
@@ -117,6 +139,7 @@ impl Pool {
             });
         }
         self.tokens -= 1.0;
+        self.begun = self.begun.saturating_add(1);
         *self.in_use.entry(lane).or_default() += 1;
         Ok(())
     }
@@ -185,6 +208,19 @@ mod tests {
         drop(held);
         waiter.await.expect("the waiter ends");
         assert!(permits.try_acquire(&id, Lane::Normal).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_begun_since_the_last_look_is_told_as_a_rate() {
+        let (permits, id) = sakura(10, 1_000);
+        for _ in 0..6 {
+            drop(permits.try_acquire(&id, Lane::Normal));
+        }
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let told = || permits.usage().into_iter().map(|usage| (usage.allowed_per_s, usage.used_per_s)).next();
+        assert_eq!(told(), Some((1_000, 3.0)));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(told(), Some((1_000, 0.0)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -127,7 +127,21 @@ async fn prune(courier: &Courier, stop: &CancellationToken) -> Result<(), StoreE
 }
 
 async fn count_once(courier: &Courier) -> Result<(), StoreError> {
+    gauge(courier);
     let counts = courier.desk.store.counts(courier.desk.clock.now()).await?;
     courier.desk.metrics.counts(&counts);
     Ok(())
+}
+
+/// What this process thinks of providers and routes.
+fn gauge(courier: &Courier) {
+    let metrics = &courier.desk.metrics;
+    for usage in courier.permits.usage() {
+        metrics.rate(&usage.provider, usage.allowed_per_s, usage.used_per_s);
+    }
+    let now = courier.desk.clock.now();
+    let health = courier.lock_health();
+    for route in &courier.routes.routes {
+        metrics.route_score(&route.id, route.country, health.score(&route.id, now));
+    }
 }

@@ -175,14 +175,23 @@ pub(super) fn journal(db: &Connection, id: MessageId) -> Result<Vec<JournalEntry
 }
 
 pub(super) fn counts(db: &Connection, now: Timestamp) -> Result<Counts, Failure> {
-    let count = |sql: &str| db.prepare_cached(sql)?.query_row([], |row| row.get::<_, u64>(0));
-    let ended = count("SELECT count(*) FROM message WHERE ended_at IS NOT NULL")?;
-    let all = count("SELECT count(*) FROM message")?;
+    let (live, ended) = db
+        .prepare_cached("SELECT live, ended FROM tally")?
+        .query_row([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))?;
     let due = db
         .prepare_cached("SELECT count(*), min(at) FROM due WHERE at <= ?1")?
         .query_row([now.unix_ms()], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Option<i64>>(1)?)))?;
-    let oldest_due_ms = due.1.map_or(0, |at| now.since_ms(Timestamp::from_unix_ms(at)));
-    Ok(Counts { live: all - ended, ended, due: due.0, inbox: inbox::count(db)?, oldest_due_ms })
+    let oldest_report: Option<i64> =
+        db.prepare_cached("SELECT at FROM inbox ORDER BY seq LIMIT 1")?.query_row([], |row| row.get(0)).optional()?;
+    let waited_ms = |since: Option<i64>| since.map_or(0, |at| now.since_ms(Timestamp::from_unix_ms(at)));
+    Ok(Counts {
+        live,
+        ended,
+        due: due.0,
+        inbox: inbox::count(db)?,
+        oldest_due_ms: waited_ms(due.1),
+        oldest_inbox_ms: waited_ms(oldest_report),
+    })
 }
 
 pub(super) fn setting_put(db: &Connection, name: &str, value: Option<&str>) -> Result<(), Failure> {

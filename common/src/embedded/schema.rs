@@ -13,12 +13,25 @@ const PAGE_BYTES: u64 = 4_096;
 const CACHE_KIB: i64 = 16_384;
 const STATEMENTS_CACHED: usize = 64;
 
+/// `tally` counts rows as they open, end and go, so that nobody has to count them all; ends never change.
 /// `due` holds when a row is looked at next, apart from the rows: a lease moves an entry without rewriting a message.
 const TABLES: &str = "
     CREATE TABLE message (
         id BLOB NOT NULL UNIQUE, version INTEGER NOT NULL, due INTEGER, ended_at INTEGER, living BLOB, body BLOB NOT NULL
     );
     CREATE INDEX message_ended ON message (ended_at) WHERE ended_at IS NOT NULL;
+    CREATE TABLE tally (live INTEGER NOT NULL, ended INTEGER NOT NULL);
+    INSERT INTO tally (live, ended) VALUES (0, 0);
+    CREATE TRIGGER message_opens AFTER INSERT ON message BEGIN
+        UPDATE tally SET live = live + (NEW.ended_at IS NULL), ended = ended + (NEW.ended_at IS NOT NULL);
+    END;
+    CREATE TRIGGER message_ends AFTER UPDATE OF ended_at ON message
+    WHEN OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL BEGIN
+        UPDATE tally SET live = live - 1, ended = ended + 1;
+    END;
+    CREATE TRIGGER message_goes AFTER DELETE ON message BEGIN
+        UPDATE tally SET live = live - (OLD.ended_at IS NULL), ended = ended - (OLD.ended_at IS NOT NULL);
+    END;
     CREATE TABLE due (at INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY (at, id)) WITHOUT ROWID;
     CREATE TABLE claim (
         kind TEXT NOT NULL, tag BLOB NOT NULL, fingerprint BLOB NOT NULL, id BLOB NOT NULL, until INTEGER NOT NULL,

@@ -44,7 +44,7 @@ pub(super) fn answer(turn: &mut Turn<'_>, leg: LegNumber, event: &Event) {
     match event {
         Event::Due => answer_is_due(turn, leg),
         Event::Answered { leg: of, answer } if *of == leg => sending::answered(turn, leg, answer),
-        Event::Receipt { leg: of, status, proof } if *of == leg => told(turn, leg, status, *proof),
+        Event::Receipt { leg: of, status, proof, .. } if *of == leg => told(turn, leg, status, *proof),
         Event::Taken
         | Event::Answered { .. }
         | Event::Receipt { .. }
@@ -63,7 +63,7 @@ pub(super) fn answer(turn: &mut Turn<'_>, leg: LegNumber, event: &Event) {
 pub(super) fn receipt(turn: &mut Turn<'_>, leg: LegNumber, event: &Event) {
     match event {
         Event::Due => receipt_is_due(turn, leg),
-        Event::Receipt { leg: of, status, proof } if *of == leg => told(turn, leg, status, *proof),
+        Event::Receipt { leg: of, status, proof, .. } if *of == leg => told(turn, leg, status, *proof),
         Event::Taken
         | Event::Answered { .. }
         | Event::Receipt { .. }
@@ -307,7 +307,8 @@ fn note(turn: &mut Turn<'_>, leg: LegNumber, status: &ReportStatus, proof: Proof
             (None, None)
         }
     };
-    turn.note(Note::Receipt { leg, status: word(status).to_owned(), class, code, proof });
+    let happened_at = turn.happened_at;
+    turn.note(Note::Receipt { leg, status: word(status).to_owned(), class, code, proof, happened_at });
 }
 
 pub(super) const fn word(status: &ReportStatus) -> &'static str {

@@ -2,17 +2,20 @@
 
 use super::turn::Turn;
 use super::{Effect, Event, Note, Utterance, awaiting, sending};
-use crate::outcome::ReportStatus;
+use crate::outcome::{Proof, ReportStatus};
 
 pub(super) fn step(turn: &mut Turn<'_>, event: &Event) {
     match event {
         Event::Due => erase(turn),
         Event::Answered { leg, answer } => sending::late_answer(turn, *leg, answer),
-        Event::Receipt { leg, status, proof } => match status {
+        Event::Receipt { leg, status, proof, .. } => match status {
             ReportStatus::Underway { reference } => {
                 sending::said_to_have_taken(turn, *leg, reference.as_deref(), *proof);
             }
             ReportStatus::Hint => {}
+            ReportStatus::Delivered if arrived_late(turn, *proof) => {
+                turn.note(Note::ArrivedLate { leg: *leg, happened_at: turn.happened_at });
+            }
             ReportStatus::Delivered | ReportStatus::Failed(_) | ReportStatus::Absent => {
                 turn.late(format!("{} for leg {leg}", awaiting::word(status)));
             }
@@ -27,6 +30,11 @@ pub(super) fn step(turn: &mut Turn<'_>, event: &Event) {
         | Event::Revoked
         | Event::GivenUp => {}
     }
+}
+
+/// As far as the provider says when; else as far as we can tell.
+fn arrived_late(turn: &Turn<'_>, proof: Proof) -> bool {
+    proof != Proof::Nothing && turn.happened_at.unwrap_or(turn.now()) > turn.message.useful_until
 }
 
 fn erase(turn: &mut Turn<'_>) {

@@ -11,7 +11,7 @@ pub(super) fn step(turn: &mut Turn<'_>, leg: LegNumber, event: &Event) {
     match event {
         Event::Answered { leg: of, answer } if *of == leg => answered(turn, leg, answer),
         Event::Due => unknown(turn, leg, "no answer was saved"),
-        Event::Receipt { leg: of, status, proof } if *of == leg => awaiting::early(turn, leg, status, *proof),
+        Event::Receipt { leg: of, status, proof, .. } if *of == leg => awaiting::early(turn, leg, status, *proof),
         // A repeat of the delivery, or a wake: the row carries the message already.
         Event::Taken => {}
         Event::Answered { .. }

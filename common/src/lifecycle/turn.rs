@@ -13,6 +13,8 @@ pub(super) struct Turn<'a> {
     pub(super) message: Message,
     pub(super) view: &'a View<'a>,
     pub(super) waits_until: Option<Timestamp>,
+    /// When what is reported happened, where the reporter says so.
+    pub(super) happened_at: Option<Timestamp>,
     save: bool,
     effects: Vec<Effect>,
     notes: Vec<Note>,
@@ -20,7 +22,15 @@ pub(super) struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     pub(super) fn new(message: &Message, view: &'a View<'a>) -> Self {
-        Self { message: message.clone(), view, waits_until: None, save: false, effects: Vec::new(), notes: Vec::new() }
+        Self {
+            message: message.clone(),
+            view,
+            waits_until: None,
+            happened_at: None,
+            save: false,
+            effects: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     pub(super) fn finish(self) -> Step {

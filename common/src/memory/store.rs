@@ -148,6 +148,7 @@ impl Store for MemoryStore {
             due: tables.due.iter().take_while(|(at, _)| *at <= now).count() as u64,
             inbox: tables.inbox.len() as u64,
             oldest_due_ms,
+            oldest_inbox_ms: tables.inbox.iter().map(|report| now.since_ms(report.at)).max().unwrap_or(0),
         })
     }
 

@@ -74,12 +74,18 @@ catalogue! {
         "Calls to the broker that failed: unavailable, full or unconfirmed.";
     STORE_ERRORS: Counter "otp_store_errors_total" ["kind"]
         "Calls to the store that failed: unavailable, unknown_outcome, refused or full.";
+    CONSUMER_ACTIVE: Gauge "otp_consumer_active" ["queue"]
+        "1 while the consumer of the queue gets what is in it, 0 while the broker is away or nothing comes.";
     LAST_DELIVERY: Gauge "otp_consumer_last_delivery_timestamp_seconds" ["queue"]
         "When a consumer last took something from the queue, Unix seconds.";
     DEAD_LETTERS: Counter "otp_dead_letters_total" ["queue"]
         "Bodies parked because they could not be handled.";
     QUEUE_WAIT: Wait "otp_queue_wait_seconds" ["lane"]
         "From acceptance to the beginning of the first leg.";
+    RATE_ALLOWED: Gauge "otp_rate_limit_permits_per_second" ["provider"]
+        "Requests per second that this process may begin at the provider.";
+    RATE_USED: Gauge "otp_rate_used_per_second" ["provider"]
+        "Requests per second that this process began at the provider, over the last seconds.";
     RATE_LIMITED: Counter "otp_rate_limited_total" ["provider", "lane"]
         "Times a leg found no permit of the provider for its lane.";
     SPILLOVER: Counter "otp_spillover_total" ["route", "lane"]
@@ -106,6 +112,8 @@ catalogue! {
         "From acceptance until a provider took the first leg.";
     CIRCUIT: Gauge "otp_circuit_state" ["provider", "state"]
         "1 for the state the provider is in: closed (in use), half_open (probed) or open (resting).";
+    ROUTE_SCORE: Gauge "otp_route_score" ["route", "country"]
+        "0 while the route works, 1 while most of its last answers were failures and others go before it.";
     REPEATS: Counter "otp_repeats_total" ["route"]
         "Requests sent again to a provider that dedupes on our id.";
     ASKS: Counter "otp_asks_total" ["provider", "result"]
@@ -118,16 +126,22 @@ catalogue! {
         "Receipts applied to a leg, by status and by how sure we are of their origin.";
     RECEIPT_ARRIVAL: Wait "otp_receipt_arrival_seconds" ["route"]
         "From the beginning of a leg until its receipt said delivered.";
-    TIME_TO_HANDSET: Wait "otp_time_to_handset_seconds" ["route", "country"]
-        "From acceptance until a receipt said delivered.";
+    TIME_TO_HANDSET: Wait "otp_time_to_handset_seconds" ["route", "country", "receipt_level"]
+        "From acceptance until it was delivered, by the provider's clock where it tells; to handset or operator.";
+    ARRIVED_LATE: Counter "otp_arrived_late_total" ["route", "clock"]
+        "Legs that were on the handset after their deadline, by the provider's clock or else by ours.";
     RECEIPTS_OVERDUE: Counter "otp_receipts_overdue_total" ["route"]
         "Legs whose receipt did not come within the route's profile.";
     HELD_BACK: Counter "otp_overdue_held_back_total" ["route"]
         "Overdue receipts that started no leg, because receipts of the whole route are late.";
-    INBOX_WAITING: Gauge "otp_inbox_waiting" []
-        "Receipts that match no leg yet.";
+    RECEIPT_ORPHANS: Gauge "otp_receipt_orphans" []
+        "Receipts that match no leg yet and wait in the inbox.";
+    INBOX_OLDEST: Gauge "otp_inbox_oldest_seconds" []
+        "How long the oldest receipt has waited in the inbox.";
     IVR_CALLS: Counter "otp_ivr_calls_total" ["route", "country", "trigger"]
         "Calls begun, and what for.";
+    IVR_ENDS: Counter "otp_ivr_ends_total" ["route", "country", "outcome"]
+        "Calls over: spoken, unanswered (or the digit was not pressed), failed, unknown, overdue or cancelled.";
     IVR_STAGES: Counter "otp_ivr_stages_total" ["route", "stage"]
         "How far calls came: answered, wrong_digit, right_digit or spoken.";
     RESENDS: Counter "otp_resends_total" ["purpose", "leg"]
@@ -156,6 +170,8 @@ catalogue! {
         "How long the most overdue message has waited for the sweep.";
     CLOCK_OFFSET: Gauge "otp_clock_offset_seconds" []
         "What is added to the machine's clock to agree with the store's; the process is not ready while it is too much.";
+    CONFIG_VERSION: Gauge "otp_config_version" ["hash"]
+        "Always 1, for the settings that are in force; secrets do not enter the hash.";
     BUILD_INFO: Gauge "otp_build_info" ["version"]
         "Always 1, for the version that runs.";
 }

@@ -22,7 +22,12 @@ pub(super) struct Edges {
     publish_confirm: HistogramVec,
     broker_errors: IntCounterVec,
     store_errors: IntCounterVec,
+    consumer_active: GaugeVec,
     last_delivery: GaugeVec,
+    rate_allowed: GaugeVec,
+    rate_used: GaugeVec,
+    route_score: GaugeVec,
+    config_version: GaugeVec,
     dead_letters: IntCounterVec,
     rate_limited: IntCounterVec,
     spillover: IntCounterVec,
@@ -33,7 +38,8 @@ pub(super) struct Edges {
     circuit: GaugeVec,
     asks: IntCounterVec,
     receipt_matches: IntCounterVec,
-    inbox_waiting: GaugeVec,
+    receipt_orphans: GaugeVec,
+    inbox_oldest: GaugeVec,
     live: GaugeVec,
     due: GaugeVec,
     sweep_lag: GaugeVec,
@@ -52,7 +58,12 @@ impl Edges {
             publish_confirm: histogram(catalogue::PUBLISH_CONFIRM)?,
             broker_errors: counter(catalogue::BROKER_ERRORS)?,
             store_errors: counter(catalogue::STORE_ERRORS)?,
+            consumer_active: gauge(catalogue::CONSUMER_ACTIVE)?,
             last_delivery: gauge(catalogue::LAST_DELIVERY)?,
+            rate_allowed: gauge(catalogue::RATE_ALLOWED)?,
+            rate_used: gauge(catalogue::RATE_USED)?,
+            route_score: gauge(catalogue::ROUTE_SCORE)?,
+            config_version: gauge(catalogue::CONFIG_VERSION)?,
             dead_letters: counter(catalogue::DEAD_LETTERS)?,
             rate_limited: counter(catalogue::RATE_LIMITED)?,
             spillover: counter(catalogue::SPILLOVER)?,
@@ -63,7 +74,8 @@ impl Edges {
             circuit: gauge(catalogue::CIRCUIT)?,
             asks: counter(catalogue::ASKS)?,
             receipt_matches: counter(catalogue::RECEIPT_MATCHES)?,
-            inbox_waiting: gauge(catalogue::INBOX_WAITING)?,
+            receipt_orphans: gauge(catalogue::RECEIPT_ORPHANS)?,
+            inbox_oldest: gauge(catalogue::INBOX_OLDEST)?,
             live: gauge(catalogue::LIVE)?,
             due: gauge(catalogue::DUE)?,
             sweep_lag: gauge(catalogue::SWEEP_LAG)?,
@@ -107,6 +119,29 @@ impl Metrics {
         debug!(queue = queue.word(), "a consumer took a delivery");
         let unix_s = seconds(at.since_ms(Timestamp::from_unix_ms(0)));
         self.edges.last_delivery.with_label_values(&[queue.word()]).set(unix_s);
+    }
+
+    /// Whether a consumer gets what is in its queue. Gauge only: why not is told by whoever found out.
+    pub fn consumer(&self, queue: Queue, active: bool) {
+        self.edges.consumer_active.with_label_values(&[queue.word()]).set(f64::from(u8::from(active)));
+    }
+
+    /// What a provider bears and what was begun at it, taken now and then: gauges only, no log line.
+    pub fn rate(&self, provider: &ProviderId, allowed_per_s: u32, used_per_s: f64) {
+        self.edges.rate_allowed.with_label_values(&[provider.as_str()]).set(f64::from(allowed_per_s));
+        self.edges.rate_used.with_label_values(&[provider.as_str()]).set(used_per_s);
+    }
+
+    /// What the worker thinks of a route, taken now and then: a gauge only, no log line.
+    pub fn route_score(&self, route: &RouteId, country: Country, score: u8) {
+        let labels = [route.as_str(), self.country(Some(country))];
+        self.edges.route_score.with_label_values(&labels).set(f64::from(score));
+    }
+
+    /// Which settings are in force.
+    pub fn config_version(&self, hash: &str) {
+        info!(hash, "the settings are in force");
+        self.edges.config_version.with_label_values(&[hash]).set(1.0);
     }
 
     /// A body could not be handled and waits for people.
@@ -212,10 +247,11 @@ impl Metrics {
         let edges = &self.edges;
         #[expect(clippy::cast_precision_loss, reason = "a gauge of rows is exact up to 2^53 of them")]
         for (gauge, value) in
-            [(&edges.live, counts.live), (&edges.due, counts.due), (&edges.inbox_waiting, counts.inbox)]
+            [(&edges.live, counts.live), (&edges.due, counts.due), (&edges.receipt_orphans, counts.inbox)]
         {
             gauge.with_label_values::<&str>(&[]).set(value as f64);
         }
         edges.sweep_lag.with_label_values::<&str>(&[]).set(seconds(counts.oldest_due_ms));
+        edges.inbox_oldest.with_label_values::<&str>(&[]).set(seconds(counts.oldest_inbox_ms));
     }
 }

@@ -3,10 +3,11 @@
 use tracing::{debug, info, warn};
 
 use super::{Metrics, seconds, words};
-use crate::leg::{Channel, Leg, LegNumber, RouteId};
+use crate::leg::{CallStage, Channel, Leg, LegNumber, LegOutcome, RouteId};
 use crate::lifecycle::{Note, Verdict};
 use crate::message::{End, Message, Trigger};
 use crate::outcome::{Class, Reason};
+use crate::route::ReceiptProfile;
 use crate::time::Timestamp;
 
 /// Where a label would name a leg that the message does not have.
@@ -32,8 +33,9 @@ impl Metrics {
                 info!(%id, leg, outcome, class = class.map(Class::word), code, "the provider answered");
                 self.answered(message, *leg, outcome, at);
                 self.leg_failed(message, *leg, *class);
+                self.call_ended(message, *leg, outcome == "refused" || outcome == "not_sent", *class);
             }
-            Note::Receipt { leg, status, class, code, proof } => {
+            Note::Receipt { leg, status, class, code, proof, happened_at } => {
                 info!(%id, leg, status, class = class.map(Class::word), code, "a receipt came");
                 self.journey
                     .receipts
@@ -41,8 +43,9 @@ impl Metrics {
                     .inc();
                 self.leg_failed(message, *leg, *class);
                 if status == DELIVERED {
-                    self.arrived(message, *leg, at);
+                    self.arrived(message, *leg, *happened_at, at);
                 }
+                self.call_ended(message, *leg, status == DELIVERED || class.is_some(), *class);
             }
             Note::Asked { leg } => debug!(%id, leg, "the provider is asked about a leg"),
             Note::Repeated { leg } => {
@@ -52,6 +55,7 @@ impl Metrics {
             Note::Overdue { leg } => {
                 warn!(%id, leg, route = route(message, *leg), "a receipt is overdue");
                 self.journey.receipts_overdue.with_label_values(&[route(message, *leg)]).inc();
+                self.call_ended(message, *leg, true, Some(Class::Overdue));
             }
             Note::HeldBack { leg } => {
                 warn!(%id, leg, route = route(message, *leg), "an overdue receipt starts no leg: the whole route is late");
@@ -65,6 +69,11 @@ impl Metrics {
             Note::Late { what } => {
                 debug!(%id, what, "an event came too late to change anything");
                 self.journey.late.with_label_values::<&str>(&[]).inc();
+            }
+            Note::ArrivedLate { leg, happened_at } => {
+                let clock = if happened_at.is_some() { "provider" } else { "ours" };
+                warn!(%id, leg, clock, "a leg was on the handset after its deadline");
+                self.journey.arrived_late.with_label_values(&[route(message, *leg), clock]).inc();
             }
             Note::Refused { code, field } => warn!(%id, code, field, "a published message cannot be taken"),
             Note::Duplicate { of } => info!(%id, %of, "published while an equal message was alive: that one goes on"),
@@ -123,14 +132,38 @@ impl Metrics {
         self.journey.attempt_failures.with_label_values(&[route(message, leg), class.word()]).inc();
     }
 
-    fn arrived(&self, message: &Message, leg: LegNumber, at: Timestamp) {
+    /// The receipt came `at` a time of ours; what it tells of happened when its provider says, where that can be.
+    fn arrived(&self, message: &Message, leg: LegNumber, happened_at: Option<Timestamp>, at: Timestamp) {
         let Some(leg) = message.leg(leg) else { return };
         let route = leg.route.as_str();
         let since_leg_s = seconds(at.since_ms(leg.started_at));
         self.journey.receipt_arrival.with_label_values(&[route]).observe(since_leg_s);
-        let since_accepted_s = seconds(at.since_ms(message.accepted_at));
-        let labels = [route, self.country(Some(message.country))];
+        let happened_at = happened_at.filter(|told| (leg.started_at..=at).contains(told)).unwrap_or(at);
+        let since_accepted_s = seconds(happened_at.since_ms(message.accepted_at));
+        let level = self.levels.get(&leg.route).copied().unwrap_or(ReceiptProfile::Handset).word();
+        let labels = [route, self.country(Some(message.country)), level];
         self.journey.time_to_handset.with_label_values(&labels).observe(since_accepted_s);
+    }
+
+    /// Once for each call: by what its provider says, or by the end of its message while it was open.
+    fn call_ended(&self, message: &Message, leg: LegNumber, is_over: bool, class: Option<Class>) {
+        let Some(leg) = message.leg(leg).filter(|leg| is_over && leg.channel == Channel::Voice) else { return };
+        let outcome = if is_spoken(leg) {
+            "spoken"
+        } else if class == Some(Class::Overdue) {
+            "overdue"
+        } else if class.is_none_or(|class| class == Class::Unanswered || class == Class::Absent) {
+            "unanswered"
+        } else {
+            "failed"
+        };
+        self.call_over(message, &leg.route, outcome);
+    }
+
+    fn call_over(&self, message: &Message, route: &RouteId, outcome: &'static str) {
+        info!(id = %message.id, %route, outcome, "a call is over");
+        let labels = [route.as_str(), self.country(Some(message.country)), outcome];
+        self.journey.ivr_ends.with_label_values(&labels).inc();
     }
 
     fn call_went_on(&self, message: &Message, leg: LegNumber, stage: &'static str) {
@@ -165,6 +198,19 @@ impl Metrics {
             (message.purpose.word(), self.country(Some(message.country)), words::end(end));
         info!(id = %message.id, purpose, country, outcome, "a message ended");
         self.journey.ended.with_label_values(&[purpose, country, outcome]).inc();
+        for leg in message.legs.iter().filter(|leg| leg.channel == Channel::Voice) {
+            let outcome = match leg.outcome {
+                Some(LegOutcome::Cancelled | LegOutcome::Submitted | LegOutcome::Unknown) if is_spoken(leg) => "spoken",
+                Some(LegOutcome::Cancelled | LegOutcome::Submitted) => "cancelled",
+                Some(LegOutcome::Unknown) => "unknown",
+                // Told when it was.
+                None
+                | Some(LegOutcome::Delivered | LegOutcome::Refused | LegOutcome::NotSent | LegOutcome::Overdue) => {
+                    continue;
+                }
+            };
+            self.call_over(message, &leg.route, outcome);
+        }
         match end {
             End::Failed { reason } => self.failed(message, *reason),
             End::Expired { furthest } => {
@@ -181,6 +227,10 @@ impl Metrics {
             End::Delivered | End::Cancelled { .. } => {}
         }
     }
+}
+
+fn is_spoken(leg: &Leg) -> bool {
+    leg.call.is_some_and(|call| call.stage == CallStage::Spoken)
 }
 
 /// The leg before this one.

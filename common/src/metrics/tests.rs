@@ -15,6 +15,7 @@ use crate::phone::LineType;
 use crate::provider::AskError;
 use crate::store::{Counts, StoreError};
 use crate::time::Timestamp;
+use crate::transaction::Currency;
 
 fn metrics() -> Arc<Metrics> {
     Metrics::for_countries([Country::JP]).expect("the catalogue registers")
@@ -109,6 +110,7 @@ fn notes() -> Vec<Note> {
             class: Some(Class::RecipientBlocked),
             code: None,
             proof: Proof::Signature,
+            happened_at: None,
         },
         Note::Asked { leg: 1 },
         Note::Repeated { leg: 1 },
@@ -121,7 +123,14 @@ fn notes() -> Vec<Note> {
         Note::Pressed { leg: 2, right: false },
         Note::Pressed { leg: 2, right: true },
         Note::Spoken { leg: 2 },
-        Note::Receipt { leg: 2, status: "delivered".to_owned(), class: None, code: None, proof: Proof::Tag },
+        Note::Receipt {
+            leg: 2,
+            status: "delivered".to_owned(),
+            class: None,
+            code: None,
+            proof: Proof::Tag,
+            happened_at: Some(at(4_000)),
+        },
         Note::GuessPaid { left: 4 },
         Note::Guessed { verdict: Verdict::Right },
         Note::ResendAsked { leg: true },
@@ -131,6 +140,7 @@ fn notes() -> Vec<Note> {
         ended(End::Cancelled { by: CancelledBy::Caller }),
         ended(End::Failed { reason: Reason::GuessedOut }),
         ended(End::Expired { furthest: Furthest::Submitted }),
+        Note::ArrivedLate { leg: 1, happened_at: None },
         Note::Late { what: "a receipt".to_owned() },
         Note::Refused { code: "invalid_field".to_owned(), field: Some("to".to_owned()) },
         Note::Duplicate { of: MessageId(uuid::Uuid::nil()) },
@@ -158,8 +168,14 @@ fn tell_all(metrics: &Metrics) {
     metrics.circuit(&provider(), Circuit::Open);
     metrics.asked(&provider(), &Err(AskError { provider: provider(), why: away() }));
     metrics.receipt_match(&provider(), ReceiptMatch::Orphan);
-    metrics.counts(&Counts { live: 3, ended: 4, due: 2, inbox: 1, oldest_due_ms: 1_500 });
+    metrics.counts(&Counts { live: 3, ended: 4, due: 2, inbox: 1, oldest_due_ms: 1_500, oldest_inbox_ms: 2_500 });
     metrics.clock_offset(-3);
+    metrics.cost(&route("jp-sakura"), Country::JP, Currency::parse("USD").expect("a currency"), 150);
+    metrics.guarded("spend_per_hour", &message());
+    metrics.consumer(Queue::Receipts, true);
+    metrics.rate(&provider(), 20, 2.5);
+    metrics.route_score(&route("jp-sakura"), Country::JP, 1);
+    metrics.config_version("0123456789abcdef");
 }
 
 /// The lines of the text format that are no comments.
@@ -201,7 +217,12 @@ fn a_journey_counts_where_it_went_and_how_long_it_took() {
         "otp_failovers_total{from_route=\"jp-sakura\",reason=\"recipient_blocked\",to_route=\"jp-kodama\"} 1",
         "otp_ivr_calls_total{country=\"JP\",route=\"jp-kodama\",trigger=\"failed\"} 1",
         "otp_receipt_arrival_seconds_sum{route=\"jp-kodama\"} 3",
-        "otp_time_to_handset_seconds_sum{country=\"JP\",route=\"jp-kodama\"} 5",
+        "otp_time_to_handset_seconds_sum{country=\"JP\",receipt_level=\"handset\",route=\"jp-kodama\"} 4",
+        "otp_arrived_late_total{clock=\"ours\",route=\"jp-sakura\"} 1",
+        "otp_ivr_ends_total{country=\"JP\",outcome=\"unanswered\",route=\"jp-kodama\"} 1",
+        "otp_cost_minor_units_total{country=\"JP\",currency=\"USD\",route=\"jp-sakura\"} 1.5",
+        "otp_inbox_oldest_seconds 2.5",
+        "otp_rate_used_per_second{provider=\"sakura\"} 2.5",
         "otp_verified_total{channel=\"voice\",country=\"JP\",route=\"jp-kodama\"} 1",
         "otp_messages_final_total{country=\"JP\",outcome=\"verified\",purpose=\"login\"} 1",
         "otp_security_events_total{reason=\"guessed_out\"} 1",

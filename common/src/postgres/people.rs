@@ -37,16 +37,20 @@ pub(super) async fn counts(pool: &Pool, now: Timestamp, floor: Timestamp) -> Res
     let sql = "SELECT (SELECT coalesce(sum(messages), 0)::bigint FROM tally), (SELECT count(*) FROM due WHERE live),
                       (SELECT count(*) FROM due WHERE due_at >= $2 AND due_at <= $1),
                       (SELECT min(due_at) FROM due WHERE due_at >= $2),
-                      (SELECT count(*) FROM inbox)";
+                      (SELECT count(*) FROM inbox), (SELECT min(at) FROM inbox)";
     let row = client.query_one(sql, &[&now.unix_ms(), &floor.unix_ms()]).await.map_err(failed)?;
     let count = |column: usize| row.get::<_, i64>(column).cast_unsigned();
-    let oldest: Option<i64> = row.get(3);
+    let waited_ms = |column: usize| {
+        let oldest = row.get::<_, Option<i64>>(column);
+        oldest.map_or(0, |at| now.since_ms(Timestamp::from_unix_ms(at)))
+    };
     Ok(Counts {
         live: count(1),
         ended: count(0).saturating_sub(count(1)),
         due: count(2),
         inbox: count(4),
-        oldest_due_ms: oldest.map_or(0, |at| now.since_ms(Timestamp::from_unix_ms(at))),
+        oldest_due_ms: waited_ms(3),
+        oldest_inbox_ms: waited_ms(5),
     })
 }
 

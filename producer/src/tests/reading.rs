@@ -36,7 +36,8 @@ async fn a_failure_says_what_the_person_can_change_in_their_language() {
     let id = bed.sent_login().await;
     let refusal =
         Refusal { class: Class::FraudBlocked, scope: Scope::Number, code: "30450".to_owned(), retry_after_ms: None };
-    let receipt = Event::Receipt { leg: 1, status: ReportStatus::Failed(refusal), proof: Proof::Signature };
+    let receipt =
+        Event::Receipt { leg: 1, status: ReportStatus::Failed(refusal), proof: Proof::Signature, happened_at: None };
     bed.apply(id, &receipt, &Routing::ELSEWHERE).await;
     let reply = bed.get(&format!("/v1/verifications/{id}")).await.json();
     assert_eq!((&reply["status"], &reply["failure"]["reason"]), (&json!("failed"), &json!("fraud_blocked")));

@@ -130,13 +130,39 @@ async fn a_lost_answer_is_cleared_up_by_our_reference_and_the_delivery_id_is_new
 #[tokio::test]
 async fn only_a_complete_list_by_number_proves_that_nothing_was_taken() {
     let others = results(200, "DTL000001").replace(&our_reference(), "another");
-    let cut = others.replace("\"total\": 2", "\"total\": 51");
+    let cut = others.replace("\"total\": 2", "\"total\": 2000");
     let uncounted = others.replace("\"total\": 2,", "");
     assert_eq!(statuses(others.clone(), None).await, [ReportStatus::Absent]);
     assert_eq!(statuses(r#"{"total":0,"contacts":[]}"#.to_owned(), None).await, [ReportStatus::Absent]);
     assert_eq!(statuses(cut, None).await, []);
     assert_eq!(statuses(uncounted, None).await, []);
     assert_eq!(statuses(others, Some("d-unknown")).await, []);
+}
+
+/// A number with `total` deliveries on file, ours the last of them or not there; the vendor shows 50 at a time.
+async fn busy_number(total: usize, ours: bool) -> (Vec<ReportStatus>, usize) {
+    let vendor = Vendor::answering_each(move |seen| {
+        let offset =
+            seen.query.iter().find(|(name, _)| name == "offset").map_or(0, |(_, value)| value.parse().unwrap());
+        let contact = |index: usize| {
+            let name = if ours && index + 1 == total { our_reference() } else { format!("another-{index}") };
+            serde_json::json!({ "delivery_id": format!("d-{index}"), "delivery_name": name, "status": 200 })
+        };
+        let contacts: Vec<_> = (offset..total.min(offset + 50)).map(contact).collect();
+        serde_json::json!({ "total": total, "contacts": contacts }).to_string()
+    })
+    .await;
+    let reports = vendor.provider(KIND).ask(&question(None)).await.unwrap();
+    (reports.into_iter().map(|report| report.status).collect(), vendor.seen().len())
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_cleared_up_for_a_number_with_many_deliveries_too() {
+    let (statuses, requests) = busy_number(60, true).await;
+    assert_eq!((statuses.last(), requests), (Some(&ReportStatus::Delivered), 2));
+    assert_eq!(busy_number(60, false).await, (vec![ReportStatus::Absent], 2));
+    assert_eq!(busy_number(50, false).await, (vec![ReportStatus::Absent], 1));
+    assert_eq!(busy_number(501, false).await, (vec![], PAGES_MAX), "what was not looked at proves nothing");
 }
 
 #[tokio::test]

@@ -53,9 +53,9 @@ async fn counts_tell_what_is_due_and_for_how_long(factory: &impl Factory) {
         backend.store.open(opening(Message { due, ..message(number) })).await.expect("the store answers");
     }
     let counted = backend.store.counts(START.plus_ms(500)).await;
-    assert_eq!(counted, Ok(Counts { live: 3, ended: 0, due: 2, inbox: 0, oldest_due_ms: 400 }));
+    assert_eq!(counted, Ok(Counts { live: 3, ended: 0, due: 2, inbox: 0, oldest_due_ms: 400, oldest_inbox_ms: 0 }));
     let early = backend.store.counts(START).await;
-    assert_eq!(early, Ok(Counts { live: 3, ended: 0, due: 0, inbox: 0, oldest_due_ms: 0 }));
+    assert_eq!(early, Ok(Counts { live: 3, ended: 0, due: 0, inbox: 0, oldest_due_ms: 0, oldest_inbox_ms: 0 }));
 }
 
 async fn a_pruned_message_leaves_nothing_behind(factory: &impl Factory) {

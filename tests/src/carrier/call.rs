@@ -34,7 +34,8 @@ pub(super) async fn call(carrier: Arc<Carrier>, request: SendRequest, person: Pe
         }
     }
     let over = ReportStatus::Failed(refusal(Class::Unanswered, Scope::Number));
-    report(&carrier, of(&request), over, Proof::Signature).await;
+    let happened = carrier.clock.now();
+    report(&carrier, of(&request), over, Proof::Signature, happened).await;
 }
 
 /// The digit is the last one of an announcement.

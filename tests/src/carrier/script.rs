@@ -10,6 +10,8 @@ pub struct Script {
     pub answer_after_ms: u64,
     /// Reports, each so long after the request came in.
     pub reports: Vec<(u64, ReportStatus, Proof)>,
+    /// What the reports say of when it happened, since the request; else when they come.
+    pub happened_after_ms: Option<u64>,
     /// The reports name the leg by the carrier's own reference only.
     pub by_reference: bool,
     /// What a question about it is answered.
@@ -48,6 +50,7 @@ impl Script {
             answer: Reply::Taken,
             answer_after_ms: 20,
             reports: vec![(300, ReportStatus::Delivered, Proof::Signature)],
+            happened_after_ms: None,
             by_reference: false,
             asked: None,
             person: Person::PressesWhatIsAnnounced,

@@ -21,7 +21,12 @@ fn unverified(after_ms: u64) -> Message {
 }
 
 fn underway(reference: &str, proof: Proof) -> Event {
-    Event::Receipt { leg: 1, status: ReportStatus::Underway { reference: Some(reference.to_owned()) }, proof }
+    Event::Receipt {
+        leg: 1,
+        status: ReportStatus::Underway { reference: Some(reference.to_owned()) },
+        proof,
+        happened_at: None,
+    }
 }
 
 #[test]
@@ -390,7 +395,12 @@ fn an_answer_after_the_end_leaves_the_end_as_it_is() {
     told.apply(&Event::CancelAsked { by: CancelledBy::Caller });
     let end = told.message.state.clone();
     told.apply(&Event::Answered { leg: 1, answer: Answer::Submitted { reference: Some("s1".to_owned()) } });
-    told.apply(&Event::Receipt { leg: 1, status: ReportStatus::Failed(refusal(Class::Absent)), proof: Proof::Tag });
+    told.apply(&Event::Receipt {
+        leg: 1,
+        status: ReportStatus::Failed(refusal(Class::Absent)),
+        proof: Proof::Tag,
+        happened_at: None,
+    });
     assert_eq!((told.message.state.clone(), told.message.legs[0].reference.as_deref()), (end, Some("s1")));
     let told = told.goes(&[(Due, "ended: cancelled")]);
     assert_eq!((told.message.sealed, told.message.due), (None, None), "the personal part is erased in the end");

@@ -150,7 +150,7 @@ impl Story {
     fn event(&self, what: &Now) -> Option<Event> {
         let leg = self.message.legs.last().map_or(0, |leg| leg.number);
         let answered = |answer| Some(Event::Answered { leg, answer });
-        let told = |leg, status| Some(Event::Receipt { leg, status, proof: Proof::Signature });
+        let told = |leg, status| Some(Event::Receipt { leg, status, proof: Proof::Signature, happened_at: None });
         let digit = self.message.legs.last().and_then(|leg| leg.call).map(|call| call.digit);
         match what {
             Now::Taken => Some(Event::Taken),
@@ -163,8 +163,12 @@ impl Story {
             Now::FailedOf(leg, class) => told(*leg, ReportStatus::Failed(refusal(*class))),
             Now::Delivered => told(leg, ReportStatus::Delivered),
             Now::DeliveredOf(leg) => told(*leg, ReportStatus::Delivered),
-            Now::Poked => Some(Event::Receipt { leg, status: ReportStatus::Hint, proof: Proof::Nothing }),
-            Now::NotKnown => Some(Event::Receipt { leg, status: ReportStatus::Absent, proof: Proof::Asked }),
+            Now::Poked => {
+                Some(Event::Receipt { leg, status: ReportStatus::Hint, proof: Proof::Nothing, happened_at: None })
+            }
+            Now::NotKnown => {
+                Some(Event::Receipt { leg, status: ReportStatus::Absent, proof: Proof::Asked, happened_at: None })
+            }
             Now::Due => Some(Event::Due),
             Now::Waited(_) => None,
             Now::Resend(channel) => Some(Event::ResendAsked { channel: *channel }),

@@ -95,7 +95,7 @@ fn reports() -> Vec<ReportStatus> {
 }
 
 fn told(leg: LegNumber, status: ReportStatus, proof: Proof) -> Event {
-    Event::Receipt { leg, status, proof }
+    Event::Receipt { leg, status, proof, happened_at: None }
 }
 
 /// Whether an event, whenever it comes, is likely to be the last that matters.

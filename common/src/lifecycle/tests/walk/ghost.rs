@@ -67,7 +67,7 @@ fn happened(before: &Node, event: &Event) -> Happened {
         Event::Due if before.message.due.is_some_and(|due| due <= before.now) => {
             in_hand.map_or(Happened::Nothing, Happened::Out)
         }
-        Event::Receipt { leg, status, proof } if *proof != Proof::Nothing => match status {
+        Event::Receipt { leg, status, proof, .. } if *proof != Proof::Nothing => match status {
             ReportStatus::Delivered => Happened::Out(*leg),
             ReportStatus::Failed(_) if in_hand == Some(*leg) => Happened::Out(*leg),
             ReportStatus::Underway { .. } if in_hand == Some(*leg) => Happened::Out(*leg),
@@ -97,7 +97,7 @@ pub(super) fn named(event: &Event) -> Option<(LegNumber, String)> {
         Event::Answered { leg, answer: Answer::Submitted { reference: Some(reference) } } => {
             Some((*leg, reference.clone()))
         }
-        Event::Receipt { leg, status: ReportStatus::Underway { reference: Some(reference) }, proof }
+        Event::Receipt { leg, status: ReportStatus::Underway { reference: Some(reference) }, proof, .. }
             if *proof != Proof::Nothing =>
         {
             Some((*leg, reference.clone()))
