@@ -1,13 +1,15 @@
 //! What our Twilio provider makes of requests and speeches, for `scripts/oracles` to compare with the vendor's SDK.
 //!
-//! Reads one JSON document from standard input and writes one to standard output; sends nothing.
+//! Reads one JSON document from standard input and writes one to standard output. What it sends, a text and a call, goes
+//! to the loopback address of the document only.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use otodoke_common::leg::ProviderId;
-use otodoke_common::message::Locale;
-use otodoke_common::provider::{Provider, WebhookReading, WebhookRequest};
+use otodoke_common::message::{Locale, MessageId};
+use otodoke_common::phone::PhoneNumber;
+use otodoke_common::provider::{Provider, SendContent, SendRequest, WebhookReading, WebhookRequest};
 use otodoke_common::seal::Vault;
 use otodoke_common::speech::{Part, Speech, Then};
 use otodoke_common::time::Timestamp;
@@ -17,6 +19,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Deserialize)]
 struct Cases {
     token: String,
+    /// Where a listener of ours waits for one text and one call.
+    base_url: String,
     requests: Vec<Signed>,
     speeches: Vec<Spoken>,
 }
@@ -45,11 +49,17 @@ struct Verdicts {
     twiml: Vec<String>,
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut input = String::new();
     io::stdin().read_to_string(&mut input)?;
     let cases: Cases = serde_json::from_str(&input)?;
-    let provider = build(&settings(cases.token)?, Arc::new(Vault::new(&[0; 32])?))?;
+    for (kind, content) in
+        [("twilio", SendContent::Text("認証コード:042137 & more".to_owned())), ("twilio_voice", SendContent::Call)]
+    {
+        send(&settings(kind, &cases.base_url, &cases.token)?, content).await?;
+    }
+    let provider = build(&settings("twilio_voice", &cases.base_url, &cases.token)?, Arc::new(Vault::new(&[0; 32])?))?;
     let verdicts = Verdicts {
         accepted: cases.requests.iter().map(|case| accepted(provider.as_ref(), case)).collect(),
         twiml: cases.speeches.iter().map(|case| twiml(provider.as_ref(), case)).collect(),
@@ -58,15 +68,34 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn settings(secret: String) -> Result<ProviderSettings, String> {
+/// What comes back does not matter: the listener keeps what it was sent.
+async fn send(settings: &ProviderSettings, content: SendContent) -> Result<(), Box<dyn std::error::Error>> {
+    let vault = Arc::new(Vault::new(&[0; 32])?);
+    let id = MessageId::parse("01939f3e-0000-7000-8000-000000000000").ok_or("a message id")?;
+    let request = SendRequest {
+        id,
+        leg: 1,
+        our_reference: format!("{id}.1"),
+        tag: vault.leg_tag(id, 1),
+        to: PhoneNumber::parse("+819012345678", None)?.number,
+        sender: "+815012345678".to_owned(),
+        locale: Locale::Ja,
+        content,
+        validity_s: 290,
+    };
+    build(settings, vault)?.send(&request).await;
+    Ok(())
+}
+
+fn settings(kind: &str, base_url: &str, secret: &str) -> Result<ProviderSettings, String> {
     Ok(ProviderSettings {
         id: ProviderId::parse("oracle")?,
-        kind: "twilio_voice".to_owned(),
-        base_url: "http://127.0.0.1:1".to_owned(),
+        kind: kind.to_owned(),
+        base_url: base_url.to_owned(),
         public_url: "https://otp.example.com".to_owned(),
         account: Some("AC0123456789abcdef0123456789abcdef".to_owned()),
-        secret,
-        timeout_ms: 1_000,
+        secret: secret.to_owned(),
+        timeout_ms: 10_000,
     })
 }
 

@@ -1,8 +1,9 @@
-// The Twilio SDK as the oracle: what it signs we accept, what it refuses we refuse, and our TwiML says what its
-// builder says. `run` installs it; the one argument is our side, the example binary `oracle`.
+// The Twilio SDK as the oracle: what it signs we accept, what it refuses we refuse, our TwiML says what its builder
+// says, and a text and a call that we send are what it would send, field by field. `run` installs it; the one argument is our side, the example binary `oracle`.
 "use strict";
 
-const { execFileSync } = require("node:child_process");
+const { spawn } = require("node:child_process");
+const http = require("node:http");
 const crypto = require("node:crypto");
 const assert = require("node:assert");
 const twilio = require("twilio");
@@ -131,17 +132,80 @@ function meaning(xml) {
   return tokens;
 }
 
-const input = JSON.stringify({ token, requests, speeches });
-const ours = JSON.parse(execFileSync(process.argv[2], { input }));
+// What a request says, in the order of its fields' names.
+function told(method, path, fields) {
+  return { method, path, fields: fields.map(([name, value]) => [name, String(value)]).sort() };
+}
 
-let held = 0;
-requests.forEach((request, index) => {
-  const want = verdict(request);
-  held += want ? 1 : 0;
-  assert.strictEqual(ours.accepted[index], want, `the SDK says ${want}: ${JSON.stringify(request)}`);
+// A listener that keeps what it is sent, and what our side says while it listens.
+async function run() {
+  const sent = [];
+  const listener = http.createServer((request, response) => {
+    const chunks = [];
+    request.on("data", (chunk) => chunks.push(chunk));
+    request.on("end", () => {
+      const body = new URLSearchParams(Buffer.concat(chunks).toString());
+      sent.push(told(request.method, request.url, [...body]));
+      response.writeHead(500).end();
+    });
+  });
+  await new Promise((ready) => listener.listen(0, "127.0.0.1", ready));
+  const base_url = `http://127.0.0.1:${listener.address().port}`;
+  const child = spawn(process.argv[2], { stdio: ["pipe", "pipe", "inherit"] });
+  const output = [];
+  child.stdout.on("data", (chunk) => output.push(chunk));
+  child.stdin.end(JSON.stringify({ token, base_url, requests, speeches }));
+  const status = await new Promise((over) => child.on("close", over));
+  listener.close();
+  assert.strictEqual(status, 0, "our side ended badly");
+  return { sent, ours: JSON.parse(Buffer.concat(output).toString()) };
+}
+
+// Our fields handed to the SDK by the names of its options: it sends on what it knows, and drops or refuses the rest.
+async function asTheSdkSendsIt({ path, fields }) {
+  const account = path.split("/")[3];
+  const kept = [];
+  const httpClient = {
+    request: async ({ method, uri, data }) => {
+      const values = Object.entries(data).flatMap(([name, value]) => [value].flat().map((each) => [name, each]));
+      kept.push(told(method.toUpperCase(), new URL(uri).pathname, values));
+      return { statusCode: 201, body: {}, headers: {} };
+    },
+  };
+  const client = twilio(account, token, { httpClient });
+  const lists = ["StatusCallbackEvent"];
+  const option = ([name, value]) => [name[0].toLowerCase() + name.slice(1), lists.includes(name) ? [value] : value];
+  const options = Object.fromEntries(fields.map(option));
+  await (path.endsWith("/Calls.json") ? client.calls.create(options) : client.messages.create(options));
+  return kept[0];
+}
+
+async function main() {
+  const { sent, ours } = await run();
+  assert.deepStrictEqual(sent.map(({ path }) => path.split("/").pop()), ["Messages.json", "Calls.json"]);
+  for (const request of sent) {
+    assert.deepStrictEqual(request, await asTheSdkSendsIt(request));
+  }
+  compare(ours);
+  const counts = `${requests.length} signed requests (${compare.held} authentic), ${speeches.length} TwiML documents`;
+  console.log(`twilio: agreed on ${counts}, and on how a text and a call are sent`);
+}
+
+function compare(ours) {
+  let held = 0;
+  requests.forEach((request, index) => {
+    const want = verdict(request);
+    held += want ? 1 : 0;
+    assert.strictEqual(ours.accepted[index], want, `the SDK says ${want}: ${JSON.stringify(request)}`);
+  });
+  assert.ok(held > 0 && held < requests.length, "cases of both kinds");
+  speeches.forEach((speech, index) => {
+    assert.deepStrictEqual(meaning(ours.twiml[index]), meaning(sdkTwiml(speech)));
+  });
+  compare.held = held;
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exit(1);
 });
-assert.ok(held > 0 && held < requests.length, "cases of both kinds");
-speeches.forEach((speech, index) => {
-  assert.deepStrictEqual(meaning(ours.twiml[index]), meaning(sdkTwiml(speech)));
-});
-console.log(`twilio: agreed on ${requests.length} requests (${held} authentic) and ${speeches.length} TwiML documents`);

@@ -85,19 +85,24 @@ async fn a_worker_that_dies_between_an_answer_and_the_inbox_loses_no_receipt() {
 #[tokio::test(start_paused = true)]
 async fn an_unknown_reference_waits_in_the_inbox_and_is_matched_when_its_leg_comes() {
     let world = World::new().await;
-    let id = parsed(&world.ask_for_code(PHONE).await);
-    world.until_status(&id.to_string(), "delivered").await;
-    world.carrier("sakura").always(Script::silent());
-    let other = "+819012340002";
-    let strange = About::Reference("ref-of-nobody".to_owned());
-    assert_eq!(world.carrier("sakura").post_report(strange, ReportStatus::Delivered, Proof::Signature).await, 200);
+    let sakura = world.carrier("sakura");
+    sakura.always(Script { answer_after_ms: 1_000, ..Script::silent() });
+    let waiting = async || world.store.counts(world.clock.now()).await.expect("memory counts").inbox;
+    let id = world.ask_for_code(PHONE).await;
+    world.wait_ms(100).await;
+    for reference in ["ref-of-nobody", &format!("ref-{id}.1")] {
+        let about = About::Reference(reference.to_owned());
+        assert_eq!(sakura.post_report(about, ReportStatus::Delivered, Proof::Signature).await, 200);
+    }
     world.wait_ms(500).await;
-    assert_eq!(world.store.counts(world.clock.now()).await.expect("memory counts").inbox, 1);
-    let another = world.ask_for_code(other).await;
-    world.until_status(&another, "submitted").await;
-    let counts = world.store.counts(world.clock.now()).await.expect("memory counts");
-    assert_eq!(counts.inbox, 1, "a reference of nobody matches nobody");
-    assert!(world.metric("otp_receipt_matches_total", &["match=\"orphan\""]) >= 1.0);
+    assert_eq!(world.message(&id).await["status"], "sending", "nobody knows yet whose it is");
+    assert_eq!(waiting().await, 2);
+    assert!(world.metric("otp_receipt_matches_total", &["match=\"orphan\""]) >= 2.0);
+    world.wait_ms(500).await;
+    assert_eq!(legs(&world.message(&id).await), [leg("sms", "sakura", "delivered")]);
+    assert_eq!(waiting().await, 1, "a reference of nobody matches nobody");
+    let counts = world.store.counts(world.clock.now().plus_ms(5_000)).await.expect("memory counts");
+    assert!((5_000..7_000).contains(&counts.oldest_inbox_ms), "{counts:?}");
 }
 
 #[tokio::test(start_paused = true)]
