@@ -319,7 +319,7 @@ async fn the_store_away_for_a_minute_delays_and_loses_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_grow_to_the_last_delay_of_the_policy_and_nobody_retries_in_step() {
-    let policy = Policy { retry_first_ms: 200, retry_last_ms: 1_000, ..Options::default().policy };
+    let policy = Policy { retry_first_ms: 6_000, retry_last_ms: 12_000, ..Options::default().policy };
     let plan = Plan { international: International::Never, voice: false };
     let world = World::with(Options { policy, plan, ..Options::default() }).await;
     world.carrier("sakura").always(Script::answers(Reply::Refused(Class::Throttled, Scope::Number)));
@@ -327,16 +327,16 @@ async fn retries_grow_to_the_last_delay_of_the_policy_and_nobody_retries_in_step
     for person in 0..2 {
         world.ask(json!({"to": phone(person), "purpose": "login"})).await;
     }
-    world.wait_ms(20_000).await;
+    world.wait_ms(120_000).await;
     let pauses = |person: u32| {
         let seen = world.carrier("sakura").seen();
         let times: Vec<i64> = seen.iter().filter(|seen| seen.to == phone(person)).map(|seen| seen.at_ms).collect();
         times.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>()
     };
     let (one, other) = (pauses(0), pauses(1));
-    assert!(one.len() > 8, "{one:?}");
+    assert!(one.len() > 5, "{one:?}");
     let longest = *one.iter().max().expect("there are pauses");
-    assert!((750..1_500).contains(&longest), "the last delay is 1 s, give or take a quarter and a sweep: {one:?}");
-    assert!(one[0] < 500, "the first is short: {one:?}");
+    assert!((9_000..17_000).contains(&longest), "the last delay is 12 s, give or take a quarter and a sweep: {one:?}");
+    assert!(one[0] < 10_000, "the first is 6 s: {one:?}");
     assert_ne!(one, other, "each by its own chance");
 }
