@@ -188,7 +188,7 @@ fn is_in_hand(journal: &[Value], after_ms: i64) -> bool {
     let before = |line: &&Value| line["after_ms"].as_i64().is_some_and(|ms| ms <= after_ms);
     let known: Vec<&Value> = journal.iter().take_while(before).map(|line| &line["fields"]).collect();
     let over = |fields: &&Value| fields["event"] == "receipt" && fields["status"] == "delivered";
-    known.iter().any(|fields| fields["event"] == "leg_began") && !known.iter().any(|fields| over(fields))
+    known.iter().any(|fields| fields["event"] == "leg_began") && !known.iter().any(over)
 }
 
 impl fmt::Display for Figures {

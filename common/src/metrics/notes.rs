@@ -33,19 +33,21 @@ impl Metrics {
                 info!(%id, leg, outcome, class = class.map(Class::word), code, "the provider answered");
                 self.answered(message, *leg, outcome, at);
                 self.leg_failed(message, *leg, *class);
-                self.call_ended(message, *leg, outcome == "refused" || outcome == "not_sent", *class);
+                if outcome == "refused" || outcome == "not_sent" {
+                    self.call_ended(message, *leg, *class);
+                }
             }
             Note::Receipt { leg, status, class, code, proof, happened_at } => {
                 info!(%id, leg, status, class = class.map(Class::word), code, "a receipt came");
-                self.journey
-                    .receipts
-                    .with_label_values(&[route(message, *leg), bounded(status, &STATUSES), words::proof(*proof)])
-                    .inc();
+                let labels = [route(message, *leg), bounded(status, &STATUSES), words::proof(*proof)];
+                self.journey.receipts.with_label_values(&labels).inc();
                 self.leg_failed(message, *leg, *class);
                 if status == DELIVERED {
                     self.arrived(message, *leg, *happened_at, at);
                 }
-                self.call_ended(message, *leg, status == DELIVERED || class.is_some(), *class);
+                if status == DELIVERED || class.is_some() {
+                    self.call_ended(message, *leg, *class);
+                }
             }
             Note::Asked { leg } => debug!(%id, leg, "the provider is asked about a leg"),
             Note::Repeated { leg } => {
@@ -55,12 +57,9 @@ impl Metrics {
             Note::Overdue { leg } => {
                 warn!(%id, leg, route = route(message, *leg), "a receipt is overdue");
                 self.journey.receipts_overdue.with_label_values(&[route(message, *leg)]).inc();
-                self.call_ended(message, *leg, true, Some(Class::Overdue));
+                self.call_ended(message, *leg, Some(Class::Overdue));
             }
-            Note::HeldBack { leg } => {
-                warn!(%id, leg, route = route(message, *leg), "an overdue receipt starts no leg: the whole route is late");
-                self.journey.held_back.with_label_values(&[route(message, *leg)]).inc();
-            }
+            Note::HeldBack { leg } => self.held_back(message, *leg),
             Note::DuplicatePossible { leg, cause } => {
                 warn!(%id, leg, cause = cause.word(), "a second text may reach the person");
                 self.journey.duplicates_possible.with_label_values(&[route(message, *leg), cause.word()]).inc();
@@ -70,11 +69,7 @@ impl Metrics {
                 debug!(%id, what, "an event came too late to change anything");
                 self.journey.late.with_label_values::<&str>(&[]).inc();
             }
-            Note::ArrivedLate { leg, happened_at } => {
-                let clock = if happened_at.is_some() { "provider" } else { "ours" };
-                warn!(%id, leg, clock, "a leg was on the handset after its deadline");
-                self.journey.arrived_late.with_label_values(&[route(message, *leg), clock]).inc();
-            }
+            Note::ArrivedLate { leg, happened_at } => self.arrived_late(message, *leg, *happened_at),
             Note::Refused { code, field } => warn!(%id, code, field, "a published message cannot be taken"),
             Note::Duplicate { of } => info!(%id, %of, "published while an equal message was alive: that one goes on"),
             Note::Erased => debug!(%id, "the personal part was erased"),
@@ -145,9 +140,21 @@ impl Metrics {
         self.journey.time_to_handset.with_label_values(&labels).observe(since_accepted_s);
     }
 
+    fn held_back(&self, message: &Message, leg: LegNumber) {
+        let route = route(message, leg);
+        warn!(id = %message.id, leg, route, "an overdue receipt starts no leg: the whole route is late");
+        self.journey.held_back.with_label_values(&[route]).inc();
+    }
+
+    fn arrived_late(&self, message: &Message, leg: LegNumber, happened_at: Option<Timestamp>) {
+        let clock = if happened_at.is_some() { "provider" } else { "ours" };
+        warn!(id = %message.id, leg, clock, "a leg was on the handset after its deadline");
+        self.journey.arrived_late.with_label_values(&[route(message, leg), clock]).inc();
+    }
+
     /// Once for each call: by what its provider says, or by the end of its message while it was open.
-    fn call_ended(&self, message: &Message, leg: LegNumber, is_over: bool, class: Option<Class>) {
-        let Some(leg) = message.leg(leg).filter(|leg| is_over && leg.channel == Channel::Voice) else { return };
+    fn call_ended(&self, message: &Message, leg: LegNumber, class: Option<Class>) {
+        let Some(leg) = message.leg(leg).filter(|leg| leg.channel == Channel::Voice) else { return };
         let outcome = if is_spoken(leg) {
             "spoken"
         } else if class == Some(Class::Overdue) {

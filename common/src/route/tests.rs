@@ -126,7 +126,7 @@ fn waits_after(failures: usize, id_end: u8) -> u64 {
     };
     match choose(&row.message, &row.want, &scene).choice {
         Choice::Wait { until } => until.since_ms(row.now),
-        other => panic!("{other:?}"),
+        other @ (Choice::Go(_) | Choice::Elsewhere | Choice::Nothing) => panic!("{other:?}"),
     }
 }
 
