@@ -60,10 +60,7 @@ impl Metrics {
                 self.call_ended(message, *leg, Some(Class::Overdue));
             }
             Note::HeldBack { leg } => self.held_back(message, *leg),
-            Note::DuplicatePossible { leg, cause } => {
-                warn!(%id, leg, cause = cause.word(), "a second text may reach the person");
-                self.journey.duplicates_possible.with_label_values(&[route(message, *leg), cause.word()]).inc();
-            }
+            Note::DuplicatePossible { leg, cause } => self.duplicate_possible(message, *leg, *cause),
             Note::Waiting { until } => debug!(%id, until = until.rfc3339(), "the message waits for a route"),
             Note::Late { what } => {
                 debug!(%id, what, "an event came too late to change anything");
@@ -138,6 +135,11 @@ impl Metrics {
         let level = self.levels.get(&leg.route).copied().unwrap_or(ReceiptProfile::Handset).word();
         let labels = [route, self.country(Some(message.country)), level];
         self.journey.time_to_handset.with_label_values(&labels).observe(since_accepted_s);
+    }
+
+    fn duplicate_possible(&self, message: &Message, leg: LegNumber, cause: Class) {
+        warn!(id = %message.id, leg, cause = cause.word(), "a second text may reach the person");
+        self.journey.duplicates_possible.with_label_values(&[route(message, leg), cause.word()]).inc();
     }
 
     fn held_back(&self, message: &Message, leg: LegNumber) {
