@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use ask::{Access, Cancel, Channel, Check, Purpose, Resend, Send, Trace, Transaction, Voice};
 pub(crate) use operate::{
-    Codes, CodesVerb, Config, ConfigVerb, Explain, Keys, KeysVerb, Parked, ParkedVerb, Place, Sandbox, Topology,
-    TopologyVerb, Up,
+    Bench, BenchCarrier, Codes, CodesVerb, Config, ConfigVerb, Explain, Keys, KeysVerb, Parked, ParkedVerb, Place, Sandbox,
+    Topology, TopologyVerb, Up,
 };
 
 /// One-time codes that arrive, in time, once.
@@ -53,6 +53,10 @@ pub(crate) enum Command {
     Topology(Topology),
     /// Look after the settings
     Config(Config),
+    /// Measure the pipeline on this machine, beside what its servers can do at best
+    Bench(Bench),
+    #[command(hide = true)]
+    BenchCarrier(BenchCarrier),
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The one binary of Otodoke. Here the command line is read and each command finds its module; nothing is decided.
 //!
 //! `http` holds the commands that talk to a door, `backend` those that open the backends or read settings, `up` starts
-//! everything in one process, `sandbox` only the carriers. Exit status: 0 done, 1 failed, 2 not understood.
+//! everything in one process, `sandbox` only the carriers, `bench` measures. Exit status: 0 done, 1 failed, 2 not understood.
 
 mod backend;
+mod bench;
 mod cli;
 mod http;
 mod output;
@@ -52,5 +53,7 @@ async fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Parked(command) => backend::parked(&command, &output).await,
         Command::Topology(command) => backend::topology(&command, &output).await,
         Command::Config(command) => backend::config(&command, &output),
+        Command::Bench(command) => bench::run(command, &output).await,
+        Command::BenchCarrier(command) => bench::carry(command, &output).await,
     }
 }

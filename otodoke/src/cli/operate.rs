@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use otodoke_bench::Part;
 
 const DATA_DEFAULT: &str = "./otodoke-data";
 
@@ -192,4 +193,57 @@ pub(crate) enum TopologyVerb {
         #[command(flatten)]
         config: ConfigFile,
     },
+}
+
+/// It needs RabbitMQ, PostgreSQL and the release programs beside this one. It makes a database and queues of its own and takes
+/// both away again. What else runs on the machine is part of what is measured.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  otodoke bench --out bench.json                   about half an hour
+  otodoke bench --quick --out bench.json           under a minute
+  otodoke bench --only pairs --out pairs.json")]
+pub(crate) struct Bench {
+    /// Where the JSON goes; plots go beside it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Under a minute: says whether something is very wrong
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Only these parts
+    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    pub(crate) only: Vec<Part>,
+    /// How often the floor and the pipeline are measured in turn
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) pairs: Option<u16>,
+    /// How long each measurement lasts
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) seconds: Option<u64>,
+    /// The broker
+    #[arg(long, value_name = "URL", env = "OTODOKE_BENCH_AMQP_URL", hide_env_values = true)]
+    #[arg(default_value = "amqp://guest:guest@127.0.0.1:5672/%2f")]
+    pub(crate) amqp_url: String,
+    /// Any database of the server, as a user who may make others
+    #[arg(long, value_name = "URL", env = "OTODOKE_BENCH_POSTGRES_URL", hide_env_values = true)]
+    #[arg(default_value = "postgres://postgres@127.0.0.1:5432/postgres")]
+    pub(crate) postgres_url: String,
+}
+
+/// The carrier of the benchmark; `bench` starts it.
+#[derive(Debug, Args)]
+pub(crate) struct BenchCarrier {
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: SocketAddr,
+    /// What callers must show
+    #[arg(long)]
+    pub(crate) key: String,
+    /// Messages it takes per second
+    #[arg(long)]
+    pub(crate) rate_per_s: Option<u32>,
+    /// How long it thinks before it answers
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    pub(crate) delay_ms: u64,
+    /// Receipts in one request at most
+    #[arg(long, default_value_t = 1)]
+    pub(crate) receipts_per_post: usize,
 }

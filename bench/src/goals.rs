@@ -1,0 +1,87 @@
+//! What must be reached, and what is aimed at, on the machine that the goals were set on: two processors that servers, programs, load
+//! and carrier share. Ratios, because absolute rates move with the machine.
+
+use serde::Serialize;
+
+/// Whether more is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Better {
+    More,
+    Less,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Goal {
+    pub(crate) figure: &'static str,
+    pub(crate) better: Better,
+    pub(crate) reach: f64,
+    pub(crate) aim: f64,
+}
+
+const fn goal(figure: &'static str, better: Better, reach: f64, aim: f64) -> Goal {
+    Goal { figure, better, reach, aim }
+}
+
+pub(crate) const PIPELINE: Goal = goal("pipeline / raw chain", Better::More, 0.40, 0.55);
+pub(crate) const PIPELINE_ROWS: Goal = goal("pipeline / raw chain with bare rows", Better::More, 0.60, 0.75);
+pub(crate) const INTAKE: Goal = goal("intake / raw publish and confirm", Better::More, 0.55, 0.75);
+pub(crate) const DATABASE: Goal = goal("database CPU / of bare grouped writes", Better::Less, 2.0, 1.3);
+pub(crate) const PROGRAM: Goal = goal("program CPU / client CPU of the raw chain", Better::Less, 3.0, 2.3);
+
+/// A figure held against its goal.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Verdict {
+    #[serde(flatten)]
+    pub(crate) goal: Goal,
+    pub(crate) value: f64,
+    pub(crate) reached: bool,
+    pub(crate) aim_reached: bool,
+}
+
+impl Goal {
+    pub(crate) fn judge(self, value: f64) -> Verdict {
+        let meets = |limit: f64| match self.better {
+            Better::More => value >= limit,
+            Better::Less => value > 0.0 && value <= limit,
+        };
+        Verdict { goal: self, value, reached: meets(self.reach), aim_reached: meets(self.aim) }
+    }
+}
+
+impl Verdict {
+    pub(crate) fn row(&self) -> String {
+        let Goal { figure, better, reach, aim } = self.goal;
+        let sign = match better {
+            Better::More => ">=",
+            Better::Less => "<=",
+        };
+        let verdict = match (self.reached, self.aim_reached) {
+            (_, true) => "reached, and what was aimed at",
+            (true, false) => "reached",
+            (false, false) => "NOT reached",
+        };
+        format!("{figure:<58} {:>9.2}   {sign} {reach:<7} {sign} {aim:<7} {verdict}\n", self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_judged_in_its_own_direction() {
+        let judged = |goal: Goal, value| (goal.judge(value).reached, goal.judge(value).aim_reached);
+        assert_eq!(judged(PIPELINE, 0.39), (false, false));
+        assert_eq!(judged(PIPELINE, 0.40), (true, false));
+        assert_eq!(judged(PIPELINE, 0.60), (true, true));
+        assert_eq!(judged(DATABASE, 2.1), (false, false));
+        assert_eq!(judged(DATABASE, 1.2), (true, true));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_reached() {
+        assert!(!DATABASE.judge(0.0).reached && !PIPELINE.judge(0.0).reached);
+        assert!(DATABASE.judge(0.0).row().contains("NOT reached"));
+    }
+}

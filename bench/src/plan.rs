@@ -1,0 +1,74 @@
+//! What is measured, and how long.
+
+use serde::Serialize;
+
+/// One figure, or a few that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The floor, the floor with rows, and the whole pipeline, in turn.
+    Pairs,
+    /// The door alone against raw publishing.
+    Intake,
+}
+
+impl Part {
+    pub const ALL: [Self; 2] = [Self::Pairs, Self::Intake];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pairs => "pairs",
+            Self::Intake => "intake",
+        }
+    }
+}
+
+impl std::str::FromStr for Part {
+    type Err = String;
+    fn from_str(typed: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|part| part.word() == typed);
+        let words = Self::ALL.map(Self::word).join(", ");
+        named.ok_or_else(|| format!("{typed:?} is no part of the benchmark: use {words}, with commas between them"))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    pub parts: Vec<Part>,
+    pub quick: bool,
+    pub pairs: usize,
+    pub warm_up_ms: u64,
+    pub measured_ms: u64,
+}
+
+impl Plan {
+    /// As the figures are meant: about half an hour.
+    pub fn full() -> Self {
+        Self { parts: Part::ALL.to_vec(), quick: false, pairs: 5, warm_up_ms: 2_000, measured_ms: 15_000 }
+    }
+
+    /// Under a minute: says whether something is very wrong, not how fast it is.
+    pub fn quick() -> Self {
+        Self { parts: vec![Part::Pairs, Part::Intake], quick: true, pairs: 2, warm_up_ms: 1_000, measured_ms: 4_000 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_read_as_it_is_written() {
+        for part in Part::ALL {
+            assert_eq!(part.word().parse(), Ok(part));
+        }
+        assert!("pair".parse::<Part>().expect_err("no part").contains("pairs, intake"));
+    }
+
+    #[test]
+    fn the_quick_form_is_under_a_minute() {
+        let quick = Plan::quick();
+        let pairs_ms = quick.pairs as u64 * 3 * (quick.warm_up_ms + quick.measured_ms);
+        assert!(pairs_ms <= 30_000, "the pairs alone take {pairs_ms} ms");
+    }
+}
