@@ -42,10 +42,17 @@ const QUEUES: [&str; 4] = ["floor.1", "floor.2", "floor.3", "floor.publish"];
 /// The arguments of our own queues, but for dead lettering: nothing is given up here.
 const LENGTH_MAX: i64 = 1_000_000;
 const PERSISTENT: u8 = 2;
+/// AMQP 0-9-1 `reply-success`.
+const REPLY_SUCCESS: u16 = 200;
 
 pub(crate) async fn connect(url: &str) -> anyhow::Result<Connection> {
     let connecting = Connection::connect(url, ConnectionProperties::default().with_connection_name("bench".into()));
     connecting.await.context("RabbitMQ cannot be reached")
+}
+
+/// Channels that are let go of at the same moment make the broker's answer an error; the connection is gone all the same.
+pub(crate) async fn close(connection: &Connection) {
+    drop(connection.close(REPLY_SUCCESS, "done".into()).await);
 }
 
 /// The queue that is only published to, empty.
@@ -61,7 +68,7 @@ pub(crate) async fn erase(url: &str, namespace: &str) -> anyhow::Result<()> {
     for queue in QUEUES {
         channel.queue_delete(name(namespace, queue), QueueDeleteOptions::default()).await?;
     }
-    connection.close(200, "done".into()).await?;
+    close(&connection).await;
     Ok(())
 }
 
@@ -149,7 +156,7 @@ pub(crate) async fn measure(bed: &Bed, body_bytes: usize, rows: bool, window: &W
     for queue in queues {
         channel.queue_delete(queue, QueueDeleteOptions::default()).await?;
     }
-    setup.close(200, "done".into()).await?;
+    close(&setup).await;
     measured
 }
 

@@ -90,7 +90,7 @@ async fn raw(bed: &Bed, under_way: usize, window: &Window) -> anyhow::Result<Mea
     window.warm_up().await;
     let measured = window.measure(async || Ok(confirmed.load(Ordering::Relaxed))).await;
     tasks.shutdown().await;
-    connection.close(200, "done".into()).await?;
+    chain::close(&connection).await;
     measured
 }
 
