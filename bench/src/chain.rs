@@ -72,6 +72,11 @@ pub(crate) async fn erase(url: &str, namespace: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Of the pipeline: where logins wait.
+pub(crate) fn lane(bed: &Bed) -> ShortString {
+    name(&bed.namespace(), "otodoke.normal")
+}
+
 fn name(namespace: &str, queue: &str) -> ShortString {
     format!("{namespace}{queue}").into()
 }

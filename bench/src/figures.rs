@@ -39,10 +39,6 @@ impl Latencies {
         self.0.add(&other.0).expect("all have the same bounds");
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        self.0.len()
-    }
-
     pub(crate) fn percentiles(&self) -> Percentiles {
         let at = |percent: f64| ms(self.0.value_at_percentile(percent));
         if self.0.is_empty() {

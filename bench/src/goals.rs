@@ -28,6 +28,16 @@ pub(crate) const PIPELINE_ROWS: Goal = goal("pipeline / raw chain with bare rows
 pub(crate) const INTAKE: Goal = goal("intake / raw publish and confirm", Better::More, 0.55, 0.75);
 pub(crate) const DATABASE: Goal = goal("database CPU / of bare grouped writes", Better::Less, 2.0, 1.3);
 pub(crate) const PROGRAM: Goal = goal("program CPU / client CPU of the raw chain", Better::Less, 3.0, 2.3);
+pub(crate) const ACCEPT: Goal = goal("accept p99 at 30 %, ms", Better::Less, 25.0, 10.0);
+pub(crate) const SUBMIT: Goal = goal("accept to submit p99 at 30 %, ms", Better::Less, 100.0, 40.0);
+pub(crate) const GOODPUT: Goal = goal("spike: permits spent on codes in time", Better::More, 0.85, 0.95);
+pub(crate) const CRITICAL: Goal = goal("spike: critical accept to submit p99, ms", Better::Less, 2_000.0, 2_000.0);
+pub(crate) const CRITICAL_CALM: Goal = goal("spike: critical p99 / calm", Better::Less, 3.0, 1.5);
+pub(crate) const STORED: Goal = goal("rate with 5 million stored / with none", Better::More, 0.85, 0.95);
+pub(crate) const SLOW: Goal = goal("fast provider beside a slow one / alone", Better::More, 0.90, 0.97);
+pub(crate) const MEMORY: Goal = goal("resident memory of door and worker at most, MiB", Better::Less, 200.0, 100.0);
+pub(crate) const EMBEDDED: Goal = goal("embedded: messages per second", Better::More, 1_500.0, 4_000.0);
+pub(crate) const START: Goal = goal("embedded: start to first 202, s", Better::Less, 1.0, 0.3);
 
 /// A figure held against its goal.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -61,7 +71,7 @@ impl Verdict {
             (true, false) => "reached",
             (false, false) => "NOT reached",
         };
-        format!("{figure:<58} {:>9.2}   {sign} {reach:<7} {sign} {aim:<7} {verdict}\n", self.value)
+        format!("{figure:<50} {:>9.2}   {sign} {reach:<7} {sign} {aim:<7} {verdict}\n", self.value)
     }
 }
 

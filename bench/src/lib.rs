@@ -4,27 +4,35 @@
 //! floor; `load` asks, `carrier` answers; `pairs` and the other parts are one figure each; `report` holds them against
 //! what must be reached, and writes the table, the JSON and the plots.
 
+mod arrivals;
 mod bed;
 mod carrier;
 mod chain;
+mod embedded;
 mod figures;
 mod goals;
+mod growth;
 mod house;
 mod intake;
+mod latency;
 mod line;
 mod load;
 mod metrics;
 mod pairs;
 mod plan;
+mod plot;
 mod process;
 mod report;
 mod rows;
 mod sample;
+mod slow;
+mod spike;
 mod stopwatch;
 mod terms;
 mod usage;
 mod window;
 
+use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 pub use bed::Servers;
@@ -49,17 +57,35 @@ async fn measure(beds: &Beds, plan: &Plan) -> anyhow::Result<Report> {
     let mut report = Report::new(plan.clone());
     for part in &plan.parts {
         tracing::info!(part = part.word(), "measuring");
-        match part {
-            Part::Pairs => {
-                let bed = beds.make().await?;
-                report.pairs = Some(pairs::measure(&bed, plan, &mut report.terms).await?);
-            }
-            Part::Intake => {
-                let bed = beds.make().await?;
-                report.intake = Some(intake::measure(&bed, plan).await?);
-            }
-        }
+        one(*part, beds, plan, &mut report).await.with_context(|| format!("part {}", part.word()))?;
         beds.remove().await?;
     }
     Ok(report)
+}
+
+async fn one(part: Part, beds: &Beds, plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    match part {
+        Part::Pairs => {
+            let bed = beds.make().await?;
+            report.pairs = Some(pairs::measure(&bed, plan, &mut report.terms).await?);
+        }
+        Part::Intake => report.intake = Some(intake::measure(&beds.make().await?, plan).await?),
+        Part::Latency => {
+            let per_s = pipeline_per_s(beds, plan, report).await?;
+            report.latency = Some(latency::measure(&beds.make().await?, plan, per_s).await?);
+        }
+        Part::Spike => report.spike = Some(spike::measure(&beds.make().await?).await?),
+        Part::Growth => report.growth = Some(growth::measure(beds, plan).await?),
+        Part::Slow => report.slow = Some(slow::measure(&beds.make().await?, plan).await?),
+        Part::Embedded => report.embedded = Some(embedded::measure(plan).await?),
+    }
+    Ok(())
+}
+
+/// What all of it can do: the median of the pairs, or, where those are left out, of one window.
+async fn pipeline_per_s(beds: &Beds, plan: &Plan, report: &Report) -> anyhow::Result<f64> {
+    match &report.pairs {
+        Some(pairs) => Ok(pairs.pipeline_per_s.median),
+        None => pairs::one_window(&beds.make().await?, plan).await,
+    }
 }

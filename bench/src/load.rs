@@ -2,6 +2,7 @@
 //! in the system than a cap. `open`: at a fixed rate whatever the answers are, measured from when each was to be asked.
 
 pub(crate) mod closed;
+pub(crate) mod open;
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -110,7 +111,7 @@ mod tests {
         let crowd = crowd();
         assert_eq!(crowd.answered(202, b"", 1_000).expect("accepted"), Answered::Accepted);
         assert_eq!(crowd.answered(503, b"", 9_000).expect("refused"), Answered::Refused);
-        assert_eq!(crowd.take_latencies().count(), 1);
+        assert_eq!(crowd.take_latencies().percentiles().count, 1);
         assert_eq!(crowd.refused.load(Ordering::Relaxed), 1);
         assert!(crowd.answered(401, b"no", 1).is_err());
     }

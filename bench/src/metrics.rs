@@ -34,7 +34,8 @@ impl Metrics {
     /// Of all series of a family that have this label, or of all where it is empty.
     pub(crate) fn sum(&self, family: &str, label: &str) -> f64 {
         let of_family = |name: &str| {
-            name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('{')) && name.contains(label)
+            name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
+                && name.contains(label)
         };
         self.0.iter().filter(|(name, _)| of_family(name)).map(|(_, value)| value).sum()
     }

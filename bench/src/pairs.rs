@@ -31,7 +31,7 @@ const DELIVERED: &str = "SELECT count(*) FROM message
      WHERE convert_from(body, 'UTF8')::jsonb #>> '{message,state}' = 'delivered'";
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Pairs {
+pub(crate) struct Pairs {
     pub(crate) floor: Vec<Measured>,
     pub(crate) floor_rows: Vec<Measured>,
     pub(crate) pipeline: Vec<Measured>,
@@ -61,8 +61,7 @@ pub(crate) async fn measure(bed: &Bed, plan: &Plan, terms: &mut Terms) -> anyhow
     *terms = Terms::read(&bed.client, bed, house.layout.shards).await?;
     first_message(&house, &crowd).await?;
     let sample = Sample::read(&bed.client).await?;
-    let window =
-        Window { warm_up_ms: plan.warm_up_ms, measured_ms: plan.measured_ms, watched: house.watched() };
+    let window = Window { warm_up_ms: plan.warm_up_ms, measured_ms: plan.measured_ms, watched: house.watched() };
     let mut pairs = Pairs { body_bytes: body_bytes(), row_bytes: sample.body_bytes(), ..Pairs::default() };
     let mut latencies = crate::figures::Latencies::default();
     for _ in 0..plan.pairs {
@@ -89,9 +88,9 @@ pub(crate) async fn measure(bed: &Bed, plan: &Plan, terms: &mut Terms) -> anyhow
 }
 
 /// One message through everything: connections are open, statements prepared, and there is a row to look at.
-async fn first_message(house: &House<'_>, crowd: &Arc<Crowd>) -> anyhow::Result<()> {
+pub(crate) async fn first_message(house: &House<'_>, crowd: &Arc<Crowd>) -> anyhow::Result<()> {
     let workers = house.workers.iter().map(crate::process::Process::address).collect::<Result<Vec<_>, _>>()?;
-    let load = Closed::start(Arc::clone(crowd), 1, 1, workers).await?;
+    let load = Closed::start(crowd, 1, 1, workers).await?;
     let window = Window { warm_up_ms: 300, measured_ms: 0, watched: house.watched() };
     window.warm_up().await;
     load.end().await
@@ -104,13 +103,21 @@ pub(crate) async fn pipeline(
     latencies: &mut crate::figures::Latencies,
 ) -> anyhow::Result<Measured> {
     let workers = house.workers.iter().map(crate::process::Process::address).collect::<Result<Vec<_>, _>>()?;
-    let load = Closed::start(Arc::clone(crowd), CONNECTIONS, chain::CAP, workers).await?;
+    let load = Closed::start(crowd, CONNECTIONS, chain::CAP, workers).await?;
     window.warm_up().await;
     crowd.take_latencies();
     let measured = window.measure(async || load.recorded().await).await?;
     latencies.merge(&crowd.take_latencies());
     load.end().await?;
     Ok(measured)
+}
+
+/// What the pipeline does in one window, for parts that need a rate to go by.
+pub(crate) async fn one_window(bed: &Bed, plan: &Plan) -> anyhow::Result<f64> {
+    let house = House::open(bed, Layout::default()).await?;
+    let crowd = Arc::new(Crowd::new(house.door.address()?, &house.api_key, house.layout.ttl_s));
+    let window = Window { warm_up_ms: plan.warm_up_ms, measured_ms: plan.measured_ms, watched: house.watched() };
+    Ok(pipeline(&house, &crowd, &window, &mut crate::figures::Latencies::default()).await?.per_s)
 }
 
 /// The mean of what travels for one message: the wake on its lane and the receipt.
@@ -138,8 +145,7 @@ impl Pairs {
         };
         self.ratio = of_each(&self.floor, |ours| ours.per_s, |floor| floor.per_s);
         self.ratio_rows = of_each(&self.floor_rows, |ours| ours.per_s, |floor| floor.per_s);
-        self.database_ratio =
-            of_each(&self.floor_rows, |ours| ours.cpu.database_us, |floor| floor.cpu.database_us);
+        self.database_ratio = of_each(&self.floor_rows, |ours| ours.cpu.database_us, |floor| floor.cpu.database_us);
         self.program_ratio = of_each(&self.floor, |ours| ours.cpu.program_us, |floor| floor.cpu.load_us);
     }
 }

@@ -1,16 +1,24 @@
-//! What was measured, as a table for people and as JSON for programs.
+//! What was measured: held against what must be reached, as a table for people, as JSON for programs, and as plots.
 
-use std::fmt::Write;
+mod plots;
+mod table;
+
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::embedded::Embedded;
+use crate::figures::{Percentiles, Spread};
 use crate::goals::{self, Verdict};
+use crate::growth::Growth;
 use crate::intake::Intake;
+use crate::latency::Latency;
 use crate::pairs::Pairs;
 use crate::plan::Plan;
+use crate::slow::Slow;
+use crate::spike::Spike;
 use crate::terms::Terms;
-use crate::window::Measured;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -18,11 +26,67 @@ pub struct Report {
     pub(crate) terms: Terms,
     pub(crate) pairs: Option<Pairs>,
     pub(crate) intake: Option<Intake>,
+    pub(crate) latency: Option<Latency>,
+    pub(crate) spike: Option<Spike>,
+    pub(crate) growth: Option<Growth>,
+    pub(crate) slow: Option<Slow>,
+    pub(crate) embedded: Option<Embedded>,
 }
 
 impl Report {
     pub(crate) fn new(plan: Plan) -> Self {
-        Self { plan, terms: Terms::default(), pairs: None, intake: None }
+        Self {
+            plan,
+            terms: Terms::default(),
+            pairs: None,
+            intake: None,
+            latency: None,
+            spike: None,
+            growth: None,
+            slow: None,
+            embedded: None,
+        }
+    }
+
+    /// The figures that others read stand at the top; everything else is below, as it was measured.
+    pub fn json(&self) -> Value {
+        let pairs = self.pairs.clone().unwrap_or_default();
+        let (accept, submit, from) = self.percentiles();
+        json!({
+            "floor_per_s": pairs.floor_per_s.median,
+            "floor_rows_per_s": pairs.floor_rows_per_s.median,
+            "pipeline_per_s": pairs.pipeline_per_s.median,
+            "ratio": pairs.ratio.median,
+            "ratio_rows": pairs.ratio_rows.median,
+            "accept_p50_ms": accept.p50_ms,
+            "accept_p99_ms": accept.p99_ms,
+            "submit_p50_ms": submit.p50_ms,
+            "submit_p99_ms": submit.p99_ms,
+            "submit_p999_ms": submit.p999_ms,
+            "percentiles_at": from,
+            "durable": self.terms.durable,
+            "goals": self.verdicts(),
+            "measured": self,
+        })
+    }
+
+    pub fn table(&self) -> String {
+        table::of(self)
+    }
+
+    /// Writes the plots of what was measured; returns where.
+    pub fn draw(&self, out: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
+        plots::draw(self, out)
+    }
+
+    /// At the lowest rate that was tried; else, of accepting only, with everything as full as it may be.
+    fn percentiles(&self) -> (Percentiles, Percentiles, &'static str) {
+        let calm = self.latency.as_ref().and_then(|latency| latency.points.first());
+        match (calm, &self.pairs) {
+            (Some(point), _) => (point.accept, point.submit, "30 % of the pipeline's rate"),
+            (None, Some(pairs)) => (pairs.accept, Percentiles::default(), "the pipeline's full rate"),
+            (None, None) => (Percentiles::default(), Percentiles::default(), "not measured"),
+        }
     }
 
     fn verdicts(&self) -> Vec<Verdict> {
@@ -36,112 +100,96 @@ impl Report {
             ]);
         }
         if let Some(intake) = &self.intake {
-            let worst = intake.points.iter().map(|point| point.ratio).fold(f64::INFINITY, f64::min);
-            verdicts.push(goals::INTAKE.judge(if worst.is_finite() { worst } else { 0.0 }));
+            let ratios = Spread::of(intake.points.iter().map(|point| point.ratio));
+            verdicts.push(goals::INTAKE.judge(ratios.least));
+        }
+        if let Some(point) = self.latency.as_ref().and_then(|latency| latency.points.first()) {
+            verdicts.extend([goals::ACCEPT.judge(point.accept.p99_ms), goals::SUBMIT.judge(point.submit.p99_ms)]);
+        }
+        if let Some(spike) = &self.spike {
+            verdicts.extend([
+                goals::GOODPUT.judge(spike.goodput),
+                goals::CRITICAL.judge(spike.critical_spike.p99_ms),
+                goals::CRITICAL_CALM.judge(spike.critical_ratio),
+            ]);
+        }
+        verdicts.extend(self.growth.as_ref().map(|growth| goals::STORED.judge(growth.stored_ratio)));
+        verdicts.extend(self.slow.as_ref().map(|slow| goals::SLOW.judge(slow.ratio.median)));
+        verdicts.extend(self.memory_mib().map(|mib| goals::MEMORY.judge(mib)));
+        if let Some(embedded) = &self.embedded {
+            verdicts.push(goals::EMBEDDED.judge(embedded.per_s.median));
+            verdicts.push(goals::START.judge(embedded.first_accepted_s.median));
         }
         verdicts
     }
 
-    /// The figures that others read stand at the top; everything else is below, as it was measured.
-    pub fn json(&self) -> Value {
-        let pairs = self.pairs.clone().unwrap_or_default();
-        let accept = pairs.accept;
-        json!({
-            "floor_per_s": pairs.floor_per_s.median,
-            "floor_rows_per_s": pairs.floor_rows_per_s.median,
-            "pipeline_per_s": pairs.pipeline_per_s.median,
-            "ratio": pairs.ratio.median,
-            "ratio_rows": pairs.ratio_rows.median,
-            "accept_p50_ms": accept.p50_ms,
-            "accept_p99_ms": accept.p99_ms,
-            "durable": self.terms.durable,
-            "goals": self.verdicts(),
-            "measured": self,
-        })
-    }
-
-    pub fn table(&self) -> String {
-        let mut text = format!("Otodoke on this machine, {}", self.terms.sentences());
-        self.write(&mut text).expect("a string takes text");
-        text
-    }
-
-    fn write(&self, text: &mut String) -> std::fmt::Result {
-        if let Some(pairs) = &self.pairs {
-            writeln!(
-                text,
-                "\n{:<34} {:>8} {:>17}   CPU, microseconds per message\n{:<34} {:>8} {:>17} {:>9} {:>8} {:>9} {:>9} {:>8} {:>6}",
-                "", "per s", "range", "", "median", "", "program", "broker", "database", "load", "carrier", "busy"
-            )?;
-            row(text, "(a)  raw chain of three hops", &pairs.floor)?;
-            row(text, "(a') the same, with our rows, bare", &pairs.floor_rows)?;
-            row(text, "(b)  the whole pipeline", &pairs.pipeline)?;
-            writeln!(
-                text,
-                "(b)/(a) {:.2} ({:.2}-{:.2})   (b)/(a') {:.2} ({:.2}-{:.2})   {} accepted, {} refused, {} rows delivered",
-                pairs.ratio.median,
-                pairs.ratio.least,
-                pairs.ratio.most,
-                pairs.ratio_rows.median,
-                pairs.ratio_rows.least,
-                pairs.ratio_rows.most,
-                pairs.accepted,
-                pairs.refused,
-                pairs.delivered_rows
-            )?;
-            let cpu = pairs.pipeline.iter().map(|each| (each.cpu.door_us, each.cpu.workers_us));
-            let (door, worker) = cpu.fold((0.0, 0.0), |sum, each| (sum.0 + each.0, sum.1 + each.1));
-            let count = crate::figures::float(pairs.pipeline.len() as u64).max(1.0);
-            writeln!(
-                text,
-                "door {:.0} us, worker {:.0} us per message; {:.0} and {:.0} MiB; row {} bytes, bodies of the floor {} bytes",
-                door / count,
-                worker / count,
-                pairs.door_mib,
-                pairs.worker_mib,
-                pairs.row_bytes,
-                pairs.body_bytes
-            )?;
-        }
-        for point in self.intake.iter().flat_map(|intake| &intake.points) {
-            writeln!(
-                text,
-                "intake, {} connections: {:.0} per s, bare {:.0} per s, ratio {:.2}; accept p50 {:.1} p99 {:.1} ms; \
-                 program {:.0}, broker {:.0}, database {:.0} us; {} refused",
-                point.connections,
-                point.door.per_s,
-                point.raw.per_s,
-                point.ratio,
-                point.accept.p50_ms,
-                point.accept.p99_ms,
-                point.door.cpu.program_us,
-                point.door.cpu.broker_us,
-                point.door.cpu.database_us,
-                point.refused
-            )?;
-        }
-        writeln!(text, "\n{:<58} {:>9}   {:<10} {:<10}", "figure", "measured", "reach", "aim")?;
-        for verdict in self.verdicts() {
-            text.push_str(&verdict.row());
-        }
-        Ok(())
+    /// The most that any door or worker was seen to hold.
+    fn memory_mib(&self) -> Option<f64> {
+        let pairs = self.pairs.iter().flat_map(|pairs| [pairs.door_mib, pairs.worker_mib]);
+        let intake = self.intake.iter().map(|intake| intake.door_mib);
+        let growth = self.growth.iter().flat_map(|growth| &growth.stored);
+        let growth = growth.flat_map(|point| [point.door_mib, point.worker_mib]);
+        pairs.chain(intake).chain(growth).reduce(f64::max)
     }
 }
 
-fn row(text: &mut String, name: &str, all: &[Measured]) -> std::fmt::Result {
-    use crate::figures::Spread;
-    let of = |value: fn(&Measured) -> f64| Spread::of(all.iter().map(value));
-    let (rate, median) = (of(|each| each.per_s), |value| of(value).median);
-    writeln!(
-        text,
-        "{name:<34} {:>8.0} {:>17} {:>9.0} {:>8.0} {:>9.0} {:>9.0} {:>8.0} {:>5.0}%",
-        rate.median,
-        format!("{:.0}-{:.0}", rate.least, rate.most),
-        median(|each| each.cpu.program_us),
-        median(|each| each.cpu.broker_us),
-        median(|each| each.cpu.database_us),
-        median(|each| each.cpu.load_us),
-        median(|each| each.cpu.carrier_us),
-        median(|each| each.busy_percent),
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::Latencies;
+
+    fn report() -> Report {
+        let spread = |median| Spread { median, least: median, most: median };
+        let pairs = Pairs {
+            floor_per_s: spread(8_000.0),
+            floor_rows_per_s: spread(6_000.0),
+            pipeline_per_s: spread(4_000.0),
+            ratio: spread(0.5),
+            ratio_rows: spread(0.66),
+            ..Pairs::default()
+        };
+        Report { pairs: Some(pairs), ..Report::new(Plan::quick()) }
+    }
+
+    #[test]
+    fn what_others_read_stands_at_the_top() {
+        let json = report().json();
+        for field in ["floor_per_s", "pipeline_per_s", "ratio", "accept_p50_ms", "accept_p99_ms", "submit_p99_ms"] {
+            assert!(json[field].is_number(), "{field}: {json}");
+        }
+        assert_eq!(json["ratio"], 0.5);
+        assert_eq!(json["percentiles_at"], "the pipeline's full rate");
+    }
+
+    #[test]
+    fn latencies_at_a_calm_rate_are_those_that_count() {
+        let mut accept = Latencies::default();
+        accept.add(7_000);
+        let point = crate::latency::Point { accept: accept.percentiles(), ..Default::default() };
+        let latency = Some(Latency { points: vec![point] });
+        let json = Report { latency, ..report() }.json();
+        assert!(json["accept_p99_ms"].as_f64().is_some_and(|ms| (ms - 7.0).abs() < 0.1), "{json}");
+        assert_eq!(json["percentiles_at"], "30 % of the pipeline's rate");
+    }
+
+    #[test]
+    fn the_table_says_of_each_figure_whether_it_is_reached() {
+        let table = report().table();
+        let line = |figure| table.lines().find(|line| line.starts_with(figure)).unwrap_or_default().to_owned();
+        assert!(line("pipeline / raw chain ").contains("0.50") && line("pipeline / raw chain ").ends_with("reached"));
+        assert!(line("database CPU").ends_with("NOT reached"), "{table}");
+        assert!(table.contains("NOT durable"), "nobody asked the servers here");
+    }
+
+    #[test]
+    fn plots_are_drawn_of_what_was_measured_only() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let out = directory.path().join("x.json");
+        assert!(report().draw(&out).expect("nothing to draw").is_empty());
+        let spike =
+            Some(Spike { seconds: vec![Default::default(); 3], critical: vec![(0.0, 5.0)], ..Default::default() });
+        let drawn = Report { spike, ..report() }.draw(&out).expect("plots");
+        assert_eq!(drawn.len(), 2);
+        assert!(drawn.iter().all(|path| std::fs::read_to_string(path).is_ok_and(|svg| svg.contains("</svg>"))));
+    }
 }

@@ -15,13 +15,13 @@ const GREETING_MS_MAX: u64 = 5_000;
 const GREETING_BYTES_MAX: usize = 4_096;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Terms {
-    pub postgres: Vec<(String, String)>,
-    pub broker: String,
+pub(crate) struct Terms {
+    pub(crate) postgres: Vec<(String, String)>,
+    pub(crate) broker: String,
     /// How many of the pipeline's queues there are, by what the broker says of each.
-    pub queues: String,
-    pub processors: usize,
-    pub durable: bool,
+    pub(crate) queues: String,
+    pub(crate) processors: usize,
+    pub(crate) durable: bool,
 }
 
 impl Terms {
@@ -35,7 +35,10 @@ impl Terms {
         let queues = if drifts.is_empty() {
             "all quorum, durable, reject-publish when full; published persistent, mandatory and confirmed".to_owned()
         } else {
-            format!("not as the programs make them: {}", drifts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+            format!(
+                "not as the programs make them: {}",
+                drifts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            )
         };
         let on = |name: &str| postgres.iter().any(|(setting, value)| setting == name && value == "on");
         let durable = on("fsync") && on("synchronous_commit") && drifts.is_empty();

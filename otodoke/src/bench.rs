@@ -21,12 +21,15 @@ pub(crate) async fn run(command: Bench, output: &Output) -> anyhow::Result<Outco
     std::fs::write(&command.out, "{}\n").with_context(|| format!("{} cannot be written", command.out.display()))?;
     let stop = startup::stop_on_signal()?;
     let plan = plan(&command);
-    let servers =
-        Servers { amqp_url: Secret::new(command.amqp_url), postgres_url: Secret::new(command.postgres_url) };
+    let servers = Servers { amqp_url: Secret::new(command.amqp_url), postgres_url: Secret::new(command.postgres_url) };
     let report = otodoke_bench::run(servers, &plan, &stop).await?;
     let json = report.json();
     std::fs::write(&command.out, format!("{json:#}\n"))?;
-    output.answer(&json, || report.table())?;
+    let plots = report.draw(&command.out)?;
+    output.answer(&json, || {
+        let plots: String = plots.iter().map(|plot| format!("{}\n", plot.display())).collect();
+        format!("{}\n{}\n{plots}", report.table(), command.out.display())
+    })?;
     Ok(Outcome::Done)
 }
 

@@ -22,7 +22,6 @@ const REFUSED_PAUSE_MS: u64 = 100;
 const DRAIN_MS_MAX: u64 = 60_000;
 
 pub(crate) struct Closed {
-    pub(crate) crowd: Arc<Crowd>,
     gate: Arc<Gate>,
     lookers: Vec<SocketAddr>,
     tasks: JoinSet<anyhow::Result<()>>,
@@ -60,7 +59,7 @@ impl Gate {
 impl Closed {
     /// `counting` are the processes that count what was recorded; without any, nothing holds the load back.
     pub(crate) async fn start(
-        crowd: Arc<Crowd>,
+        crowd: &Arc<Crowd>,
         connections: usize,
         cap: usize,
         counting: Vec<SocketAddr>,
@@ -75,9 +74,9 @@ impl Closed {
         }
         for _ in 0..connections {
             let line = Line::open(crowd.door, Some(&crowd.api_key)).await?;
-            tasks.spawn(ask(line, Arc::clone(&crowd), Arc::clone(&gate), stop.clone()));
+            tasks.spawn(ask(line, Arc::clone(crowd), Arc::clone(&gate), stop.clone()));
         }
-        Ok(Self { crowd, gate, lookers: counting, tasks, stop })
+        Ok(Self { gate, lookers: counting, tasks, stop })
     }
 
     /// The newest count, looked up now.

@@ -1,0 +1,163 @@
+//! What changes with what is stored, with how many workers there are, and with how many queues a lane has.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use serde::Serialize;
+use tokio_postgres::Client;
+
+use crate::bed::{Bed, Beds};
+use crate::figures::{Latencies, Spread, float, ratio};
+use crate::house::House;
+use crate::house::settings::Layout;
+use crate::load::Crowd;
+use crate::pairs;
+use crate::plan::Plan;
+use crate::sample::Sample;
+use crate::usage::resident_mib;
+use crate::window::Window;
+
+const STORED: [u64; 3] = [0, 1_000_000, 5_000_000];
+const WORKERS: [usize; 3] = [1, 2, 4];
+const SHARDS: [u16; 2] = [1, 4];
+/// Windows of each point.
+const REPEATS: usize = 3;
+/// Rows that one statement makes.
+const CHUNK: u64 = 100_000;
+/// Stored messages are made like the sample, which was delivered, and have ended.
+const FILL_MESSAGES: &str = "
+    INSERT INTO message (day, id, version, ended_at, body)
+    SELECT $1::integer, stored.id, 5, $2::bigint, $3::bytea
+    FROM (SELECT (lpad(to_hex(($1::bigint * 86400000) + n % 86400000), 12, '0') || '7' || substr(md5(n::text), 1, 3)
+                  || '8' || substr(md5(n::text), 4, 15))::uuid AS id
+          FROM generate_series($4::bigint, $5::bigint) AS n) stored";
+const FILL_JOURNAL: &str = "
+    INSERT INTO journal (day, id, version, at, notes)
+    SELECT $1::integer, stored.id, note.version, $2::bigint, note.notes
+    FROM (SELECT (lpad(to_hex(($1::bigint * 86400000) + n % 86400000), 12, '0') || '7' || substr(md5(n::text), 1, 3)
+                  || '8' || substr(md5(n::text), 4, 15))::uuid AS id
+          FROM generate_series($4::bigint, $5::bigint) AS n) stored,
+         unnest($3::text[]) WITH ORDINALITY AS note (notes, version)";
+const FILL_REFERENCES: &str = "
+    INSERT INTO reference (provider, reference, day, id, leg)
+    SELECT 'fast', convert_to(stored.id::text || ':1', 'UTF8'), $1::integer, stored.id, 1
+    FROM (SELECT (lpad(to_hex(($1::bigint * 86400000) + n % 86400000), 12, '0') || '7' || substr(md5(n::text), 1, 3)
+                  || '8' || substr(md5(n::text), 4, 15))::uuid AS id
+          FROM generate_series($2::bigint, $3::bigint) AS n) stored";
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Growth {
+    pub(crate) stored: Vec<Point>,
+    pub(crate) workers: Vec<Point>,
+    pub(crate) shards: Vec<Point>,
+    /// With the most stored, over with none.
+    pub(crate) stored_ratio: f64,
+}
+
+/// One size of one thing.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Point {
+    pub(crate) size: u64,
+    pub(crate) per_s: Spread,
+    pub(crate) program_us: f64,
+    pub(crate) broker_us: f64,
+    pub(crate) database_us: f64,
+    pub(crate) door_mib: f64,
+    /// The largest.
+    pub(crate) worker_mib: f64,
+    pub(crate) sweep_lag_s: f64,
+}
+
+pub(crate) async fn measure(beds: &Beds, plan: &Plan) -> anyhow::Result<Growth> {
+    let mut growth = Growth::default();
+    {
+        let bed = beds.make().await?;
+        growth.stored = stored(&bed, plan).await.context("stored messages")?;
+    }
+    beds.remove().await?;
+    for workers in WORKERS {
+        let point = alone(beds, plan, Layout { workers, ..Layout::default() }).await;
+        growth.workers.push(Point { size: workers as u64, ..point.with_context(|| format!("{workers} workers"))? });
+    }
+    for shards in SHARDS {
+        let point = alone(beds, plan, Layout { shards, ..Layout::default() }).await;
+        growth.shards.push(Point { size: shards.into(), ..point.with_context(|| format!("{shards} shards"))? });
+    }
+    let rate = |point: Option<&Point>| point.map_or(0.0, |point| point.per_s.median);
+    growth.stored_ratio = ratio(rate(growth.stored.last()), rate(growth.stored.first()));
+    Ok(growth)
+}
+
+async fn alone(beds: &Beds, plan: &Plan, layout: Layout) -> anyhow::Result<Point> {
+    let bed = beds.make().await?;
+    let house = House::open(&bed, layout).await?;
+    let crowd = crowd(&house)?;
+    let point = point(&house, &crowd, plan).await;
+    drop(house);
+    drop(bed);
+    beds.remove().await?;
+    point
+}
+
+async fn stored(bed: &Bed, plan: &Plan) -> anyhow::Result<Vec<Point>> {
+    let house = House::open(bed, Layout::default()).await?;
+    let crowd = crowd(&house)?;
+    pairs::first_message(&house, &crowd).await?;
+    let sample = Sample::read(&bed.client).await?;
+    let (mut points, mut there) = (Vec::new(), 0);
+    for size in STORED {
+        fill(&bed.client, &sample, there..size).await.with_context(|| format!("{size} rows"))?;
+        there = size;
+        points.push(Point { size, ..point(&house, &crowd, plan).await? });
+    }
+    Ok(points)
+}
+
+async fn fill(client: &Client, sample: &Sample, numbers: std::ops::Range<u64>) -> anyhow::Result<()> {
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let mut first = numbers.start;
+    while first < numbers.end {
+        let last = (first + CHUNK).min(numbers.end) - 1;
+        let (from, to) = (i64::try_from(first)?, i64::try_from(last)?);
+        client
+            .execute(FILL_MESSAGES, &[&sample.day, &sample.until, &sample.body(4), &from, &to])
+            .await
+            .context("message")?;
+        client
+            .execute(FILL_JOURNAL, &[&sample.day, &sample.until, &sample.notes_all(), &from, &to])
+            .await
+            .context("journal")?;
+        client.execute(FILL_REFERENCES, &[&sample.day, &from, &to]).await.context("reference")?;
+        first = last + 1;
+    }
+    // What was loaded is known to the planner and on disk before anything is measured.
+    client.batch_execute("ANALYZE").await?;
+    client.batch_execute("CHECKPOINT").await?;
+    Ok(())
+}
+
+fn crowd(house: &House<'_>) -> anyhow::Result<Arc<Crowd>> {
+    Ok(Arc::new(Crowd::new(house.door.address()?, &house.api_key, house.layout.ttl_s)))
+}
+
+async fn point(house: &House<'_>, crowd: &Arc<Crowd>, plan: &Plan) -> anyhow::Result<Point> {
+    let window = Window { warm_up_ms: plan.warm_up_ms, measured_ms: plan.measured_ms, watched: house.watched() };
+    let (mut all, mut lag) = (Vec::new(), 0.0_f64);
+    for _ in 0..REPEATS {
+        all.push(pairs::pipeline(house, crowd, &window, &mut Latencies::default()).await?);
+        lag = lag.max(house.worker_metrics().await?.sum("otp_sweep_lag_seconds", ""));
+    }
+    let mean = |of: fn(&crate::window::Measured) -> f64| all.iter().map(of).sum::<f64>() / float(all.len() as u64);
+    Ok(Point {
+        size: 0,
+        per_s: Spread::of(all.iter().map(|each| each.per_s)),
+        program_us: mean(|each| each.cpu.program_us),
+        broker_us: mean(|each| each.cpu.broker_us),
+        database_us: mean(|each| each.cpu.database_us),
+        door_mib: resident_mib(house.door.pid()),
+        worker_mib: house.workers.iter().map(|worker| resident_mib(worker.pid())).fold(0.0, f64::max),
+        sweep_lag_s: lag,
+    })
+}
