@@ -1,7 +1,7 @@
 //! What a part of the benchmark lies on: a database and a namespace at the broker that nobody else has, and a directory.
 //! Made for one part and taken away after it, whatever became of it.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use otodoke_common::clock::Clock;
@@ -30,6 +30,8 @@ pub struct Servers {
 pub(crate) struct Beds {
     servers: Servers,
     made: Mutex<Vec<String>>,
+    /// Names of those that were made and are gone.
+    gone: Mutex<Vec<String>>,
 }
 
 pub(crate) struct Bed {
@@ -38,7 +40,7 @@ pub(crate) struct Bed {
     servers: Servers,
     pub(crate) postgres_url: String,
     /// On the bed's own database.
-    pub(crate) client: Client,
+    pub(crate) client: Arc<Client>,
     pub(crate) directory: TempDir,
     /// The first process of each server, where it runs on this machine and may be seen.
     pub(crate) broker_pid: Option<u32>,
@@ -47,7 +49,7 @@ pub(crate) struct Bed {
 
 impl Beds {
     pub(crate) const fn new(servers: Servers) -> Self {
-        Self { servers, made: Mutex::new(Vec::new()) }
+        Self { servers, made: Mutex::new(Vec::new()), gone: Mutex::new(Vec::new()) }
     }
 
     pub(crate) async fn make(&self) -> anyhow::Result<Bed> {
@@ -58,7 +60,7 @@ impl Beds {
         self.made.lock().expect("no code panics while it holds the names").push(name.clone());
         admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.context("no new database")?;
         let postgres_url = with_database(self.servers.postgres_url.expose(), &name)?;
-        let client = connect(&postgres_url).await?;
+        let client = Arc::new(connect(&postgres_url).await?);
         let backend: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
         let backend = u32::try_from(backend).ok().filter(|_| is_here(&postgres_url));
         let port = amqp_port(self.servers.amqp_url.expose());
@@ -83,8 +85,14 @@ impl Beds {
             let admin = connect(self.servers.postgres_url.expose()).await?;
             let dropped = admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
             dropped.with_context(|| format!("the database {name} is left"))?;
+            self.gone.lock().expect("no code panics while it holds the names").push(name);
         }
         Ok(())
+    }
+
+    /// What was made, used and taken away, so that somebody may look whether it is.
+    pub(crate) fn gone(&self) -> Vec<String> {
+        self.gone.lock().expect("no code panics while it holds the names").clone()
     }
 
     fn broker(&self) -> RabbitSettings {

@@ -55,7 +55,7 @@ async fn journey(plan: &Plan, embedded: &mut Embedded) -> anyhow::Result<()> {
     let up = start(&directory).await?;
     let crowd = Arc::new(crowd(&up)?);
     let watched = Watched { doors: vec![up.pid()], ..Watched::default() };
-    let window = Window { warm_up_ms: plan.warm_up_ms, measured_ms: plan.measured_ms, watched };
+    let window = Window { warm_up_ms: plan.warm_up_ms, measured_ms: plan.measured_ms, watched, client: None };
     for _ in 0..if plan.quick { REPEATS_QUICK } else { REPEATS } {
         let load = Closed::start(&crowd, CONNECTIONS, CAP, vec![crowd.door]).await?;
         window.warm_up().await;

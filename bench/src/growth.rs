@@ -143,7 +143,12 @@ fn crowd(house: &House<'_>) -> anyhow::Result<Arc<Crowd>> {
 }
 
 async fn point(house: &House<'_>, crowd: &Arc<Crowd>, plan: &Plan) -> anyhow::Result<Point> {
-    let window = Window { warm_up_ms: plan.warm_up_ms, measured_ms: plan.measured_ms, watched: house.watched() };
+    let window = Window {
+        warm_up_ms: plan.warm_up_ms,
+        measured_ms: plan.measured_ms,
+        watched: house.watched(),
+        client: Some(Arc::clone(&house.bed.client)),
+    };
     let (mut all, mut lag) = (Vec::new(), 0.0_f64);
     for _ in 0..REPEATS {
         all.push(pairs::pipeline(house, crowd, &window, &mut Latencies::default()).await?);

@@ -84,7 +84,12 @@ async fn idle(bed: &Bed) -> anyhow::Result<(usize, f64)> {
 
 async fn point(bed: &Bed, plan: &Plan, connections: usize) -> anyhow::Result<Point> {
     let house = House::open(bed, Layout { workers: 0, ..Layout::default() }).await?;
-    let window = Window { warm_up_ms: plan.warm_up_ms, measured_ms: plan.measured_ms, watched: house.watched() };
+    let window = Window {
+        warm_up_ms: plan.warm_up_ms,
+        measured_ms: plan.measured_ms,
+        watched: house.watched(),
+        client: Some(Arc::clone(&house.bed.client)),
+    };
     let raw = raw(bed, connections, &window).await.context("publishing bare")?;
     let purging = Purging::start(bed, chain::lane(bed)).await?;
     let crowd = Arc::new(Crowd::new(house.door.address()?, &house.api_key, house.layout.ttl_s));

@@ -48,8 +48,9 @@ pub async fn run(servers: Servers, plan: &Plan, stop: &CancellationToken) -> any
     let beds = Beds::new(servers);
     let measured = stop.run_until_cancelled(measure(&beds, plan)).await;
     let removed = beds.remove().await;
-    let report = measured.ok_or_else(|| anyhow::anyhow!("stopped before everything was measured"))??;
+    let mut report = measured.ok_or_else(|| anyhow::anyhow!("stopped before everything was measured"))??;
     removed?;
+    report.beds = beds.gone();
     Ok(report)
 }
 

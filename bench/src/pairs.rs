@@ -61,7 +61,12 @@ pub(crate) async fn measure(bed: &Bed, plan: &Plan, terms: &mut Terms) -> anyhow
     *terms = Terms::read(&bed.client, bed, house.layout.shards).await?;
     first_message(&house, &crowd).await?;
     let sample = Sample::read(&bed.client).await?;
-    let window = Window { warm_up_ms: plan.warm_up_ms, measured_ms: plan.measured_ms, watched: house.watched() };
+    let window = Window {
+        warm_up_ms: plan.warm_up_ms,
+        measured_ms: plan.measured_ms,
+        watched: house.watched(),
+        client: Some(Arc::clone(&house.bed.client)),
+    };
     let mut pairs = Pairs { body_bytes: body_bytes(), row_bytes: sample.body_bytes(), ..Pairs::default() };
     let mut latencies = crate::figures::Latencies::default();
     for _ in 0..plan.pairs {
@@ -91,7 +96,12 @@ pub(crate) async fn measure(bed: &Bed, plan: &Plan, terms: &mut Terms) -> anyhow
 pub(crate) async fn first_message(house: &House<'_>, crowd: &Arc<Crowd>) -> anyhow::Result<()> {
     let workers = house.workers.iter().map(crate::process::Process::address).collect::<Result<Vec<_>, _>>()?;
     let load = Closed::start(crowd, 1, 1, workers).await?;
-    let window = Window { warm_up_ms: 300, measured_ms: 0, watched: house.watched() };
+    let window = Window {
+        warm_up_ms: 300,
+        measured_ms: 0,
+        watched: house.watched(),
+        client: Some(Arc::clone(&house.bed.client)),
+    };
     window.warm_up().await;
     load.end().await
 }
@@ -116,7 +126,12 @@ pub(crate) async fn pipeline(
 pub(crate) async fn one_window(bed: &Bed, plan: &Plan) -> anyhow::Result<f64> {
     let house = House::open(bed, Layout::default()).await?;
     let crowd = Arc::new(Crowd::new(house.door.address()?, &house.api_key, house.layout.ttl_s));
-    let window = Window { warm_up_ms: plan.warm_up_ms, measured_ms: plan.measured_ms, watched: house.watched() };
+    let window = Window {
+        warm_up_ms: plan.warm_up_ms,
+        measured_ms: plan.measured_ms,
+        watched: house.watched(),
+        client: Some(Arc::clone(&house.bed.client)),
+    };
     Ok(pipeline(&house, &crowd, &window, &mut crate::figures::Latencies::default()).await?.per_s)
 }
 

@@ -24,6 +24,8 @@ use crate::terms::Terms;
 pub struct Report {
     pub(crate) plan: Plan,
     pub(crate) terms: Terms,
+    /// Databases that were made and taken away, as were the queues whose names begin with one of these and a dot.
+    pub(crate) beds: Vec<String>,
     pub(crate) pairs: Option<Pairs>,
     pub(crate) intake: Option<Intake>,
     pub(crate) latency: Option<Latency>,
@@ -38,6 +40,7 @@ impl Report {
         Self {
             plan,
             terms: Terms::default(),
+            beds: Vec::new(),
             pairs: None,
             intake: None,
             latency: None,

@@ -45,7 +45,12 @@ pub(crate) async fn measure(bed: &Bed, plan: &Plan) -> anyhow::Result<Slow> {
     let slow = Carrier { name: "slow", country: "KR", rate_per_s: None, concurrency: CONCURRENCY, delay_ms: DELAY_MS };
     let house = House::open(bed, Layout { carriers: vec![Carrier::fast(), slow], ..Layout::default() }).await?;
     let crowd = Arc::new(Crowd::new(house.door.address()?, &house.api_key, house.layout.ttl_s));
-    let window = Window { warm_up_ms: plan.warm_up_ms, measured_ms: plan.measured_ms, watched: house.watched() };
+    let window = Window {
+        warm_up_ms: plan.warm_up_ms,
+        measured_ms: plan.measured_ms,
+        watched: house.watched(),
+        client: Some(Arc::clone(&house.bed.client)),
+    };
     let mut next_number = FIRST_NUMBER;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..REPEATS {

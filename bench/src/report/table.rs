@@ -36,8 +36,8 @@ fn pairs(text: &mut String, pairs: &Pairs) -> fmt::Result {
     writeln!(text, "\n{:<35} {:>7} {:>15}   CPU, microseconds per message", "pairs", "per s", "range")?;
     writeln!(
         text,
-        "{:<35} {:>7} {:>15} {:>8} {:>7} {:>9} {:>6} {:>8} {:>6} {:>7}",
-        "", "median", "", "program", "broker", "database", "load", "carrier", "busy", "stolen"
+        "{:<35} {:>7} {:>15} {:>8} {:>7} {:>9} {:>6} {:>8} {:>6} {:>7} {:>8} {:>9}",
+        "", "median", "", "program", "broker", "database", "load", "carrier", "busy", "stolen", "commits", "WAL bytes"
     )?;
     windows(text, "(a)  raw chain of three hops", &pairs.floor)?;
     windows(text, "(a') the same with our rows, bare", &pairs.floor_rows)?;
@@ -60,7 +60,7 @@ fn windows(text: &mut String, name: &str, all: &[Measured]) -> fmt::Result {
     let (rate, median) = (of(|each| each.per_s), |value| of(value).median);
     writeln!(
         text,
-        "{name:<35} {:>7.0} {:>15} {:>8.0} {:>7.0} {:>9.0} {:>6.0} {:>8.0} {:>5.0}% {:>6.1}%",
+        "{name:<35} {:>7.0} {:>15} {:>8.0} {:>7.0} {:>9.0} {:>6.0} {:>8.0} {:>5.0}% {:>6.1}% {:>8.2} {:>9.0}",
         rate.median,
         format!("{:.0}-{:.0}", rate.least, rate.most),
         median(|each| each.cpu.program_us),
@@ -70,6 +70,8 @@ fn windows(text: &mut String, name: &str, all: &[Measured]) -> fmt::Result {
         median(|each| each.cpu.carrier_us),
         median(|each| each.busy_percent),
         median(|each| each.stolen_percent),
+        median(|each| each.transactions),
+        median(|each| each.wal_bytes),
     )
 }
 
