@@ -41,6 +41,9 @@ pub use plan::{Part, Plan};
 pub use report::Report;
 
 use bed::Beds;
+use house::House;
+use house::settings::Layout;
+use terms::Terms;
 
 /// Measures every part of the plan, one after the other; what is measured already is lost when one fails. Databases and
 /// queues that were made are gone when this returns, also when `stop` came.
@@ -56,6 +59,7 @@ pub async fn run(servers: Servers, plan: &Plan, stop: &CancellationToken) -> any
 
 async fn measure(beds: &Beds, plan: &Plan) -> anyhow::Result<Report> {
     let mut report = Report::new(plan.clone());
+    report.terms = terms(beds, plan).await.context("on what terms it is measured")?;
     for part in &plan.parts {
         tracing::info!(part = part.word(), "measuring");
         one(*part, beds, plan, &mut report).await.with_context(|| format!("part {}", part.word()))?;
@@ -64,12 +68,22 @@ async fn measure(beds: &Beds, plan: &Plan) -> anyhow::Result<Report> {
     Ok(report)
 }
 
+/// Asked before anything is measured. What needs no server is told nothing about servers.
+async fn terms(beds: &Beds, plan: &Plan) -> anyhow::Result<Terms> {
+    if plan.parts == [Part::Embedded] {
+        return Ok(Terms::default());
+    }
+    let bed = beds.make().await?;
+    let house = House::open(&bed, Layout { workers: 0, ..Layout::default() }).await?;
+    let terms = Terms::read(&bed, house.layout.shards).await;
+    drop(house);
+    beds.remove().await?;
+    terms
+}
+
 async fn one(part: Part, beds: &Beds, plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     match part {
-        Part::Pairs => {
-            let bed = beds.make().await?;
-            report.pairs = Some(pairs::measure(&bed, plan, &mut report.terms).await?);
-        }
+        Part::Pairs => report.pairs = Some(pairs::measure(&beds.make().await?, plan).await?),
         Part::Intake => report.intake = Some(intake::measure(&beds.make().await?, plan).await?),
         Part::Latency => {
             let per_s = pipeline_per_s(beds, plan, report).await?;

@@ -21,7 +21,6 @@ use crate::load::Crowd;
 use crate::load::closed::Closed;
 use crate::plan::Plan;
 use crate::sample::Sample;
-use crate::terms::Terms;
 use crate::window::{Measured, Window};
 
 /// Connections that ask.
@@ -55,10 +54,9 @@ pub(crate) struct Pairs {
     pub(crate) worker_mib: f64,
 }
 
-pub(crate) async fn measure(bed: &Bed, plan: &Plan, terms: &mut Terms) -> anyhow::Result<Pairs> {
+pub(crate) async fn measure(bed: &Bed, plan: &Plan) -> anyhow::Result<Pairs> {
     let house = House::open(bed, Layout::default()).await?;
     let crowd = Arc::new(Crowd::new(house.door.address()?, &house.api_key, house.layout.ttl_s));
-    *terms = Terms::read(&bed.client, bed, house.layout.shards).await?;
     first_message(&house, &crowd).await?;
     let sample = Sample::read(&bed.client).await?;
     let window = Window {

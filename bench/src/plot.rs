@@ -42,7 +42,20 @@ pub(crate) fn write(path: &Path, svg: &str) -> anyhow::Result<()> {
     std::fs::write(path, svg).with_context(|| format!("{} cannot be written", path.display()))
 }
 
-/// Over time or whatever else is counted evenly.
+/// Counts over time, from 1 on: few and many are seen in one plot.
+pub(crate) fn counts(words: &Words, series: &[Series]) -> anyhow::Result<String> {
+    let raised: Vec<Series> = series
+        .iter()
+        .map(|each| Series {
+            name: each.name.clone(),
+            points: each.points.iter().map(|(x, y)| (*x, y.max(1.0))).collect(),
+        })
+        .collect();
+    let (x_most, y_most) = extent(&raised);
+    draw(words, &raised, (0.0..x_most, (1.0..y_most * 1.5).log_scale()))
+}
+
+/// Over time.
 pub(crate) fn lines(words: &Words, series: &[Series]) -> anyhow::Result<String> {
     let (x_most, y_most) = extent(series);
     draw(words, series, (0.0..x_most, 0.0..y_most * 1.05))
@@ -116,7 +129,7 @@ mod tests {
     #[test]
     fn a_plot_is_whole_and_shows_every_line_by_name() {
         let svg = lines(&WORDS, &series()).expect("a plot");
-        assert!(well_formed(&svg), "{svg}");
+        assert!(well_formed(&svg) && well_formed(&counts(&WORDS, &series()).expect("a plot")), "{svg}");
         for said in ["pressed", "waiting", "a title", "seconds", "messages"] {
             assert!(svg.contains(said), "{said}");
         }

@@ -59,6 +59,10 @@ pub(crate) struct Spike {
     pub(crate) critical_calm: Percentiles,
     pub(crate) critical_spike: Percentiles,
     pub(crate) critical_ratio: f64,
+    /// Payments that the door refused, that it accepted and the carrier never got, and calls it answered with 429.
+    pub(crate) critical_refused: u64,
+    pub(crate) critical_in_vain: u64,
+    pub(crate) critical_throttled: u64,
     /// Second by second: pressed, accepted, refused, with the carrier, waiting.
     pub(crate) seconds: Vec<Second>,
     /// Payments: when each was asked for, seconds; how long until the carrier had it, milliseconds.

@@ -5,7 +5,8 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Duration, timeout};
-use tokio_postgres::Client;
+
+use crate::bed::Bed;
 
 /// Of PostgreSQL, in this order.
 const SETTINGS: [&str; 6] =
@@ -25,10 +26,10 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    pub(crate) async fn read(client: &Client, bed: &crate::bed::Bed, shards: u16) -> anyhow::Result<Self> {
+    pub(crate) async fn read(bed: &Bed, shards: u16) -> anyhow::Result<Self> {
         let mut postgres = Vec::new();
         for setting in SETTINGS {
-            let row = client.query_one(&format!("SHOW {setting}"), &[]).await?;
+            let row = bed.client.query_one(&format!("SHOW {setting}"), &[]).await?;
             postgres.push((setting.to_owned(), row.get(0)));
         }
         let drifts = otodoke_common::rabbit::topology_check(&bed.rabbit(shards)).await?;
@@ -49,6 +50,9 @@ impl Terms {
 
     pub(crate) fn sentences(&self) -> String {
         let postgres: Vec<String> = self.postgres.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        if self.postgres.is_empty() {
+            return "without servers\n".to_owned();
+        }
         let durable = if self.durable { "durable throughout" } else { "NOT durable: these figures do not count" };
         format!(
             "{durable}\n  PostgreSQL: {}\n  RabbitMQ: {}\n  queues: {}\n  processors: {}\n",
@@ -94,7 +98,10 @@ mod tests {
 
     #[test]
     fn figures_that_are_not_durable_say_so() {
-        assert!(Terms::default().sentences().contains("NOT durable"));
-        assert!(Terms { durable: true, ..Terms::default() }.sentences().starts_with("durable throughout"));
+        let postgres = vec![("fsync".to_owned(), "off".to_owned())];
+        let off = Terms { postgres, ..Terms::default() };
+        assert!(off.sentences().contains("NOT durable") && off.sentences().contains("fsync off"));
+        assert!(Terms { durable: true, ..off }.sentences().starts_with("durable throughout"));
+        assert_eq!(Terms::default().sentences(), "without servers\n");
     }
 }

@@ -54,8 +54,9 @@ fn second_by_second(spike: &Spike) -> anyhow::Result<String> {
         of("with the carrier per second", |second| second.submitted),
         of("accepted and waiting", |second| second.waiting),
     ];
-    let words = Words { title: "A login spike at ten times the provider's capacity", x: "seconds", y: "people" };
-    plot::lines(&words, &series)
+    let words =
+        Words { title: "A login spike at ten times the provider's capacity", x: "seconds", y: "people, logarithmic" };
+    plot::counts(&words, &series)
 }
 
 fn payments(spike: &Spike) -> anyhow::Result<String> {

@@ -133,9 +133,12 @@ fn spike(text: &mut String, spike: &Spike) -> fmt::Result {
     )?;
     writeln!(
         text,
-        "payments: calm {}; in the spike and after {}",
+        "payments: calm {}; in the spike and after {}; {} refused, {} accepted in vain, {} calls too many",
         percentiles(&spike.critical_calm),
-        percentiles(&spike.critical_spike)
+        percentiles(&spike.critical_spike),
+        spike.critical_refused,
+        spike.critical_in_vain,
+        spike.critical_throttled
     )
 }
 

@@ -83,8 +83,15 @@ fn with_waiting(mut seconds: Vec<Second>) -> Vec<Second> {
 fn critical(spike: &mut Spike, begun_us: u64, answers: &[Answer], arrivals: &Arrivals) {
     let (mut calm, mut busy) = (Latencies::default(), Latencies::default());
     let spike_us = begun_us + CALM_S * SECOND_US;
-    for answer in answers.iter().filter(|answer| answer.number >= number(PAYERS_FROM) && answer.accepted()) {
-        let Some(at_us) = arrivals.first_us.get(&answer.number) else { continue };
+    for answer in answers.iter().filter(|answer| answer.number >= number(PAYERS_FROM)) {
+        if !answer.accepted() {
+            spike.critical_refused += 1;
+            continue;
+        }
+        let Some(at_us) = arrivals.first_us.get(&answer.number) else {
+            spike.critical_in_vain += 1;
+            continue;
+        };
         let took_us = at_us.saturating_sub(answer.scheduled_us);
         if answer.scheduled_us < spike_us {
             calm.add(took_us);
@@ -94,6 +101,8 @@ fn critical(spike: &mut Spike, begun_us: u64, answers: &[Answer], arrivals: &Arr
         let asked_s = float(answer.scheduled_us.saturating_sub(begun_us)) / float(SECOND_US);
         spike.critical.push((asked_s, float(took_us) / 1_000.0));
     }
+    let throttled = arrivals.all.iter().filter(|arrival| arrival.to >= number(PAYERS_FROM) && !arrival.taken);
+    spike.critical_throttled = throttled.count() as u64;
     spike.critical_calm = calm.percentiles();
     spike.critical_spike = busy.percentiles();
     spike.critical_ratio = ratio(spike.critical_spike.p99_ms, spike.critical_calm.p99_ms);

@@ -55,7 +55,7 @@ async fn the_benchmark_measures_the_floor_and_the_pipeline_and_takes_away_what_i
 
     let beds: Vec<&str> =
         written["measured"]["beds"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
-    assert_eq!(beds.len(), 3, "one for each part");
+    assert_eq!(beds.len(), 4, "one for the terms, and one for each part");
     for bed in beds {
         assert_eq!(psql(&database, &format!("SELECT count(*) FROM pg_database WHERE datname = '{bed}'")), "0");
         let settings = RabbitSettings { namespace: format!("{bed}."), ..RabbitSettings::new(vec![broker.clone()]) };
