@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use ask::{Access, Cancel, Channel, Check, Purpose, Resend, Send, Trace, Transaction, Voice};
 pub(crate) use operate::{
-    Bench, BenchCarrier, Codes, CodesVerb, Config, ConfigVerb, Explain, Keys, KeysVerb, Parked, ParkedVerb, Place, Sandbox,
-    Topology, TopologyVerb, Up,
+    Bench, BenchCarrier, Codes, CodesVerb, Config, ConfigVerb, Explain, Keys, KeysVerb, Parked, ParkedVerb, Place,
+    Sandbox, Topology, TopologyVerb, Up,
 };
 
 /// One-time codes that arrive, in time, once.
