@@ -14,6 +14,7 @@ mod people;
 mod prune;
 mod read;
 mod rules;
+mod save;
 mod schema;
 mod session;
 mod statements;
@@ -40,6 +41,7 @@ use group::Grouped;
 use inbox::{InboxDrop, InboxPut, InboxRead};
 use prune::Pruning;
 use read::{Find, FindHolder, Load, Look};
+use save::{Row, SaveAll};
 use session::Kind;
 use write::{Answer, Ask, Write};
 
@@ -109,6 +111,7 @@ pub struct Postgres {
     days: Arc<Days>,
     floor: Floor,
     writes: Grouped<Write>,
+    saves: Grouped<SaveAll>,
     loads: Grouped<Load>,
     finds: Grouped<Find>,
     puts: Grouped<InboxPut>,
@@ -129,6 +132,7 @@ impl Postgres {
         Ok(Arc::new(Self {
             settings: settings.clone(),
             writes: Grouped::start(Write { days: Arc::clone(&days) }, hot.clone(), WRITERS, timeout_ms),
+            saves: Grouped::start(SaveAll, hot.clone(), WRITERS, timeout_ms),
             loads: Grouped::start(Load, hot.clone(), READERS, timeout_ms),
             finds: Grouped::start(Find, hot.clone(), READERS, timeout_ms),
             // One task, so that what it counts before it writes is right for its process.
@@ -180,6 +184,9 @@ impl Store for Postgres {
     }
 
     async fn save(&self, save: Save) -> Result<Saved, StoreError> {
+        if let Some(row) = Row::new(&save) {
+            return self.saves.ask(row).await;
+        }
         match self.writes.ask(Ask::save(save)).await? {
             Answer::Saved(saved) => Ok(saved),
             Answer::Opened(_) => unreachable!("a save is answered as one"),

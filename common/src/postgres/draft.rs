@@ -2,7 +2,7 @@
 //!
 //! Everything the rules may look at was read under locks before; what they write is collected here and goes out as arrays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::write::Ask;
 use crate::bucket::Bucket;
@@ -156,6 +156,13 @@ impl Draft<'_> {
                 *row = BucketRow { bucket: Bucket::default(), until: Timestamp::from_unix_ms(0), change: Change::Drop };
             }
         }
+    }
+
+    /// Saves that lost write nothing.
+    pub(super) fn strike(&mut self, lost: &BTreeSet<usize>) {
+        self.kept.retain(|kept| !lost.contains(&kept.ask));
+        self.references.retain(|reference| !lost.contains(&reference.ask));
+        self.notes.retain(|notes| !lost.contains(&notes.ask));
     }
 
     pub(super) fn put_reference(&mut self, leg: &Leg, reference: &str) {

@@ -9,11 +9,12 @@ pub(super) struct Statement {
     pub(super) sql: &'static str,
 }
 
-pub(super) const HOT: [&Statement; 23] = [
+pub(super) const HOT: [&Statement; 24] = [
     &MESSAGES_LOAD,
     &MESSAGES_LOCK,
     &MESSAGES_ADD,
     &MESSAGES_SAVE,
+    &MESSAGES_SAVE_ALL,
     &CLAIMS_FIND,
     &CLAIMS_LOCK,
     &CLAIMS_ADD,
@@ -66,6 +67,37 @@ pub(super) const MESSAGES_SAVE: Statement = Statement {
                AS u (day, id, version, ended_at, body)
           WHERE m.day = u.day AND m.id = u.id AND m.version = u.version - 1
           RETURNING m.id",
+};
+
+/// Saves that pay nothing, with their due times, references and notes: one statement, one commit.
+pub(super) const MESSAGES_SAVE_ALL: Statement = Statement {
+    name: "messages_save_all",
+    sql: "WITH saved AS (
+              UPDATE message m
+              SET version = u.version, ended_at = coalesce(m.ended_at, u.ended_at), body = u.body
+              FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[],
+                          $7::boolean[], $8::bigint[], $9::text[])
+                   AS u (day, id, version, ended_at, body, due_at, live, at, notes)
+              WHERE m.day = u.day AND m.id = u.id AND m.version = u.version - 1
+              RETURNING m.day, m.id, u.version, u.due_at, u.live, u.at, u.notes
+          ), scheduled AS (
+              INSERT INTO due (id, day, due_at, live)
+              SELECT id, day, due_at, live FROM saved WHERE live OR due_at IS NOT NULL
+              ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, live = excluded.live
+              WHERE due.due_at IS DISTINCT FROM excluded.due_at OR due.live <> excluded.live
+          ), dropped AS (
+              DELETE FROM due d USING saved s WHERE d.id = s.id AND NOT s.live AND s.due_at IS NULL
+          ), referred AS (
+              INSERT INTO reference (provider, reference, day, id, leg)
+              SELECT r.provider, r.reference, s.day, s.id, r.leg
+              FROM unnest($10::uuid[], $11::text[], $12::bytea[], $13::smallint[]) AS r (id, provider, reference, leg)
+              JOIN saved s ON s.id = r.id
+              ON CONFLICT DO NOTHING
+          ), told AS (
+              INSERT INTO journal (day, id, version, at, notes)
+              SELECT day, id, version, at, notes FROM saved WHERE notes IS NOT NULL
+          )
+          SELECT id FROM saved",
 };
 
 pub(super) const CLAIMS_FIND: Statement = Statement {

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use deadpool_postgres::{Client, Transaction};
+use tokio::join;
 use tokio_postgres::Error;
 
 use super::days::{Days, day_of, welcome};
@@ -161,13 +162,24 @@ async fn group(transaction: &Transaction<'_>, asks: &[Ask]) -> Result<Answers, H
         };
         answers.push(decided.map_err(|error| StoreError::Refused { why: error.to_string() }));
     }
-    rows::claims(transaction, &draft).await?;
-    rows::buckets(transaction, &draft).await?;
-    for lost in rows::messages(transaction, asks, &mut draft).await? {
+    // What need not wait for the server's answers is sent together; it works statements off in their order.
+    let (claims, buckets, openings, lost) = join!(
+        rows::claims(transaction, &draft),
+        rows::buckets(transaction, &draft),
+        rows::openings(transaction, asks, &draft),
+        rows::saves(transaction, asks, &draft),
+    );
+    (claims?, buckets?, openings?);
+    let lost = lost?;
+    draft.strike(&lost);
+    for lost in lost {
         answers[lost] = Ok(Answer::Saved(Saved::Lost));
     }
-    rows::due(transaction, asks, &draft).await?;
-    rows::references(transaction, asks, &draft).await?;
-    rows::journal(transaction, asks, &draft).await?;
+    let (due, references, journal) = join!(
+        rows::due(transaction, asks, &draft),
+        rows::references(transaction, asks, &draft),
+        rows::journal(transaction, asks, &draft),
+    );
+    (due?, references?, journal?);
     Ok(answers)
 }

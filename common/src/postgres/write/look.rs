@@ -1,8 +1,12 @@
 //! What a group reads before the rules are applied: everything they may want to see, locked where it may change.
+//!
+//! The statements go to the server in one go, and it works them off in their order: claims are locked before buckets, and
+//! both before messages.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deadpool_postgres::Transaction;
+use tokio::join;
 use tokio_postgres::Error;
 use uuid::Uuid;
 
@@ -13,68 +17,74 @@ use crate::postgres::draft::{BucketRow, Change, ClaimRow, Draft, Holder, decode_
 use crate::postgres::statements::{BUCKETS_LOCK, CLAIMS_LOCK, MESSAGES_LOAD, MESSAGES_LOCK};
 use crate::time::Timestamp;
 
+type Bodies = BTreeMap<MessageId, Vec<u8>>;
+
 pub(super) async fn look(transaction: &Transaction<'_>, asks: &[Ask], draft: &mut Draft<'_>) -> Result<(), Error> {
-    claims(transaction, asks, draft).await?;
-    buckets(transaction, asks, draft).await?;
-    bodies(transaction, asks, draft).await?;
-    versions(transaction, asks, draft).await
+    let openings = asks.iter().filter(|ask| ask.is_opening()).map(|ask| ask.message().id).collect();
+    let (claims, buckets, repeats, versions) = join!(
+        claims(transaction, asks),
+        buckets(transaction, asks),
+        bodies(transaction, openings),
+        versions(transaction, asks),
+    );
+    (draft.claims, draft.buckets, draft.bodies, draft.locked) = (claims?, buckets?, repeats?, versions?);
+    // Read after the claims are locked, so that a holder that has ended is seen as ended.
+    let holders = draft.claims.values().map(|row| row.holder.by).filter(|by| !draft.bodies.contains_key(by)).collect();
+    draft.bodies.extend(bodies(transaction, holders).await?);
+    Ok(())
 }
 
-async fn claims(transaction: &Transaction<'_>, asks: &[Ask], draft: &mut Draft<'_>) -> Result<(), Error> {
+async fn claims(transaction: &Transaction<'_>, asks: &[Ask]) -> Result<BTreeMap<(i16, Tag), ClaimRow>, Error> {
     let keys: BTreeSet<(i16, Tag)> = asks.iter().flat_map(Ask::claim_keys).collect();
+    let mut found = BTreeMap::new();
     if keys.is_empty() {
-        return Ok(());
+        return Ok(found);
     }
     let (kinds, tags): (Vec<i16>, Vec<&[u8]>) = keys.iter().map(|(kind, tag)| (*kind, tag.0.as_slice())).unzip();
     let statement = transaction.prepare_cached(CLAIMS_LOCK.sql).await?;
     for row in transaction.query(&statement, &[&kinds, &tags]).await? {
         let (by, until) = (MessageId(row.try_get(3)?), Timestamp::from_unix_ms(row.try_get(4)?));
         let holder = Holder { by, fingerprint: tag(row.try_get(2)?), until };
-        draft.claims.insert((row.try_get(0)?, tag(row.try_get(1)?)), ClaimRow { holder, change: Change::Nothing });
+        found.insert((row.try_get(0)?, tag(row.try_get(1)?)), ClaimRow { holder, change: Change::Nothing });
     }
-    Ok(())
+    Ok(found)
 }
 
-async fn buckets(transaction: &Transaction<'_>, asks: &[Ask], draft: &mut Draft<'_>) -> Result<(), Error> {
+async fn buckets(transaction: &Transaction<'_>, asks: &[Ask]) -> Result<BTreeMap<Tag, BucketRow>, Error> {
     let keys: BTreeSet<Tag> = asks.iter().flat_map(Ask::bucket_tags).collect();
+    let mut found = BTreeMap::new();
     if keys.is_empty() {
-        return Ok(());
+        return Ok(found);
     }
     let tags: Vec<&[u8]> = keys.iter().map(|tag| tag.0.as_slice()).collect();
     let statement = transaction.prepare_cached(BUCKETS_LOCK.sql).await?;
     for row in transaction.query(&statement, &[&tags]).await? {
         let (bucket, until) = (decode_entries(row.try_get(1)?), Timestamp::from_unix_ms(0));
-        draft.buckets.insert(tag(row.try_get(0)?), BucketRow { bucket, until, change: Change::Nothing });
+        found.insert(tag(row.try_get(0)?), BucketRow { bucket, until, change: Change::Nothing });
     }
-    Ok(())
+    Ok(found)
 }
 
-/// Repeats, and holders of claims: read after the claims are locked, so that a holder that has ended is seen as ended.
-async fn bodies(transaction: &Transaction<'_>, asks: &[Ask], draft: &mut Draft<'_>) -> Result<(), Error> {
-    let openings = asks.iter().filter(|ask| ask.is_opening()).map(|ask| ask.message().id);
-    let wanted: BTreeSet<MessageId> = openings.chain(draft.claims.values().map(|row| row.holder.by)).collect();
+/// Repeats, and holders of claims.
+async fn bodies(transaction: &Transaction<'_>, wanted: BTreeSet<MessageId>) -> Result<Bodies, Error> {
     if wanted.is_empty() {
-        return Ok(());
+        return Ok(Bodies::new());
     }
     let (days, ids) = places(wanted.into_iter());
     let statement = transaction.prepare_cached(MESSAGES_LOAD.sql).await?;
-    for row in transaction.query(&statement, &[&days, &ids]).await? {
-        draft.bodies.insert(MessageId(row.try_get(0)?), row.try_get(1)?);
-    }
-    Ok(())
+    let rows = transaction.query(&statement, &[&days, &ids]).await?;
+    rows.iter().map(|row| Ok((MessageId(row.try_get(0)?), row.try_get(1)?))).collect()
 }
 
-async fn versions(transaction: &Transaction<'_>, asks: &[Ask], draft: &mut Draft<'_>) -> Result<(), Error> {
+async fn versions(transaction: &Transaction<'_>, asks: &[Ask]) -> Result<BTreeMap<MessageId, u64>, Error> {
     let paying = asks.iter().filter(|ask| !ask.is_opening() && ask.touches_buckets());
     let (days, ids) = places(paying.map(|ask| ask.message().id));
     if ids.is_empty() {
-        return Ok(());
+        return Ok(BTreeMap::new());
     }
     let statement = transaction.prepare_cached(MESSAGES_LOCK.sql).await?;
-    for row in transaction.query(&statement, &[&days, &ids]).await? {
-        draft.locked.insert(MessageId(row.try_get(0)?), row.try_get::<_, i64>(1)?.cast_unsigned());
-    }
-    Ok(())
+    let rows = transaction.query(&statement, &[&days, &ids]).await?;
+    rows.iter().map(|row| Ok((MessageId(row.try_get(0)?), row.try_get::<_, i64>(1)?.cast_unsigned()))).collect()
 }
 
 fn places(ids: impl Iterator<Item = MessageId>) -> (Vec<i32>, Vec<Uuid>) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use deadpool_postgres::Transaction;
+use tokio::join;
 use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -60,34 +61,38 @@ pub(super) async fn buckets(transaction: &Transaction<'_>, draft: &Draft<'_>) ->
     Ok(())
 }
 
-/// The indexes of saves that lost; they are struck from the draft.
-pub(super) async fn messages(
+pub(super) async fn openings(transaction: &Transaction<'_>, asks: &[Ask], draft: &Draft<'_>) -> Result<(), Halt> {
+    let opened: Vec<&Kept> = draft.kept.iter().filter(|kept| asks[kept.ask].is_opening()).collect();
+    if opened.is_empty() {
+        return Ok(());
+    }
+    let (messages, tally) =
+        (transaction.prepare_cached(MESSAGES_ADD.sql).await?, transaction.prepare_cached(TALLY_ADD.sql).await?);
+    let (columns, count) = (Columns::of(asks, &opened), opened.len() as u64);
+    let (values, counted) = (columns.values(), count.cast_signed());
+    let told: [&(dyn ToSql + Sync); 1] = [&counted];
+    let (added, tallied) = join!(transaction.execute(&messages, &values), transaction.execute(&tally, &told));
+    if added? != count {
+        return Err(Halt::Raced("message"));
+    }
+    tallied?;
+    Ok(())
+}
+
+/// The indexes of saves that lost.
+pub(super) async fn saves(
     transaction: &Transaction<'_>,
     asks: &[Ask],
-    draft: &mut Draft<'_>,
-) -> Result<BTreeSet<usize>, Halt> {
-    let (opened, saved): (Vec<&Kept>, Vec<&Kept>) = draft.kept.iter().partition(|kept| asks[kept.ask].is_opening());
-    if !opened.is_empty() {
-        let statement = transaction.prepare_cached(MESSAGES_ADD.sql).await?;
-        let added = transaction.execute(&statement, &Columns::of(asks, &opened).values()).await?;
-        if added != opened.len() as u64 {
-            return Err(Halt::Raced("message"));
-        }
-        let statement = transaction.prepare_cached(TALLY_ADD.sql).await?;
-        transaction.execute(&statement, &[&added.cast_signed()]).await?;
-    }
+    draft: &Draft<'_>,
+) -> Result<BTreeSet<usize>, Error> {
+    let saved: Vec<&Kept> = draft.kept.iter().filter(|kept| !asks[kept.ask].is_opening()).collect();
     if saved.is_empty() {
         return Ok(BTreeSet::new());
     }
     let statement = transaction.prepare_cached(MESSAGES_SAVE.sql).await?;
     let rows = transaction.query(&statement, &Columns::of(asks, &saved).values()).await?;
     let won = rows.iter().map(|row| Ok(MessageId(row.try_get(0)?))).collect::<Result<BTreeSet<_>, Error>>()?;
-    let lost: BTreeSet<usize> =
-        saved.iter().map(|kept| kept.ask).filter(|ask| !won.contains(&asks[*ask].message().id)).collect();
-    draft.kept.retain(|kept| !lost.contains(&kept.ask));
-    draft.references.retain(|reference| !lost.contains(&reference.ask));
-    draft.notes.retain(|notes| !lost.contains(&notes.ask));
-    Ok(lost)
+    Ok(saved.iter().map(|kept| kept.ask).filter(|ask| !won.contains(&asks[*ask].message().id)).collect())
 }
 
 /// A message that lives, or that the sweep must look at again, has a row here. What was due before its writer's time of day

@@ -1,0 +1,147 @@
+//! Saves that pay nothing, which are nearly all: a group of them is one statement that commits by itself.
+//!
+//! Its parts see what the first one updated, so that a save that lost writes nothing anywhere. Saves that pay or refund go
+//! the longer way of `write`.
+
+use std::collections::BTreeSet;
+
+use deadpool_postgres::Client;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::days::day_of;
+use super::group::Verb;
+use super::rules;
+use super::statements::MESSAGES_SAVE_ALL;
+use super::trouble::Trouble;
+use crate::message::MessageId;
+use crate::store::{Save, Saved, StoreError};
+use crate::time::Timestamp;
+use crate::wire::encode_row;
+
+/// One save as its rows say it, encoded in the caller's task.
+pub(super) struct Row {
+    id: MessageId,
+    day: i32,
+    /// The one that is stored when it wins.
+    version: u64,
+    ended_at: Option<i64>,
+    body: Vec<u8>,
+    due_at: Option<i64>,
+    live: bool,
+    at: i64,
+    notes: Option<String>,
+    references: Vec<(String, String, i16)>,
+}
+
+impl Row {
+    /// `None` where it pays or refunds.
+    pub(super) fn new(save: &Save) -> Option<Self> {
+        if !save.spends.is_empty() || !save.refunds.is_empty() {
+            return None;
+        }
+        let message = rules::advanced(save.message.clone());
+        let live = message.is_live();
+        let notes = serde_json::to_string(&save.notes).expect("the words of a journal are plain JSON");
+        let references = message.legs.iter().filter_map(|leg| {
+            let reference = leg.reference.clone()?;
+            Some((leg.provider.as_str().to_owned(), reference, i16::from(leg.number)))
+        });
+        Some(Self {
+            id: message.id,
+            day: day_of(message.id),
+            version: message.version,
+            ended_at: (!live).then_some(save.at.unix_ms()),
+            // Never before the writer's time of day: sweeps count on it (`floor`).
+            due_at: message.due.map(|due| due.max(save.at)).map(Timestamp::unix_ms),
+            live,
+            at: save.at.unix_ms(),
+            notes: (!save.notes.is_empty()).then_some(notes),
+            references: references.collect(),
+            body: encode_row(&message),
+        })
+    }
+}
+
+pub(super) struct SaveAll;
+
+impl Verb for SaveAll {
+    type Ask = Row;
+    type Answer = Saved;
+    const WRITES: bool = true;
+
+    fn id(row: &Row) -> Option<MessageId> {
+        Some(row.id)
+    }
+
+    async fn run(&self, client: &mut Client, rows: &[Row]) -> Result<Vec<Result<Saved, StoreError>>, Trouble> {
+        let statement = client.prepare_cached(MESSAGES_SAVE_ALL.sql).await;
+        let statement = statement.map_err(|error| Trouble::before_commit(&error))?;
+        let (messages, references) = (Messages::of(rows), References::of(rows));
+        let values: Vec<&(dyn ToSql + Sync)> = messages.values().into_iter().chain(references.values()).collect();
+        let won = client.query(&statement, &values).await.map_err(|error| Trouble::at_commit(&error))?;
+        let won: BTreeSet<Uuid> = won.iter().map(|row| row.get(0)).collect();
+        let saved = |row: &Row| if won.contains(&row.id.0) { Saved::Won { version: row.version } } else { Saved::Lost };
+        Ok(rows.iter().map(|row| Ok(saved(row))).collect())
+    }
+}
+
+/// Messages with their due times and notes, as arrays.
+struct Messages<'a> {
+    days: Vec<i32>,
+    ids: Vec<Uuid>,
+    versions: Vec<i64>,
+    ended: Vec<Option<i64>>,
+    bodies: Vec<&'a [u8]>,
+    dues: Vec<Option<i64>>,
+    lives: Vec<bool>,
+    ats: Vec<i64>,
+    notes: Vec<Option<&'a str>>,
+}
+
+impl<'a> Messages<'a> {
+    fn of(rows: &'a [Row]) -> Self {
+        Self {
+            days: rows.iter().map(|row| row.day).collect(),
+            ids: rows.iter().map(|row| row.id.0).collect(),
+            versions: rows.iter().map(|row| row.version.cast_signed()).collect(),
+            ended: rows.iter().map(|row| row.ended_at).collect(),
+            bodies: rows.iter().map(|row| row.body.as_slice()).collect(),
+            dues: rows.iter().map(|row| row.due_at).collect(),
+            lives: rows.iter().map(|row| row.live).collect(),
+            ats: rows.iter().map(|row| row.at).collect(),
+            notes: rows.iter().map(|row| row.notes.as_deref()).collect(),
+        }
+    }
+
+    fn values(&self) -> [&(dyn ToSql + Sync); 9] {
+        let Self { days, ids, versions, ended, bodies, dues, lives, ats, notes } = self;
+        [days, ids, versions, ended, bodies, dues, lives, ats, notes]
+    }
+}
+
+/// Which legs their references belong to, as arrays.
+struct References<'a> {
+    ids: Vec<Uuid>,
+    providers: Vec<&'a str>,
+    references: Vec<&'a [u8]>,
+    legs: Vec<i16>,
+}
+
+impl<'a> References<'a> {
+    fn of(rows: &'a [Row]) -> Self {
+        let mut all: Vec<_> = rows.iter().flat_map(|row| row.references.iter().map(|one| (one, row.id.0))).collect();
+        // In the order of their key, as every writer locks them.
+        all.sort_unstable();
+        Self {
+            ids: all.iter().map(|(_, id)| *id).collect(),
+            providers: all.iter().map(|((provider, _, _), _)| provider.as_str()).collect(),
+            references: all.iter().map(|((_, reference, _), _)| reference.as_bytes()).collect(),
+            legs: all.iter().map(|((_, _, leg), _)| *leg).collect(),
+        }
+    }
+
+    fn values(&self) -> [&(dyn ToSql + Sync); 4] {
+        [&self.ids, &self.providers, &self.references, &self.legs]
+    }
+}
