@@ -251,7 +251,7 @@ const fn guidance(reason: Reason) -> (&'static str, &'static str) {
 }
 
 /// Which leg a report speaks of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum About {
     /// Named by our own tag, which was checked.

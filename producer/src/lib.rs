@@ -23,6 +23,7 @@ mod effects;
 
 // What can be asked.
 pub mod answer;
+mod bundle;
 mod cancel;
 mod check;
 mod find;

@@ -11,11 +11,10 @@ use otodoke_common::leg::ProviderId;
 use otodoke_common::metrics::ReceiptMatch;
 use otodoke_common::outcome::{Proof, Report};
 use otodoke_common::provider::WebhookReading;
-use otodoke_common::wire::encode_reports;
 
+use crate::bundle;
 use crate::documented::{Busy, NotFound, WebhookRefused};
 use crate::door::Door;
-use crate::effects;
 use crate::extract::{InPath, Raw};
 use crate::problem::Problem;
 use crate::webhook::{self, Received};
@@ -64,7 +63,12 @@ fn is_flooded(door: &Door, reports: &[Report]) -> bool {
     unproven && door.broker.backlog(Queue::Receipts).waiting > UNPROVEN_WAITING_MAX
 }
 
-async fn receive(door: &Door, provider: &str, tag: Option<&str>, received: &Received) -> Result<Response, Problem> {
+async fn receive(
+    door: &Arc<Door>,
+    provider: &str,
+    tag: Option<&str>,
+    received: &Received,
+) -> Result<Response, Problem> {
     let id = ProviderId::parse(provider).map_err(|_| Problem::not_found())?;
     let provider = door.providers.get(&id).ok_or_else(Problem::not_found)?;
     match provider.read_webhook(&received.request(door, tag)) {
@@ -72,8 +76,7 @@ async fn receive(door: &Door, provider: &str, tag: Option<&str>, received: &Rece
             if is_flooded(door, &reports) {
                 door.desk.metrics.receipt_match(&id, ReceiptMatch::Flooded);
             } else if !reports.is_empty() {
-                let body = encode_reports(&reports);
-                effects::publish(door, Queue::Receipts, body).await.map_err(|_| Problem::unavailable())?;
+                bundle::keep(door, reports).await.map_err(|_| Problem::unavailable())?;
             }
             Ok(webhook::reply(reply))
         }

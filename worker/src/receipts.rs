@@ -1,9 +1,11 @@
 //! The status consumer: reports from the receipts queue are matched to their legs, or wait in the inbox.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use otodoke_common::broker::{Delivery, Origin, Queue};
-use otodoke_common::leg::LegNumber;
+use otodoke_common::leg::{LegNumber, ProviderId};
 use otodoke_common::message::MessageId;
 use otodoke_common::metrics::ReceiptMatch;
 use otodoke_common::outcome::{About, Proof, Report};
@@ -27,14 +29,29 @@ pub(crate) async fn handle(courier: Arc<Courier>, delivery: Delivery) {
         Ok(reports) => reports,
         Err(why) => return park(&courier, Queue::Receipts, delivery, &why).await,
     };
-    for report in &reports {
-        if let Err(error) = courier.patiently(|| hear(&courier, report)).await {
-            courier.desk.metrics.store_error(&error);
-            // Dropped unsettled: all of its reports come again, and those that were heard are late.
-            return;
-        }
+    let heard = join_all(by_leg(&reports).into_values().map(|of_one| hear_in_order(&courier, of_one))).await;
+    if let Some(error) = heard.into_iter().find_map(Result::err) {
+        courier.desk.metrics.store_error(&error);
+        // Dropped unsettled: all of its reports come again, and those that were heard are late.
+        return;
     }
     courier.settle(delivery).await;
+}
+
+/// Reports that travel together are heard together, but what is told of one leg in the order in which it was told.
+fn by_leg(reports: &[Report]) -> BTreeMap<(&ProviderId, &About), Vec<&Report>> {
+    let mut legs: BTreeMap<_, Vec<&Report>> = BTreeMap::new();
+    for report in reports {
+        legs.entry((&report.provider, &report.about)).or_default().push(report);
+    }
+    legs
+}
+
+async fn hear_in_order(courier: &Courier, reports: Vec<&Report>) -> Result<(), StoreError> {
+    for report in reports {
+        courier.patiently(|| hear(courier, report)).await?;
+    }
+    Ok(())
 }
 
 /// Matched by our tag, or by the provider's reference. What matches nothing is written to the inbox first and looked up
