@@ -48,7 +48,7 @@ pub(crate) fn elsewhere(door: &Door, message: &Message, want: &Want) -> Choice {
         table: &door.routes,
         standing: &|_| Standing::Ready,
         score: &|_| 0,
-        cooling_ms: door.desk.policy.retry_first_ms,
+        cooling_ms: &|_, _| door.desk.policy.retry_first_ms,
     };
     match route::choose(message, want, &scene).choice {
         Choice::Nothing => Choice::Nothing,

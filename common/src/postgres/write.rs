@@ -169,7 +169,9 @@ async fn group(transaction: &Transaction<'_>, asks: &[Ask]) -> Result<Answers, H
         rows::openings(transaction, asks, &draft),
         rows::saves(transaction, asks, &draft),
     );
-    (claims?, buckets?, openings?);
+    claims?;
+    buckets?;
+    openings?;
     let lost = lost?;
     draft.strike(&lost);
     for lost in lost {
@@ -180,6 +182,8 @@ async fn group(transaction: &Transaction<'_>, asks: &[Ask]) -> Result<Answers, H
         rows::references(transaction, asks, &draft),
         rows::journal(transaction, asks, &draft),
     );
-    (due?, references?, journal?);
+    due?;
+    references?;
+    journal?;
     Ok(answers)
 }

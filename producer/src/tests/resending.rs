@@ -60,7 +60,7 @@ async fn a_resend_that_no_route_is_left_for_promises_no_leg_and_counts_no_second
     let refusal = Refusal { class: Class::Content, scope: Scope::Message, code: "x".to_owned(), retry_after_ms: None };
     let status = ReportStatus::Failed(refusal);
     let nothing = Routing { choose: &|_: &Message, _: &Want| Choice::Nothing, ..Routing::ELSEWHERE };
-    bed.apply(id, &Event::Receipt { leg: 1, status, proof: Proof::Signature }, &nothing).await;
+    bed.apply(id, &Event::Receipt { leg: 1, status, proof: Proof::Signature, happened_at: None }, &nothing).await;
     assert_eq!(bed.load(id).await.status(), "failed");
     bed.taken(Queue::Lane(Lane::Normal)).await;
     let metrics = &bed.door.desk.metrics;

@@ -232,7 +232,7 @@ fn a_new_owner_or_a_fraud_said_of_an_earlier_leg_ends_the_message_even_when_a_la
         resent.goes(&[(Refused(class), &end)]);
         let mut forged = both();
         let status = ReportStatus::Failed(refusal(class));
-        forged.apply(&Event::Receipt { leg: 1, status, proof: Proof::Nothing });
+        forged.apply(&Event::Receipt { leg: 1, status, proof: Proof::Nothing, happened_at: None });
         assert_eq!(forged.stands(), "sending by fuji", "not by anybody who says so");
     }
 }
@@ -383,7 +383,8 @@ fn late_events_of_one_message_are_told_a_bounded_number_of_times() {
     let lines = told.notes.iter().filter(|note| matches!(note, Note::Late { .. })).count();
     assert_eq!(lines, usize::from(LINES_BESIDE_MAX));
     let before = told.message.clone();
-    let step = told.apply(&Event::Receipt { leg: 1, status: ReportStatus::Delivered, proof: Proof::Tag });
+    let step =
+        told.apply(&Event::Receipt { leg: 1, status: ReportStatus::Delivered, proof: Proof::Tag, happened_at: None });
     assert_eq!((step.save, step.message), (false, before));
     told.apply(&underway("s1", Proof::Tag));
     assert_eq!(told.message.legs[0].reference.as_deref(), Some("s1"), "what is news is kept");

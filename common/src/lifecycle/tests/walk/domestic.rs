@@ -71,7 +71,13 @@ fn take(
     };
     let chosen = std::cell::RefCell::new(Vec::new());
     let choose = |message: &Message, want: &Want| {
-        let scene = Scene { now: node.now, table, standing: &standing, score: &|_| 0, cooling_ms: COOLING_MS };
+        let scene = Scene {
+            now: node.now,
+            table,
+            standing: &standing,
+            score: &|_| 0,
+            cooling_ms: &|times, _| cooling_ms(times),
+        };
         let choice = route::choose(message, want, &scene).choice;
         let judge = Judge { message, want, now: node.now, table, standing: &standing };
         judge.hold(&choice);
@@ -83,6 +89,10 @@ fn take(
     promises::hold(node, event, &step, script);
     let ghost: ghost::Ghost = node.ghost.after(node, event, &step);
     (Node { message: step.message, now: node.now, ghost }, chosen.take())
+}
+
+fn cooling_ms(times: u32) -> u64 {
+    COOLING_MS << (times - 1).min(6)
 }
 
 fn stand(answer: usize, now: Timestamp) -> Standing {
@@ -158,6 +168,7 @@ impl Judge<'_> {
             Standing::Ready => Excuse::None,
             Standing::Full { until } => self.busy(until, route, true),
             Standing::Resting { until } => self.busy(until, route, false),
+            Standing::OverBudget => Excuse::Out,
         }
     }
 
@@ -209,7 +220,7 @@ impl Judge<'_> {
         let failed = |leg: &&Leg| leg.outcome == Some(LegOutcome::NotSent) || leg.reason == Some(Class::Throttled);
         let last = self.legs_by(route).filter(failed).last()?;
         let times = u32::try_from(self.legs_by(route).filter(failed).count()).expect("few legs");
-        let until = last.ended_at.expect("it is over").plus_ms(COOLING_MS << (times - 1).min(6));
+        let until = last.ended_at.expect("it is over").plus_ms(cooling_ms(times));
         (until > self.now).then_some((until, last.reason == Some(Class::Throttled)))
     }
 }

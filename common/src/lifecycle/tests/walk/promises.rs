@@ -227,7 +227,7 @@ impl Taken<'_> {
     fn stopping(&self) -> Option<Class> {
         let (leg, refusal) = if let Event::Answered { leg, answer: Answer::Refused(refusal) } = self.event {
             (leg, refusal)
-        } else if let Event::Receipt { leg, status: ReportStatus::Failed(refusal), proof } = self.event
+        } else if let Event::Receipt { leg, status: ReportStatus::Failed(refusal), proof, .. } = self.event
             && *proof != Proof::Nothing
         {
             (leg, refusal)
