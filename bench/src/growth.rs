@@ -17,7 +17,6 @@ use crate::sample::Sample;
 use crate::usage::resident_mib;
 use crate::window::Window;
 
-const STORED: [u64; 3] = [0, 1_000_000, 5_000_000];
 const WORKERS: [usize; 3] = [1, 2, 4];
 const SHARDS: [u16; 2] = [1, 4];
 /// Windows of each point.
@@ -28,20 +27,20 @@ const CHUNK: u64 = 100_000;
 const FILL_MESSAGES: &str = "
     INSERT INTO message (day, id, version, ended_at, body)
     SELECT $1::integer, stored.id, 5, $2::bigint, $3::bytea
-    FROM (SELECT (lpad(to_hex(($1::bigint * 86400000) + n % 86400000), 12, '0') || '7' || substr(md5(n::text), 1, 3)
+    FROM (SELECT (lpad(to_hex(($1::integer::bigint * 86400000) + n % 86400000), 12, '0') || '7' || substr(md5(n::text), 1, 3)
                   || '8' || substr(md5(n::text), 4, 15))::uuid AS id
           FROM generate_series($4::bigint, $5::bigint) AS n) stored";
 const FILL_JOURNAL: &str = "
     INSERT INTO journal (day, id, version, at, notes)
     SELECT $1::integer, stored.id, note.version, $2::bigint, note.notes
-    FROM (SELECT (lpad(to_hex(($1::bigint * 86400000) + n % 86400000), 12, '0') || '7' || substr(md5(n::text), 1, 3)
+    FROM (SELECT (lpad(to_hex(($1::integer::bigint * 86400000) + n % 86400000), 12, '0') || '7' || substr(md5(n::text), 1, 3)
                   || '8' || substr(md5(n::text), 4, 15))::uuid AS id
           FROM generate_series($4::bigint, $5::bigint) AS n) stored,
          unnest($3::text[]) WITH ORDINALITY AS note (notes, version)";
 const FILL_REFERENCES: &str = "
     INSERT INTO reference (provider, reference, day, id, leg)
     SELECT 'fast', convert_to(stored.id::text || ':1', 'UTF8'), $1::integer, stored.id, 1
-    FROM (SELECT (lpad(to_hex(($1::bigint * 86400000) + n % 86400000), 12, '0') || '7' || substr(md5(n::text), 1, 3)
+    FROM (SELECT (lpad(to_hex(($1::integer::bigint * 86400000) + n % 86400000), 12, '0') || '7' || substr(md5(n::text), 1, 3)
                   || '8' || substr(md5(n::text), 4, 15))::uuid AS id
           FROM generate_series($2::bigint, $3::bigint) AS n) stored";
 
@@ -105,7 +104,7 @@ async fn stored(bed: &Bed, plan: &Plan) -> anyhow::Result<Vec<Point>> {
     pairs::first_message(&house, &crowd).await?;
     let sample = Sample::read(&bed.client).await?;
     let (mut points, mut there) = (Vec::new(), 0);
-    for size in STORED {
+    for size in plan.stored.iter().copied() {
         fill(&bed.client, &sample, there..size).await.with_context(|| format!("{size} rows"))?;
         there = size;
         points.push(Point { size, ..point(&house, &crowd, plan).await? });

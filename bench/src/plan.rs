@@ -55,18 +55,29 @@ pub struct Plan {
     pub pairs: usize,
     pub warm_up_ms: u64,
     pub measured_ms: u64,
+    /// Messages that are stored before each point of growth; more each time.
+    pub stored: Vec<u64>,
 }
+
+const STORED: [u64; 3] = [0, 1_000_000, 5_000_000];
 
 impl Plan {
     /// As the figures are meant: about half an hour.
     pub fn full() -> Self {
-        Self { parts: Part::ALL.to_vec(), quick: false, pairs: 5, warm_up_ms: 2_000, measured_ms: 15_000 }
+        Self {
+            parts: Part::ALL.to_vec(),
+            quick: false,
+            pairs: 5,
+            warm_up_ms: 2_000,
+            measured_ms: 15_000,
+            stored: STORED.to_vec(),
+        }
     }
 
     /// Under a minute: says whether something is very wrong, not how fast it is.
     pub fn quick() -> Self {
         let parts = vec![Part::Pairs, Part::Intake, Part::Latency, Part::Embedded];
-        Self { parts, quick: true, pairs: 2, warm_up_ms: 500, measured_ms: 4_000 }
+        Self { parts, quick: true, pairs: 2, warm_up_ms: 500, measured_ms: 4_000, ..Self::full() }
     }
 }
 

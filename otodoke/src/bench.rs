@@ -38,6 +38,10 @@ fn plan(command: &Bench) -> Plan {
     if !command.only.is_empty() {
         plan.parts.clone_from(&command.only);
     }
+    if !command.stored.is_empty() {
+        plan.stored.clone_from(&command.stored);
+        plan.stored.sort_unstable();
+    }
     if let Some(pairs) = command.pairs {
         plan.pairs = pairs.into();
     }

@@ -219,6 +219,9 @@ pub(crate) struct Bench {
     /// How long each measurement lasts
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub(crate) seconds: Option<u64>,
+    /// With part growth: how many messages are stored at each point, more each time
+    #[arg(long, value_name = "COUNTS", value_delimiter = ',')]
+    pub(crate) stored: Vec<u64>,
     /// The broker
     #[arg(long, value_name = "URL", env = "OTODOKE_BENCH_AMQP_URL", hide_env_values = true)]
     #[arg(default_value = "amqp://guest:guest@127.0.0.1:5672/%2f")]
