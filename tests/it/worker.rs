@@ -38,6 +38,8 @@ async fn what_cannot_be_read_is_parked_with_its_reason_and_the_lane_goes_on() {
     assert_eq!(parked.len(), 3);
     assert!(parked.iter().all(|parked| !parked.reason.is_empty()));
     assert!(parked[2].reason.contains("version 2"), "{}", parked[2].reason);
+    let counted = world.metric("otp_dead_letters_total", &["queue=\"normal\""]);
+    assert!((counted - 3.0).abs() < f64::EPSILON, "{counted} of 3 were counted");
 }
 
 #[tokio::test(start_paused = true)]
