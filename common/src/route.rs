@@ -342,7 +342,7 @@ fn pick(fits: &[(&Route, Fit)], plan: Plan, message: &Message) -> Choice {
     if let Some((route, _)) = abroad {
         return go(route);
     }
-    let usable = |class| class == RouteClass::Domestic || plan.international != International::Never;
+    let usable = |class| class == RouteClass::Domestic || (plan.international != International::Never && !spent);
     let later = [RouteClass::Domestic, RouteClass::International]
         .into_iter()
         .filter(|class| usable(*class))

@@ -5,6 +5,7 @@ use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::leg::Channel;
 use otodoke_common::lifecycle::{Choice, Effect, Event, Note, ResendRefusal, resend_gate};
 use otodoke_common::message::{Message, Want};
+use otodoke_common::retry::Delays;
 use otodoke_common::route::{self, Scene, Standing};
 use otodoke_common::time::Timestamp;
 
@@ -43,12 +44,14 @@ pub(crate) async fn resend(door: &Door, message: Message, channel: Option<Channe
 
 /// A worker chooses, by what providers can do then. Where the settings leave it no route at all, there is nothing to wait for.
 pub(crate) fn elsewhere(door: &Door, message: &Message, want: &Want) -> Choice {
+    let policy = &door.desk.policy;
+    let delays = Delays::new(policy.retry_first_ms, policy.retry_last_ms);
     let scene = Scene {
         now: door.now(),
         table: &door.routes,
         standing: &|_| Standing::Ready,
         score: &|_| 0,
-        cooling_ms: &|_, _| door.desk.policy.retry_first_ms,
+        cooling_ms: &|failures, roll| delays.delay_ms(failures, roll),
     };
     match route::choose(message, want, &scene).choice {
         Choice::Nothing => Choice::Nothing,

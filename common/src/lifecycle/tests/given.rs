@@ -1,8 +1,9 @@
 //! A message, four Japanese routes and what they can do: the scene of every test of the rules.
 
 use crate::leg::{Abilities, Channel, Leg, LegOutcome, ProviderId, RouteClass, RouteId};
+use crate::lifecycle::Event;
 use crate::message::{Kid, Kind, Lane, Locale, Message, MessageId, Purpose, Sealed, State, Tag, TenantId, Voice};
-use crate::outcome::{Class, Refusal, Scope};
+use crate::outcome::{Class, Proof, Refusal, ReportStatus, Scope};
 use crate::phone::{Country, LineType};
 use crate::route::{International, Plan, ReceiptProfile, Route, RouteTable};
 use crate::time::Timestamp;
@@ -56,6 +57,11 @@ pub(crate) fn code() -> Message {
 /// A text to be read, not typed back.
 pub(crate) fn notice() -> Message {
     Message { kind: Kind::Text, purpose: Purpose::Notice, lane: Lane::Bulk, ..code() }
+}
+
+/// A report on the first leg.
+pub(crate) fn told_of_first(status: ReportStatus, proof: Proof) -> Event {
+    Event::Receipt { leg: 1, status, proof, happened_at: None }
 }
 
 /// Two domestic text routes, one from abroad, one domestic for calls.

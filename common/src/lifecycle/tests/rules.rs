@@ -1,6 +1,6 @@
 //! Rules that a story tells best: one claim each.
 
-use super::given::{OVERDUE_MS, TEXT_USUAL_MS, TTL_MS, at, code, refusal};
+use super::given::{OVERDUE_MS, TEXT_USUAL_MS, TTL_MS, at, code, refusal, told_of_first};
 use super::story::Now::{
     CallAnswered, Delivered, DeliveredOf, Due, Failed, FailedOf, Lost, Named, NotSent, PressedNothing, PressedRight,
     Refused, Resend, RightCode, Submitted, Taken, Waited,
@@ -21,12 +21,7 @@ fn unverified(after_ms: u64) -> Message {
 }
 
 fn underway(reference: &str, proof: Proof) -> Event {
-    Event::Receipt {
-        leg: 1,
-        status: ReportStatus::Underway { reference: Some(reference.to_owned()) },
-        proof,
-        happened_at: None,
-    }
+    told_of_first(ReportStatus::Underway { reference: Some(reference.to_owned()) }, proof)
 }
 
 #[test]
@@ -232,7 +227,7 @@ fn a_new_owner_or_a_fraud_said_of_an_earlier_leg_ends_the_message_even_when_a_la
         resent.goes(&[(Refused(class), &end)]);
         let mut forged = both();
         let status = ReportStatus::Failed(refusal(class));
-        forged.apply(&Event::Receipt { leg: 1, status, proof: Proof::Nothing, happened_at: None });
+        forged.apply(&told_of_first(status, Proof::Nothing));
         assert_eq!(forged.stands(), "sending by fuji", "not by anybody who says so");
     }
 }
@@ -383,8 +378,7 @@ fn late_events_of_one_message_are_told_a_bounded_number_of_times() {
     let lines = told.notes.iter().filter(|note| matches!(note, Note::Late { .. })).count();
     assert_eq!(lines, usize::from(LINES_BESIDE_MAX));
     let before = told.message.clone();
-    let step =
-        told.apply(&Event::Receipt { leg: 1, status: ReportStatus::Delivered, proof: Proof::Tag, happened_at: None });
+    let step = told.apply(&told_of_first(ReportStatus::Delivered, Proof::Tag));
     assert_eq!((step.save, step.message), (false, before));
     told.apply(&underway("s1", Proof::Tag));
     assert_eq!(told.message.legs[0].reference.as_deref(), Some("s1"), "what is news is kept");
@@ -396,12 +390,7 @@ fn an_answer_after_the_end_leaves_the_end_as_it_is() {
     told.apply(&Event::CancelAsked { by: CancelledBy::Caller });
     let end = told.message.state.clone();
     told.apply(&Event::Answered { leg: 1, answer: Answer::Submitted { reference: Some("s1".to_owned()) } });
-    told.apply(&Event::Receipt {
-        leg: 1,
-        status: ReportStatus::Failed(refusal(Class::Absent)),
-        proof: Proof::Tag,
-        happened_at: None,
-    });
+    told.apply(&told_of_first(ReportStatus::Failed(refusal(Class::Absent)), Proof::Tag));
     assert_eq!((told.message.state.clone(), told.message.legs[0].reference.as_deref()), (end, Some("s1")));
     let told = told.goes(&[(Due, "ended: cancelled")]);
     assert_eq!((told.message.sealed, told.message.due), (None, None), "the personal part is erased in the end");

@@ -64,7 +64,7 @@ fn take(
     let standing = |route: &Route| {
         let known = standings.borrow().iter().find(|(provider, _)| *provider == route.provider).map(|(_, it)| *it);
         known.unwrap_or_else(|| {
-            let made_up = stand(script.next(4), node.now);
+            let made_up = stand(script.next(5), node.now);
             standings.borrow_mut().push((route.provider.clone(), made_up));
             made_up
         })
@@ -100,6 +100,7 @@ fn stand(answer: usize, now: Timestamp) -> Standing {
         0 => Standing::Ready,
         1 => Standing::Full { until: now.plus_ms(SOON_MS) },
         2 => Standing::Resting { until: now.plus_ms(SOON_MS) },
+        3 => Standing::OverBudget,
         _ => Standing::Full { until: now.plus_ms(LONG_MS) },
     }
 }
@@ -114,6 +115,8 @@ enum Excuse {
     Resting,
     /// It works, and can still deliver in time.
     Full,
+    /// It works, but its tenant's money is gone.
+    Spent,
 }
 
 struct Judge<'a> {
@@ -130,6 +133,7 @@ impl Judge<'_> {
         let domestic: Vec<Excuse> = self.routes(RouteClass::Domestic).map(|route| self.excuse(route)).collect();
         let ready = domestic.contains(&Excuse::None);
         let full = domestic.contains(&Excuse::Full);
+        let spent = domestic.contains(&Excuse::Spent);
         let kept = match choice {
             Choice::Go(route) if route.class == RouteClass::Domestic => self.excuse(route) == Excuse::None,
             Choice::Go(route) => {
@@ -138,7 +142,7 @@ impl Judge<'_> {
                     International::Last => !full,
                     International::Spill => true,
                 };
-                allowed && !ready && self.excuse(route) == Excuse::None
+                allowed && !ready && !spent && self.excuse(route) == Excuse::None
             }
             Choice::Wait { .. } => !ready,
             Choice::Nothing => !ready && !full,
@@ -168,7 +172,7 @@ impl Judge<'_> {
             Standing::Ready => Excuse::None,
             Standing::Full { until } => self.busy(until, route, true),
             Standing::Resting { until } => self.busy(until, route, false),
-            Standing::OverBudget => Excuse::Out,
+            Standing::OverBudget => Excuse::Spent,
         }
     }
 
