@@ -28,6 +28,7 @@ struct Counts {
 pub(super) struct Before {
     held: u64,
     taken: u64,
+    put_in: u64,
 }
 
 impl Depth {
@@ -46,7 +47,8 @@ impl Depth {
 
     /// `held` were delivered to this process and not taken.
     pub(super) fn before_reading(&self, held: u64) -> Before {
-        Before { held, taken: self.lock().taken }
+        let counts = self.lock();
+        Before { held, taken: counts.taken, put_in: counts.put_in }
     }
 
     /// What is taken while the question is under way may have been counted as waiting, so it is taken off: the result is
@@ -54,9 +56,9 @@ impl Depth {
     pub(super) fn read(&self, ready: u64, before: Before, now: Instant) {
         let mut counts = self.lock();
         let waiting = (ready + before.held).saturating_sub(counts.taken - before.taken);
-        // What this process put in and is gone has left, whoever took it. Others' publishes hide some of it, so this is
-        // the least that left; what was settled here is known.
-        let gone = counts.waiting.map_or(0, |was| (was + counts.put_in).saturating_sub(waiting));
+        // What this process put in and is gone has left, whoever took it. Others' publishes hide some of it, and what is put
+        // in while the question is under way may not be seen, so this is the least that left; what was settled here is known.
+        let gone = counts.waiting.map_or(0, |was| (was + before.put_in).saturating_sub(waiting));
         let left = gone.max(counts.settled);
         // When it was empty at either end, nobody knows for how long something waited.
         let was_waiting = counts.waiting.is_some_and(|was| was > 0) && waiting > 0;
