@@ -104,7 +104,11 @@ pub struct Delivery {
     /// Whose trace it belongs to, where its publisher said so.
     pub trace: Option<TraceContext>,
     settler: Option<Settler>,
+    place: Option<Place>,
 }
+
+/// Whatever a delivery occupies until it is settled or dropped.
+pub type Place = Box<dyn std::any::Any + Send + Sync>;
 
 /// Who published a body. Only what our own programs published may speak of other messages than its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,7 +163,14 @@ struct Settler {
 
 impl Delivery {
     pub fn new(body: Vec<u8>, taken_before: u32, backend: Arc<dyn Settle>, ticket: u64) -> Self {
-        Self { body, taken_before, origin: Origin::Ours, trace: None, settler: Some(Settler { backend, ticket }) }
+        Self {
+            body,
+            taken_before,
+            origin: Origin::Ours,
+            trace: None,
+            settler: Some(Settler { backend, ticket }),
+            place: None,
+        }
     }
 
     /// From elsewhere than ours; of a trace.
@@ -167,6 +178,13 @@ impl Delivery {
     pub fn from(mut self, origin: Origin, trace: Option<TraceContext>) -> Self {
         self.origin = origin;
         self.trace = trace;
+        self
+    }
+
+    /// Frees `place` once it is settled, or dropped.
+    #[must_use]
+    pub fn occupying(mut self, place: Place) -> Self {
+        self.place = Some(place);
         self
     }
 

@@ -292,6 +292,15 @@ async fn of_all_who_wait_for_a_provider_one_probes_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_provider_holds_no_place_of_the_lane() {
+    let world = World::with(Options { lanes: 4, ..Options::default() }).await;
+    world.carrier("sakura").always(Script { answer_after_ms: 3_000, ..Script::works() });
+    flood(&world, 0, 40, login).await;
+    world.wait_ms(1_000).await;
+    assert_eq!(world.carrier("sakura").seen().len(), 40, "what is out is carried by its row");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_provider_that_hangs_holds_up_nobody_else() {
     let world = World::new().await;
     let hanging = phone(0);

@@ -70,12 +70,11 @@ impl Consumer {
             failures = 0;
             let alone = delivery.taken_before >= TAKEN_ALONE_AFTER;
             let trace = delivery.trace.clone();
-            let working = trace::within(trace, work(Arc::clone(courier), delivery));
+            // What is settled is carried by its row, and its calls by the permits of their providers: a slow provider holds up
+            // nobody's deliveries.
+            let delivery = delivery.occupying(Box::new(permit));
             // A task of its own even when alone: if it panics, or outlasts a stop, the consumer does not.
-            let task = tasks.spawn(async move {
-                working.await;
-                drop(permit);
-            });
+            let task = tasks.spawn(trace::within(trace, work(Arc::clone(courier), delivery)));
             if alone {
                 stop.run_until_cancelled(task).await;
             }
@@ -85,7 +84,7 @@ impl Consumer {
     async fn take(&self, courier: &Courier) -> Result<(Delivery, OwnedSemaphorePermit), BrokerError> {
         let permit = Arc::clone(&self.in_hand).acquire_owned().await;
         let permit = permit.expect("the semaphore of a consumer is never closed");
-        courier.room_to_wait(self.queue).await;
+        courier.crowds.room(self.queue, &courier.permits).await;
         self.waits.store(true, Ordering::Relaxed);
         let taken = courier.broker.take(self.queue).await;
         self.waits.store(false, Ordering::Relaxed);

@@ -2,7 +2,6 @@
 //!
 //! From its first `Sending` on, the row carries the message. A crash anywhere here leaves a row that the sweep finds.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use otodoke_common::broker::{Broker, BrokerError, Delivery, Queue};
@@ -18,7 +17,7 @@ use otodoke_common::policy::REPEAT_PATIENCE_MS_MAX;
 use otodoke_common::provider::{Registry, SendRequest};
 use otodoke_common::request::publication::Publishers;
 use otodoke_common::retry::Delays;
-use otodoke_common::route::RouteTable;
+use otodoke_common::route::{RouteTable, Standing};
 use otodoke_common::store::StoreError;
 use otodoke_common::text::Templates;
 use otodoke_common::wire::LaneMessage;
@@ -30,16 +29,13 @@ use crate::hand::{Hand, Passage, acquire};
 use crate::inbox;
 use crate::permits::Permits;
 use crate::request::{Unsendable, Words};
-use crate::waiting::Waiting;
+use crate::waiting::{Crowds, Waiting};
 
 /// Tries to save while the store is away, some five minutes of them. After that a delivery comes again, and an answer is
 /// unknown to the sweep.
 const SAVES_MAX: u32 = 160;
 const SAVE_FIRST_MS: u64 = 50;
 const SAVE_LAST_MS: u64 = 2_000;
-/// Messages of a lane that may wait in hand for a permit before the lane itself waits.
-const WAITING_MAX: usize = 16;
-const LOOK_AGAIN_MS: u64 = 100;
 /// Delays while the broker or the store is away.
 const AWAY_FIRST_MS: u64 = 100;
 const AWAY_LAST_MS: u64 = 5_000;
@@ -58,8 +54,7 @@ pub(crate) struct Courier {
     pub(crate) health: Mutex<Health>,
     /// Held by whoever looks up what other processes heard.
     pub(crate) catching_up: tokio::sync::Mutex<()>,
-    /// Messages of each lane that wait in hand for a permit.
-    pub(crate) waiting: [AtomicUsize; 3],
+    pub(crate) crowds: Crowds,
 }
 
 /// A decision that is committed, and what its leg goes out with.
@@ -107,13 +102,16 @@ impl Courier {
             inbox::match_silent(self, &message).await?;
             self.catch_up(&message).await;
         }
-        let mut waiting = Waiting::with(event, self, message.lane);
+        let mut waiting = Waiting::with(event, &self.crowds, message.lane);
         let mut budget = Budget::default();
         for _ in 0..TURNS_MAX {
             let (decided, passage) = self.decide(&message, event, &budget, &mut waiting).await;
             let bill = self.bill(&decided);
             let saved = self.desk.save(&message, decided, &bill.spends).await;
             if let Ok(Committed::Done(step)) = saved {
+                if passage.is_some() {
+                    waiting.goes();
+                }
                 return Ok(Advanced { step: *step, passage });
             }
             self.give_back(passage);
@@ -148,6 +146,7 @@ impl Courier {
                 now,
                 delays: Delays::new(self.desk.policy.retry_first_ms, self.desk.policy.retry_last_ms),
                 budget,
+                retry_ms_min: waiting.retry_ms_min(),
                 held: Mutex::new(None),
             };
             let choose = |message: &Message, want: &_| hand.choose(message, want);
@@ -253,7 +252,12 @@ impl Courier {
         if matches!(answer, Answer::Submitted { .. }) {
             health.submitted(&leg.route, (message.id, leg.number), now);
         }
+        let standing = health.standing(&leg.provider, now);
         drop(health);
+        if let Standing::Full { until } = standing {
+            // What it asked for is no time to save up calls in: they would go out at once and be refused again.
+            self.permits.pause(&leg.provider, until.since_ms(now));
+        }
         if before.word() != after.word() {
             self.desk.metrics.circuit(&leg.provider, circuit(after));
         }
@@ -349,14 +353,6 @@ impl Courier {
 
     pub(crate) fn words(&self) -> Words<'_> {
         Words { vault: &self.desk.vault, codes: &self.codes, templates: &self.templates, routes: &self.routes }
-    }
-
-    /// While too many messages of a lane wait in hand for a permit, the others wait in the lane.
-    pub(crate) async fn room_to_wait(&self, queue: Queue) {
-        let Queue::Lane(lane) = queue else { return };
-        while self.waiting[lane as usize].load(Ordering::Relaxed) >= WAITING_MAX {
-            self.permits.wait(LOOK_AGAIN_MS).await;
-        }
     }
 
     pub(crate) fn lock_health(&self) -> std::sync::MutexGuard<'_, Health> {

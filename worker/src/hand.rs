@@ -29,6 +29,8 @@ pub(crate) struct Hand<'a> {
     pub(crate) delays: Delays,
     /// What the tenant's money still pays for.
     pub(crate) budget: &'a Budget,
+    /// The least that a full provider is left alone for.
+    pub(crate) retry_ms_min: u64,
     pub(crate) held: Mutex<Option<Passage>>,
 }
 
@@ -97,7 +99,7 @@ impl Hand<'_> {
                 Err(none) => {
                     self.metrics.rate_limited(&route.provider, message.lane);
                     full.insert(route.provider.clone());
-                    retry_ms = retry_ms.min(none.retry_ms);
+                    retry_ms = retry_ms.min(none.retry_ms.max(self.retry_ms_min));
                 }
             }
         }

@@ -85,6 +85,14 @@ impl Permits {
         Ok(Permit { permits: Arc::clone(self), provider: provider.clone(), lane })
     }
 
+    /// The provider asked to be left alone for so long: then its calls begin at their rate, none saved up.
+    pub(crate) fn pause(&self, provider: &ProviderId, for_ms: u64) {
+        if let Some(pool) = self.lock().get_mut(provider) {
+            pool.tokens = pool.tokens.min(0.0);
+            pool.refilled_at = pool.refilled_at.max(Instant::now() + Duration::from_millis(for_ms));
+        }
+    }
+
     /// Waits until a permit was given back, or `retry_ms` went by.
     pub(crate) async fn wait(&self, retry_ms: u64) {
         let freed = self.freed.notified();
@@ -221,6 +229,23 @@ mod tests {
         assert_eq!(told(), Some((1_000, 3.0)));
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(told(), Some((1_000, 0.0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_provider_asked_for_is_no_time_to_save_up_calls_in() {
+        let (permits, id) = sakura(1_000, 100);
+        let begun = || (0..100).map_while(|_| permits.try_acquire(&id, Lane::Normal).ok().map(drop)).count();
+        permits.pause(&id, 1_000);
+        for _ in 0..10 {
+            assert_eq!(begun(), 0);
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        let mut after = 0;
+        for _ in 0..10 {
+            tokio::time::advance(Duration::from_millis(20)).await;
+            after += begun();
+        }
+        assert!((18..=20).contains(&after), "{after} in 200 ms at 100 per second");
     }
 
     #[tokio::test(start_paused = true)]

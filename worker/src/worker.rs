@@ -1,7 +1,6 @@
 //! A worker: its parts, its settings, its roles, and how it runs and stops.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use otodoke_common::broker::Queue;
@@ -23,6 +22,7 @@ use crate::permits::{Capacity, Permits};
 use crate::probes::Probes;
 use crate::roles::{Role, Roles};
 use crate::sweep::{self, Pace};
+use crate::waiting::Crowds;
 use crate::{deliver, given_up, receipts};
 
 /// What is in hand when the stop comes gets this long to finish; what does not is found by the sweep of the next start.
@@ -82,7 +82,7 @@ impl Worker {
             publishers: settings.publishers,
             health,
             catching_up: tokio::sync::Mutex::default(),
-            waiting: [const { AtomicUsize::new(0) }; 3],
+            crowds: Crowds::default(),
         };
         // A gauge without a value looks like a provider without a state.
         for provider in courier.providers.keys() {
