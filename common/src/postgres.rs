@@ -45,9 +45,8 @@ use save::{Row, SaveAll};
 use session::Kind;
 use write::{Answer, Ask, Write};
 
-/// Of each kind of grouped work: tasks, and so groups under way at once.
-const WRITERS: usize = 2;
-const READERS: usize = 1;
+/// Of each kind of grouped work: tasks, and so groups under way at once. A second one would only halve the groups.
+const HANDS: usize = 1;
 const POOL_SIZE: usize = 8;
 /// Of these connections so many are for people and for upkeep, and never see a hot statement.
 const PEOPLE_POOL_SIZE: usize = 2;
@@ -131,15 +130,15 @@ impl Postgres {
         let timeout_ms = settings.statement_timeout_ms;
         Ok(Arc::new(Self {
             settings: settings.clone(),
-            writes: Grouped::start(Write { days: Arc::clone(&days) }, hot.clone(), WRITERS, timeout_ms),
-            saves: Grouped::start(SaveAll, hot.clone(), WRITERS, timeout_ms),
-            loads: Grouped::start(Load, hot.clone(), READERS, timeout_ms),
-            finds: Grouped::start(Find, hot.clone(), READERS, timeout_ms),
+            writes: Grouped::start(Write { days: Arc::clone(&days) }, hot.clone(), HANDS, timeout_ms),
+            saves: Grouped::start(SaveAll, hot.clone(), HANDS, timeout_ms),
+            loads: Grouped::start(Load, hot.clone(), HANDS, timeout_ms),
+            finds: Grouped::start(Find, hot.clone(), HANDS, timeout_ms),
             // One task, so that what it counts before it writes is right for its process.
             puts: Grouped::start(InboxPut { inbox_max: settings.inbox_max }, hot.clone(), 1, timeout_ms),
-            waiting: Grouped::start(InboxRead, hot.clone(), READERS, timeout_ms),
+            waiting: Grouped::start(InboxRead, hot.clone(), HANDS, timeout_ms),
             drops: Grouped::start(InboxDrop, hot.clone(), 1, timeout_ms),
-            holders: Grouped::start(FindHolder, hot.clone(), READERS, timeout_ms),
+            holders: Grouped::start(FindHolder, hot.clone(), HANDS, timeout_ms),
             hot,
             people,
             days,

@@ -20,6 +20,9 @@ use otodoke_common::startup;
 use crate::cli::{Cli, Command};
 use crate::output::{Outcome, Output};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();

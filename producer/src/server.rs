@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connection::Connection;
 
 /// Connections open at once; the next waits in the system's queue.
-pub const CONNECTIONS_MAX: usize = 8_192;
+pub const CONNECTIONS_MAX: usize = 16_384;
 /// Longest wait for requests in hand when the process stops.
 pub const STOP_WAIT_MS_MAX: u64 = 20_000;
 
