@@ -71,7 +71,7 @@ pub(crate) const TEXTS: &str = r#"
 unknown_grace_ms = 1500
 unknown_ask_after_ms = 500
 ask_unasked_after_ms = 4000
-crash_gap_ms = 10000
+crash_gap_ms = 11000
 retry_first_ms = 200
 retry_last_ms = 2000
 
@@ -112,7 +112,7 @@ unknown_ask_after_ms = 500
 ask_unasked_after_ms = 1000
 late_voice_after_ms = 3000
 call_overdue_after_ms = 15000
-crash_gap_ms = 10000
+crash_gap_ms = 11000
 retry_first_ms = 200
 retry_last_ms = 2000
 resend_cooldown_ms = [2000, 4000, 8000]
