@@ -60,6 +60,6 @@ async fn the_benchmark_measures_the_floor_and_the_pipeline_and_takes_away_what_i
         assert_eq!(psql(&database, &format!("SELECT count(*) FROM pg_database WHERE datname = '{bed}'")), "0");
         let settings = RabbitSettings { namespace: format!("{bed}."), ..RabbitSettings::new(vec![broker.clone()]) };
         let drifts = topology_check(&settings).await.expect("the broker answers");
-        assert!(drifts.len() == 6 && drifts.iter().all(otodoke_common::rabbit::Drift::is_missing), "{drifts:?}");
+        assert!(drifts.len() == 7 && drifts.iter().all(otodoke_common::rabbit::Drift::is_missing), "{drifts:?}");
     }
 }
