@@ -292,6 +292,24 @@ async fn of_all_who_wait_for_a_provider_one_probes_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_spike_leaves_waiting_waits_in_its_lane_where_the_door_sees_it() {
+    let capacities = BTreeMap::from([
+        ("sakura", Capacity { concurrency: 64, rate_per_s: 50 }),
+        ("fuji", Capacity { concurrency: 0, rate_per_s: 1 }),
+    ]);
+    let plan = Plan { international: International::Never, voice: false };
+    let world = World::with(Options { capacities, plan, ..Options::default() }).await;
+    for second in 0..4 {
+        flood(&world, second * 250, 250, login).await;
+        world.wait_ms(1_000).await;
+    }
+    let sent = world.carrier("sakura").seen().len() as u64;
+    let waiting = world.memory.broker().backlog(Queue::Lane(Lane::Normal)).waiting;
+    assert!((190..=220).contains(&sent), "{sent} of 50 per second");
+    assert!(waiting >= 1_000 - sent - 100, "{waiting} wait in the lane, {sent} were sent of 1,000");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_provider_holds_no_place_of_the_lane() {
     let world = World::with(Options { lanes: 4, ..Options::default() }).await;
     world.carrier("sakura").always(Script { answer_after_ms: 3_000, ..Script::works() });

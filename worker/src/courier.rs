@@ -109,7 +109,7 @@ impl Courier {
             let bill = self.bill(&decided);
             let saved = self.desk.save(&message, decided, &bill.spends).await;
             if let Ok(Committed::Done(step)) = saved {
-                if passage.is_some() {
+                if passage.as_ref().is_some_and(|passage| !self.permits.is_scarce(passage.provider(), message.lane)) {
                     waiting.goes();
                 }
                 return Ok(Advanced { step: *step, passage });
@@ -146,6 +146,7 @@ impl Courier {
                 now,
                 delays: Delays::new(self.desk.policy.retry_first_ms, self.desk.policy.retry_last_ms),
                 budget,
+                waits_for: Mutex::default(),
                 retry_ms_min: waiting.retry_ms_min(),
                 held: Mutex::new(None),
             };
@@ -153,7 +154,7 @@ impl Courier {
             let punctual = |leg: &Leg| self.lock_health().punctual(message.id, leg, now);
             let decided = self.desk.decide(message, event, &Routing { choose: &choose, punctual: &punctual });
             match decided.waits_until.and_then(|until| waiting.patience(until.since_ms(now))) {
-                Some(wait_ms) => self.permits.wait(wait_ms).await,
+                Some(wait_ms) => self.permits.wait(&hand.take_waits_for(), wait_ms).await,
                 None => return (decided, hand.take_passage()),
             }
         }

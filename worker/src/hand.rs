@@ -29,6 +29,8 @@ pub(crate) struct Hand<'a> {
     pub(crate) delays: Delays,
     /// What the tenant's money still pays for.
     pub(crate) budget: &'a Budget,
+    /// Whose permits were asked for in vain.
+    pub(crate) waits_for: Mutex<BTreeSet<ProviderId>>,
     /// The least that a full provider is left alone for.
     pub(crate) retry_ms_min: u64,
     pub(crate) held: Mutex<Option<Passage>>,
@@ -42,6 +44,10 @@ pub(crate) struct Passage {
 }
 
 impl Passage {
+    pub(crate) const fn provider(&self) -> &ProviderId {
+        &self.provider
+    }
+
     /// Of a leg whose route is fixed: it is no probe, for it does not wait until its provider is back.
     pub(crate) fn of_repeat(permit: Permit, provider: &ProviderId) -> Self {
         Self { _permit: permit, provider: provider.clone(), probes: false }
@@ -99,6 +105,7 @@ impl Hand<'_> {
                 Err(none) => {
                     self.metrics.rate_limited(&route.provider, message.lane);
                     full.insert(route.provider.clone());
+                    self.waits_for.lock().expect("no code panics while it holds a hand").insert(route.provider.clone());
                     retry_ms = retry_ms.min(none.retry_ms.max(self.retry_ms_min));
                 }
             }
@@ -113,6 +120,10 @@ impl Hand<'_> {
             return Standing::Full { until };
         }
         self.lock_health().standing(&route.provider, self.now)
+    }
+
+    pub(crate) fn take_waits_for(&self) -> BTreeSet<ProviderId> {
+        std::mem::take(&mut *self.waits_for.lock().expect("no code panics while it holds a hand"))
     }
 
     pub(crate) fn take_passage(&self) -> Option<Passage> {
@@ -141,7 +152,7 @@ pub(crate) async fn acquire(
             Ok(permit) => return Some(permit),
             Err(none) if left_ms > 0 => {
                 let wait_ms = none.retry_ms.min(left_ms);
-                permits.wait(wait_ms).await;
+                permits.wait(&BTreeSet::from([provider.clone()]), wait_ms).await;
                 left_ms -= wait_ms;
             }
             Err(_) => return None,

@@ -2,9 +2,10 @@
 //!
 //! Concurrency and rate are counted here and nowhere else; waiting is bounded by the caller.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use futures_util::future::select_all;
 use otodoke_common::config::ProviderSettings;
 use otodoke_common::leg::ProviderId;
 use otodoke_common::message::Lane;
@@ -18,6 +19,8 @@ const SAVED_UP: [(Lane, f64); 3] = [(Lane::Critical, 0.0), (Lane::Normal, 1.0), 
 /// A rate's burst is what it allows in this time, and at least `BURST_MIN`.
 const BURST_S: f64 = 0.1;
 const BURST_MIN: f64 = 2.0;
+/// How long a provider counts as scarce after it was full.
+const SCARCE_MS: u64 = 1_000;
 /// When every call is in use, a free one is expected about then.
 const FULL_RETRY_MS: u64 = 50;
 
@@ -38,7 +41,10 @@ impl Capacity {
 
 pub(crate) struct Permits {
     pools: Mutex<BTreeMap<ProviderId, Pool>>,
-    freed: Notify,
+    /// A permit of this provider was given back.
+    freed: BTreeMap<ProviderId, Notify>,
+    /// One of any.
+    some_freed: Notify,
 }
 
 struct Pool {
@@ -49,6 +55,8 @@ struct Pool {
     /// Calls begun since somebody looked last.
     begun: u32,
     looked_at: Instant,
+    /// When each lane was last told that it is full.
+    refused_at: BTreeMap<Lane, Instant>,
 }
 
 /// How much of a provider's rate is used.
@@ -74,14 +82,19 @@ pub(crate) struct Full {
 impl Permits {
     pub(crate) fn new(capacities: BTreeMap<ProviderId, Capacity>) -> Arc<Self> {
         let now = Instant::now();
+        let freed = capacities.keys().map(|id| (id.clone(), Notify::new())).collect();
         let pools = capacities.into_iter().map(|(id, capacity)| (id, Pool::new(capacity, now))).collect();
-        Arc::new(Self { pools: Mutex::new(pools), freed: Notify::new() })
+        Arc::new(Self { pools: Mutex::new(pools), freed, some_freed: Notify::new() })
     }
 
     pub(crate) fn try_acquire(self: &Arc<Self>, provider: &ProviderId, lane: Lane) -> Result<Permit, Full> {
         let mut pools = self.lock();
         let Some(pool) = pools.get_mut(provider) else { return Err(Full { retry_ms: FULL_RETRY_MS }) };
-        pool.take(lane, Instant::now())?;
+        let now = Instant::now();
+        if let Err(full) = pool.take(lane, now) {
+            pool.refused_at.insert(lane, now);
+            return Err(full);
+        }
         Ok(Permit { permits: Arc::clone(self), provider: provider.clone(), lane })
     }
 
@@ -93,11 +106,29 @@ impl Permits {
         }
     }
 
-    /// Waits until a permit was given back, or `retry_ms` went by.
-    pub(crate) async fn wait(&self, retry_ms: u64) {
-        let freed = self.freed.notified();
-        // A time out is as good as a permit given back: the caller looks again.
-        let _ = tokio::time::timeout(Duration::from_millis(retry_ms), freed).await;
+    /// Whether a permit was refused to this lane a moment ago: who gets one at once now took it from those who wait.
+    pub(crate) fn is_scarce(&self, provider: &ProviderId, lane: Lane) -> bool {
+        let pools = self.lock();
+        let refused_at = pools.get(provider).and_then(|pool| pool.refused_at.get(&lane));
+        refused_at.is_some_and(|at| at.elapsed() < Duration::from_millis(SCARCE_MS))
+    }
+
+    /// Waits until a permit of one of these was given back, or `retry_ms` went by. The others' are no reason to look again.
+    pub(crate) async fn wait(&self, providers: &BTreeSet<ProviderId>, retry_ms: u64) {
+        let notices = providers.iter().filter_map(|provider| self.freed.get(provider));
+        let notices: Vec<_> = notices.map(|notice| Box::pin(notice.notified())).collect();
+        let wait = Duration::from_millis(retry_ms);
+        if notices.is_empty() {
+            tokio::time::sleep(wait).await;
+        } else {
+            // A time out is as good as a permit given back: the caller looks again.
+            let _ = tokio::time::timeout(wait, select_all(notices)).await;
+        }
+    }
+
+    /// The same for whoever waits for any.
+    pub(crate) async fn wait_for_some(&self, retry_ms: u64) {
+        let _ = tokio::time::timeout(Duration::from_millis(retry_ms), self.some_freed.notified()).await;
     }
 
     /// Since the last time this was asked.
@@ -124,14 +155,25 @@ impl Drop for Permit {
         {
             *in_use = in_use.saturating_sub(1);
         }
-        self.permits.freed.notify_waiters();
+        if let Some(freed) = self.permits.freed.get(&self.provider) {
+            freed.notify_waiters();
+        }
+        self.permits.some_freed.notify_waiters();
     }
 }
 
 impl Pool {
     fn new(capacity: Capacity, now: Instant) -> Self {
         let in_use = Lane::ALL.into_iter().map(|lane| (lane, 0)).collect();
-        Self { capacity, in_use, tokens: burst(capacity), refilled_at: now, begun: 0, looked_at: now }
+        Self {
+            capacity,
+            in_use,
+            tokens: burst(capacity),
+            refilled_at: now,
+            begun: 0,
+            looked_at: now,
+            refused_at: BTreeMap::new(),
+        }
     }
 
     fn take(&mut self, lane: Lane, now: Instant) -> Result<(), Full> {
@@ -173,7 +215,8 @@ impl Pool {
         let passed_s = now.saturating_duration_since(self.refilled_at).as_secs_f64();
         let refilled = self.tokens + passed_s * f64::from(self.capacity.rate_per_s);
         self.tokens = refilled.min(burst(self.capacity));
-        self.refilled_at = now;
+        // A pause that is not over goes on.
+        self.refilled_at = self.refilled_at.max(now);
     }
 }
 
@@ -209,8 +252,8 @@ mod tests {
         let held = permits.try_acquire(&id, Lane::Normal).expect("the first is free");
         assert!(permits.try_acquire(&id, Lane::Normal).is_err());
         let waiter = tokio::spawn({
-            let permits = Arc::clone(&permits);
-            async move { permits.wait(60_000).await }
+            let (permits, id) = (Arc::clone(&permits), id.clone());
+            async move { permits.wait(&BTreeSet::from([id]), 60_000).await }
         });
         tokio::task::yield_now().await;
         drop(held);

@@ -13,7 +13,7 @@ use crate::permits::Permits;
 
 /// How long a message waits for a permit in this process before its row carries the wait.
 const PATIENCE_MS_MAX: u64 = 5_000;
-/// Messages of a lane that may wait in hand for a permit.
+/// Messages of a lane that wait in hand for a permit before the others wait elsewhere; those taken meanwhile come to them.
 const WAITING_MAX: usize = 16;
 /// So many had to wait, with none between them that went at once: the lane stands still.
 const IN_A_ROW_MIN: usize = 16;
@@ -41,7 +41,7 @@ impl Crowds {
     pub(crate) async fn room(&self, queue: Queue, permits: &Permits) {
         let Queue::Lane(lane) = queue else { return };
         while self.of(lane).stands_still() {
-            permits.wait(LOOK_AGAIN_MS).await;
+            permits.wait_for_some(LOOK_AGAIN_MS).await;
         }
     }
 }
@@ -70,9 +70,14 @@ impl<'a> Waiting<'a> {
         Self { crowd: crowds.of(lane), counted: false, left_ms }
     }
 
+    /// Its place is wanted by others, who get through. Where nobody does, it may as well wait here.
+    fn finds_a_crowd(&self) -> bool {
+        !self.counted && self.crowd.is_full() && !self.crowd.stands_still()
+    }
+
     /// The least that a full provider is left alone for by this message.
     pub(crate) fn retry_ms_min(&self) -> u64 {
-        if !self.counted && self.crowd.is_full() { CROWDED_MS } else { 0 }
+        if self.finds_a_crowd() { CROWDED_MS } else { 0 }
     }
 
     /// How long to wait now for a route expected free in `expected_ms`; `None` when the row shall carry the wait.
@@ -80,8 +85,7 @@ impl<'a> Waiting<'a> {
         if !self.counted {
             self.crowd.in_a_row.fetch_add(1, Ordering::Relaxed);
         }
-        let crowded = !self.counted && self.crowd.is_full();
-        if crowded || expected_ms > self.left_ms || self.left_ms == 0 {
+        if self.finds_a_crowd() || expected_ms > self.left_ms || self.left_ms == 0 {
             return None;
         }
         if !self.counted {
@@ -93,7 +97,7 @@ impl<'a> Waiting<'a> {
         Some(wait_ms)
     }
 
-    /// It has its permit.
+    /// It has its permit, and took it from nobody who waits.
     pub(crate) fn goes(&self) {
         if !self.counted {
             self.crowd.in_a_row.store(0, Ordering::Relaxed);
