@@ -16,7 +16,7 @@ pub(crate) const REPORTS_MAX: usize = 64;
 /// Bodies on their way at once: the next is written while one is being confirmed.
 const BODIES_MAX: usize = 2;
 
-/// What waits is bounded by the requests in hand.
+/// What waits is bounded by the requests in hand: whose caller has left does not wait, for its provider sends it again.
 #[derive(Default)]
 pub(crate) struct Bundles(Mutex<State>);
 
@@ -75,6 +75,7 @@ impl Bundles {
     /// What goes with the next body. `None` ends the carrier.
     fn next(&self) -> Option<Vec<Part>> {
         let mut state = self.lock();
+        state.waiting.retain(|part| !part.answer.is_closed());
         if state.waiting.is_empty() {
             state.carriers -= 1;
             return None;
@@ -91,5 +92,37 @@ impl Bundles {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("no code panics while it holds what waits")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part() -> (Part, oneshot::Receiver<Result<(), BrokerError>>) {
+        let (answer, kept) = oneshot::channel();
+        (Part { reports: Vec::new(), answer }, kept)
+    }
+
+    #[test]
+    fn whose_caller_has_left_does_not_wait_on() {
+        let bundles = Bundles::default();
+        let (stays, _kept) = part();
+        assert!(bundles.add(stays), "somebody has to carry it");
+        for _ in 0..1_000 {
+            bundles.add(part().0);
+        }
+        assert_eq!(bundles.next().map(|parts| parts.len()), Some(1));
+        assert!(bundles.next().is_none() && bundles.lock().waiting.is_empty());
+    }
+
+    #[test]
+    fn only_so_many_bodies_are_on_their_way_at_once() {
+        let bundles = Bundles::default();
+        let callers: Vec<_> = (0..BODIES_MAX + 3).map(|_| part()).collect();
+        let (parts, _kept): (Vec<Part>, Vec<_>) = callers.into_iter().unzip();
+        let carried = parts.into_iter().map(|part| bundles.add(part)).filter(|more| *more).count();
+        assert_eq!(carried, BODIES_MAX, "no more are on their way at once");
+        assert_eq!(bundles.next().map(|parts| parts.len()), Some(BODIES_MAX + 3));
     }
 }
