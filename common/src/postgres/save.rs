@@ -131,7 +131,7 @@ struct References<'a> {
 impl<'a> References<'a> {
     fn of(rows: &'a [Row]) -> Self {
         let mut all: Vec<_> = rows.iter().flat_map(|row| row.references.iter().map(|one| (one, row.id.0))).collect();
-        // In the order of their key, as every writer locks them.
+        // Sorted, so that groups with the same rows bring them in the same order.
         all.sort_unstable();
         Self {
             ids: all.iter().map(|(_, id)| *id).collect(),
