@@ -32,6 +32,12 @@ fn clock(desk: &Desk) -> Option<String> {
 }
 
 fn root(codes: &CodeKeys) -> Option<String> {
+    if codes.is_revoked(codes.active()) {
+        let kid = codes.active().as_str();
+        return Some(format!(
+            "kid {kid} is revoked, and active in these settings: make another the active one of [codes]"
+        ));
+    }
     codes.missing().map(|kid| {
         let kid = kid.as_str();
         format!("kid {kid} is active in another process, and its root is not in these settings: add it to [codes]")
@@ -76,6 +82,16 @@ mod tests {
         codes.look(&*desk.store).await.expect("memory answers");
         let said = reasons(&desk, &*memory.broker(), &codes).await;
         assert!(said.len() == 1 && said[0].starts_with("kid k2 is active in another process"), "{said:?}");
+    }
+
+    #[tokio::test]
+    async fn an_active_kid_that_was_revoked_is_told() {
+        let memory = Memory::new(Clock::system());
+        let (desk, codes) = (desk(&memory), codes());
+        crate::code::revoke(&*desk.store, codes.active()).await.expect("memory takes it");
+        codes.look(&*desk.store).await.expect("memory answers");
+        let said = reasons(&desk, &*memory.broker(), &codes).await;
+        assert!(said.len() == 1 && said[0].starts_with("kid k1 is revoked, and active"), "{said:?}");
     }
 
     #[tokio::test]

@@ -94,6 +94,10 @@ async fn accepted_before(entry: &Entry) -> Result<Option<Accepted>, Problem> {
 async fn admitted(entry: &Entry) -> Result<(Accepted, RequestResult), Problem> {
     let Entry { door, caller, request, .. } = entry;
     let usual_ms = reach::usual_ms(&door.routes, &door.templates, &caller.tenant, request)?;
+    if request.purpose != Purpose::Notice && door.codes.is_revoked(door.codes.active()) {
+        // Nobody could verify it; readiness says what to do.
+        return Err(Problem::unavailable());
+    }
     let lane = caller.settings.lane(request.purpose);
     let Some(_accepting) = door.hands.accepting(lane) else {
         return Err(Problem::busy("too much is being accepted at this moment: try again", BUSY_RETRY_S));

@@ -105,6 +105,7 @@ async fn what_goes_wrong_is_said_so_that_one_can_act() {
     assert_fails(&up.type_in(&["trace", id, "--api-key", "otk_wrong"]), 1, "unauthorized");
     assert_fails(&up.type_in(&["trace", id, "--url", "http://127.0.0.1:9"]), 1, "http://127.0.0.1:9 did not answer");
     assert_fails(&up.type_in(&["keys", "list"]), 1, &format!("in use by process {}", up.pid()));
+    assert_fails(&up.type_in(&["codes", "revoke", "k1"]), 1, "name them with --config");
     assert_fails(&up.type_in(&["config", "check", "--config", "/nonexistent.toml"]), 1, "");
 }
 

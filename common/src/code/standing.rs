@@ -61,7 +61,11 @@ impl CodeKeys {
     /// For a process that opens messages: tells everybody which kid it opens them with, then follows.
     pub async fn lead(&self, store: &dyn Store, stop: &CancellationToken) {
         let every = Duration::from_millis(LOOK_EVERY_MS);
-        while let Some(Err(error)) = stop.run_until_cancelled(self.announce(store)).await {
+        let begin = async || {
+            self.look(store).await?;
+            self.announce(store).await
+        };
+        while let Some(Err(error)) = stop.run_until_cancelled(begin()).await {
             tracing::debug!(%error, "the active kid could not be told to others yet");
             stop.run_until_cancelled(tokio::time::sleep(every)).await;
         }

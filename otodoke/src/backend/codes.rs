@@ -1,4 +1,6 @@
-//! `codes`: which kid is in use, which are known, and which are revoked for all processes.
+//! `codes`: which kids are revoked for all processes, and revoking one.
+
+use std::collections::BTreeSet;
 
 use anyhow::Context;
 use otodoke_common::code::{revoke, revoked};
@@ -6,8 +8,8 @@ use otodoke_common::message::Kid;
 use otodoke_common::store::Store;
 use serde::Serialize;
 
-use super::with_store;
-use crate::cli::{Codes, CodesVerb};
+use super::{settings_of, with_store};
+use crate::cli::{Codes, CodesVerb, Place};
 use crate::output::{Outcome, Output};
 
 #[derive(Serialize)]
@@ -19,7 +21,7 @@ pub(crate) async fn codes(command: &Codes, output: &Output) -> anyhow::Result<Ou
     match &command.verb {
         CodesVerb::Revoked { place } => with_store(place, async |store| list(store, output).await).await,
         CodesVerb::Revoke { kid, place } => {
-            let kid = Kid::parse(kid).map_err(anyhow::Error::msg).context("KID")?;
+            let kid = known(kid, place)?;
             with_store(place, async |store| {
                 revoke(store, &kid).await?;
                 let told = Revoked { revoked: vec![String::from(kid.clone())] };
@@ -31,6 +33,23 @@ pub(crate) async fn codes(command: &Codes, output: &Output) -> anyhow::Result<Ou
             .await
         }
     }
+}
+
+/// A mistyped kid would leave the leaked one as it is; and the directory of `up` has one root, which nothing could replace.
+fn known(raw: &str, place: &Place) -> anyhow::Result<Kid> {
+    let kid = Kid::parse(raw).map_err(anyhow::Error::msg).context("KID")?;
+    let settings = settings_of(place)?.context(
+        "only settings have roots to change for one another: name them with --config; a directory of `otodoke up` whose \
+         root leaked is deleted",
+    )?;
+    let roots: BTreeSet<&str> = settings.codes.roots.keys().map(Kid::as_str).collect();
+    anyhow::ensure!(
+        roots.contains(kid.as_str()),
+        "kid {} is not among [codes] of these settings, which know {}",
+        kid.as_str(),
+        roots.into_iter().collect::<Vec<_>>().join(", ")
+    );
+    Ok(kid)
 }
 
 async fn list(store: &dyn Store, output: &Output) -> anyhow::Result<Outcome> {

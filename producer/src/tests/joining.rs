@@ -19,11 +19,15 @@ async fn an_equal_living_verification_is_joined() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_can_verify_any_more_is_not_joined() {
-    let bed = Bed::new().await;
+async fn what_nobody_can_verify_any_more_is_not_joined_and_nothing_such_is_accepted() {
+    let mut bed = Bed::new().await;
     let first = bed.sent_login().await;
     bed.revoke_root().await;
-    let again = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await;
+    let login = json!({"to": NUMBER, "purpose": "login"});
+    assert_eq!(bed.post("/v1/verifications", &login).await.problem().0, 503, "the active kid is the revoked one");
+    bed.forget_roots();
+    bed.door.codes.look(&*bed.door.desk.store).await.expect("memory answers");
+    let again = bed.post("/v1/verifications", &login).await;
     assert_ne!(again.accepted(), first);
     assert_eq!(bed.load(first).await.failure(), Some(Reason::Revoked));
 }
