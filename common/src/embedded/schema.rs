@@ -13,25 +13,12 @@ const PAGE_BYTES: u64 = 4_096;
 const CACHE_KIB: i64 = 16_384;
 const STATEMENTS_CACHED: usize = 64;
 
-/// `tally` counts rows as they open, end and go, so that nobody has to count them all; ends never change.
 /// `due` holds when a row is looked at next, apart from the rows: a lease moves an entry without rewriting a message.
 const TABLES: &str = "
     CREATE TABLE message (
         id BLOB NOT NULL UNIQUE, version INTEGER NOT NULL, due INTEGER, ended_at INTEGER, living BLOB, body BLOB NOT NULL
     );
     CREATE INDEX message_ended ON message (ended_at) WHERE ended_at IS NOT NULL;
-    CREATE TABLE tally (live INTEGER NOT NULL, ended INTEGER NOT NULL);
-    INSERT INTO tally (live, ended) VALUES (0, 0);
-    CREATE TRIGGER message_opens AFTER INSERT ON message BEGIN
-        UPDATE tally SET live = live + (NEW.ended_at IS NULL), ended = ended + (NEW.ended_at IS NOT NULL);
-    END;
-    CREATE TRIGGER message_ends AFTER UPDATE OF ended_at ON message
-    WHEN OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL BEGIN
-        UPDATE tally SET live = live - 1, ended = ended + 1;
-    END;
-    CREATE TRIGGER message_goes AFTER DELETE ON message BEGIN
-        UPDATE tally SET live = live - (OLD.ended_at IS NULL), ended = ended - (OLD.ended_at IS NOT NULL);
-    END;
     CREATE TABLE due (at INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY (at, id)) WITHOUT ROWID;
     CREATE TABLE claim (
         kind TEXT NOT NULL, tag BLOB NOT NULL, fingerprint BLOB NOT NULL, id BLOB NOT NULL, until INTEGER NOT NULL,
@@ -63,7 +50,23 @@ const TABLES: &str = "
     );
 ";
 
-/// From version 1: what is queued says which trace it belongs to.
+/// Counts rows as they open, end and go, so that nobody has to count them all; ends never change.
+const TALLY: &str = "
+    CREATE TABLE tally (live INTEGER NOT NULL, ended INTEGER NOT NULL);
+    INSERT INTO tally (live, ended) SELECT count(*) - count(ended_at), count(ended_at) FROM message;
+    CREATE TRIGGER message_opens AFTER INSERT ON message BEGIN
+        UPDATE tally SET live = live + (NEW.ended_at IS NULL), ended = ended + (NEW.ended_at IS NOT NULL);
+    END;
+    CREATE TRIGGER message_ends AFTER UPDATE OF ended_at ON message
+    WHEN OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL BEGIN
+        UPDATE tally SET live = live - 1, ended = ended + 1;
+    END;
+    CREATE TRIGGER message_goes AFTER DELETE ON message BEGIN
+        UPDATE tally SET live = live - (OLD.ended_at IS NULL), ended = ended - (OLD.ended_at IS NOT NULL);
+    END;
+";
+
+/// From version 1, with the tally: what is queued says which trace it belongs to.
 const TRACES: &str = "ALTER TABLE queue ADD COLUMN trace TEXT; ALTER TABLE parked ADD COLUMN trace TEXT;";
 
 pub(super) fn open_for_writing(path: &Path, size_max_mib: Option<u64>) -> Result<Connection, EmbeddedError> {
@@ -104,7 +107,7 @@ fn set_up(db: &Connection) -> rusqlite::Result<()> {
 
 /// In one transaction: a process killed in the middle leaves the file as it was.
 fn make(db: &Connection, changes: &str) -> rusqlite::Result<()> {
-    db.execute_batch(&format!("BEGIN IMMEDIATE; {changes} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
+    db.execute_batch(&format!("BEGIN IMMEDIATE; {changes} {TALLY} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
 }
 
 #[cfg(test)]
@@ -116,8 +119,10 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("data");
         let old = open_for_writing(&path, None).expect("a new file");
-        let then =
-            "ALTER TABLE queue DROP COLUMN trace; ALTER TABLE parked DROP COLUMN trace; PRAGMA user_version = 1;";
+        let then = "ALTER TABLE queue DROP COLUMN trace; ALTER TABLE parked DROP COLUMN trace;
+             DROP TRIGGER message_opens; DROP TRIGGER message_ends; DROP TRIGGER message_goes; DROP TABLE tally;
+             INSERT INTO message (id, version, ended_at, body) VALUES (x'01', 1, NULL, x'00'), (x'02', 1, 7, x'00');
+             PRAGMA user_version = 1;";
         old.execute_batch(then).expect("the tables of then");
         old.execute("INSERT INTO queue (queue, seq, body) VALUES ('normal', 1, x'00')", []).expect("a body");
         drop(old);
@@ -127,6 +132,9 @@ mod tests {
         };
         assert_eq!(read(0, "SELECT count(trace) + count(seq) FROM queue"), Some(1));
         assert_eq!(read(0, "SELECT count(trace) FROM parked"), Some(0));
+        assert_eq!(read(0, "SELECT live * 10 + ended FROM tally"), Some(11), "one lives, one has ended");
+        new.execute("DELETE FROM message WHERE id = x'02'", []).expect("it goes");
+        assert_eq!(read(0, "SELECT live * 10 + ended FROM tally"), Some(10));
         assert_eq!(read(0, "PRAGMA user_version"), Some(SCHEMA_VERSION));
     }
 }
