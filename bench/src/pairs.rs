@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::Context;
+use futures_util::TryStreamExt;
 use otodoke_common::leg::ProviderId;
-use otodoke_common::message::MessageId;
+use otodoke_common::message::{MessageId, State};
 use otodoke_common::outcome::{About, Proof, Report, ReportStatus};
 use otodoke_common::time::Timestamp;
-use otodoke_common::wire::{LaneMessage, encode_reports};
+use otodoke_common::wire::{LaneMessage, decode_row, encode_reports};
 use serde::Serialize;
+use tokio_postgres::Client;
 
 use crate::bed::Bed;
 use crate::chain;
@@ -25,9 +27,6 @@ use crate::window::{Measured, Window};
 
 /// Connections that ask.
 const CONNECTIONS: usize = 256;
-/// Of the stored rows, those whose receipt was recorded.
-const DELIVERED: &str = "SELECT count(*) FROM message
-     WHERE convert_from(body, 'UTF8')::jsonb #>> '{message,state}' = 'delivered'";
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Pairs {
@@ -76,8 +75,7 @@ pub(crate) async fn measure(bed: &Bed, plan: &Plan) -> anyhow::Result<Pairs> {
     pairs.accept = latencies.percentiles();
     pairs.accepted = crowd.accepted.load(Ordering::Relaxed);
     pairs.refused = crowd.refused.load(Ordering::Relaxed);
-    let delivered: i64 = bed.client.query_one(DELIVERED, &[]).await?.get(0);
-    pairs.delivered_rows = u64::try_from(delivered).unwrap_or(0);
+    pairs.delivered_rows = delivered(&bed.client).await?;
     anyhow::ensure!(
         pairs.delivered_rows == pairs.accepted,
         "{} messages were accepted, and {} rows say delivered",
@@ -88,6 +86,19 @@ pub(crate) async fn measure(bed: &Bed, plan: &Plan) -> anyhow::Result<Pairs> {
     pairs.worker_mib = house.workers.iter().map(|worker| crate::usage::resident_mib(worker.pid())).fold(0.0, f64::max);
     pairs.conclude();
     Ok(pairs)
+}
+
+/// Of the stored rows, those whose receipt was recorded.
+async fn delivered(client: &Client) -> anyhow::Result<u64> {
+    let nothing: [i32; 0] = [];
+    let rows = client.query_raw("SELECT body FROM message", nothing).await?;
+    let mut rows = std::pin::pin!(rows);
+    let mut delivered = 0;
+    while let Some(row) = rows.try_next().await? {
+        let message = decode_row(row.try_get(0)?)?;
+        delivered += u64::from(message.state == State::Delivered);
+    }
+    Ok(delivered)
 }
 
 /// One message through everything: connections are open, statements prepared, and there is a row to look at.

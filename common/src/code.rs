@@ -72,14 +72,14 @@ impl CodeKeys {
         let mut known = BTreeMap::new();
         for (kid, root) in roots {
             if root.len() < ROOT_BYTES_MIN {
-                return Err(CodeKeysError::RootTooShort { kid: kid.into(), len: root.len() });
+                return Err(CodeKeysError::RootTooShort { kid: kid.as_str().to_owned(), len: root.len() });
             }
             if known.insert(kid.clone(), salt.extract(&root)).is_some() {
-                return Err(CodeKeysError::KidTwice { kid: kid.into() });
+                return Err(CodeKeysError::KidTwice { kid: kid.as_str().to_owned() });
             }
         }
         if !known.contains_key(&active) {
-            return Err(CodeKeysError::ActiveUnknown { active: active.into() });
+            return Err(CodeKeysError::ActiveUnknown { active: active.as_str().to_owned() });
         }
         Ok(Self { active, roots: known, standing: standing::Standing::default() })
     }

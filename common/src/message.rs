@@ -133,6 +133,9 @@ impl std::fmt::Debug for Person {
 }
 
 /// One message with everything decided about it so far. `version` is the store's compare-and-set token.
+///
+/// Rows say fields by their places (`wire`), here and in everything within: a new one comes last and has a default, and
+/// none is left out of what is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     pub id: MessageId,
@@ -154,13 +157,13 @@ pub struct Message {
     pub legs: Vec<Leg>,
     pub guesses_left: u8,
     /// Guesses that are paid and not judged yet.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub guesses_open: u8,
     /// When the last of them was paid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub guess_paid_at: Option<Timestamp>,
     /// Lines of the journal that move nothing on: late events, and requests that joined.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub lines_beside: u8,
     pub resends: u8,
     pub last_resend_at: Option<Timestamp>,
@@ -279,11 +282,6 @@ pub enum Furthest {
 pub enum CancelledBy {
     Caller,
     Operator,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-const fn is_zero(count: &u8) -> bool {
-    *count == 0
 }
 
 impl Message {

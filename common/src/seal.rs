@@ -67,7 +67,7 @@ impl Vault {
         bytes.push(KEY_VERSION);
         bytes.extend_from_slice(&nonce);
         bytes.extend_from_slice(&body);
-        Sealed(BASE64URL_NOPAD.encode(&bytes))
+        Sealed(BASE64URL_NOPAD.encode(&bytes).into())
     }
 
     pub fn open(&self, message: &Message) -> Result<Person, SealError> {

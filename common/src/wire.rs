@@ -1,17 +1,24 @@
-//! How rows and queued bodies look in bytes: versioned JSON, apart from the words it carries.
+//! How rows and queued bodies look in bytes, apart from the words they carry: queued bodies are JSON, rows `MessagePack`,
+//! which takes less than half of the bytes and of the time for what is written four times a message.
 //!
 //! Every body says its version first. Another version is refused by name and never guessed at, so that a newer
-//! program's rows survive a return to an older one.
+//! program's rows survive a return to an older one. Rows of version 1 were JSON and are still read.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Message, MessageId};
 use crate::outcome::Report;
 use crate::store::Opening;
 
-/// The version this program writes, and the only one it reads so far.
+/// Of queued bodies: the version this program writes, and the only one it reads so far.
 pub const VERSION: u32 = 1;
+/// Of rows: what is written. A row is `[version, message]`, with structs as arrays: a field that comes to one later comes
+/// last and has a default, and none is ever left out, moved or taken away under this version.
+pub const ROW_VERSION: u32 = 2;
+/// How JSON begins, and no row of another version.
+const JSON: u8 = b'{';
+const ROW: &str = "a stored message";
 
 /// What travels on a lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,26 +32,37 @@ pub enum LaneMessage {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     #[error(
-        "{what} has version {found}, this program reads version {VERSION}: run a program at least as new as its writer"
+        "{what} has version {found}, this program reads version {known}: run a program at least as new as its writer"
     )]
-    UnknownVersion { what: &'static str, found: u32 },
+    UnknownVersion { what: &'static str, found: u32, known: u32 },
     #[error("{what} cannot be read: {why}")]
     Malformed { what: &'static str, why: String },
 }
 
 pub fn encode_row(message: &Message) -> Vec<u8> {
-    encode(&RowBody { v: Version1, message })
+    let mut bytes = Vec::with_capacity(ROW_BYTES_USUAL);
+    let row = RowBody { v: Version::<ROW_VERSION>, message };
+    rmp_serde::encode::write(&mut bytes, &row)
+        .expect("wire types have no failing fields, and memory no failing writes");
+    bytes
 }
 
 pub fn decode_row(bytes: &[u8]) -> Result<Message, WireError> {
-    decode::<RowBody<Message>>("a stored message", bytes).map(|body| body.message)
+    if bytes.first() == Some(&JSON) {
+        return decode::<RowBody<Message, VERSION>>(ROW, bytes).map(|body| body.message);
+    }
+    let body = rmp_serde::from_slice::<RowBody<Message, ROW_VERSION>>(bytes);
+    body.map(|body| body.message).map_err(|error| match rmp_serde::from_slice::<(u32, IgnoredAny)>(bytes) {
+        Ok((found, _)) if found != ROW_VERSION => WireError::UnknownVersion { what: ROW, found, known: ROW_VERSION },
+        Ok(_) | Err(_) => WireError::Malformed { what: ROW, why: error.to_string() },
+    })
 }
 
 impl LaneMessage {
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Wake { id } => encode(&LaneBody::<&Opening> { v: Version1, what: Errand::Wake(*id) }),
-            Self::Send(opening) => encode(&LaneBody { v: Version1, what: Errand::Send(opening.as_ref()) }),
+            Self::Wake { id } => encode(&LaneBody::<&Opening> { v: Version::<VERSION>, what: Errand::Wake(*id) }),
+            Self::Send(opening) => encode(&LaneBody { v: Version::<VERSION>, what: Errand::Send(opening.as_ref()) }),
         }
     }
 
@@ -65,22 +83,25 @@ pub fn lane_message_id(bytes: &[u8]) -> Option<MessageId> {
 }
 
 pub fn encode_reports(reports: &[Report]) -> Vec<u8> {
-    encode(&ReportsBody { v: Version1, reports })
+    encode(&ReportsBody { v: Version::<VERSION>, reports })
 }
 
 pub fn decode_reports(bytes: &[u8]) -> Result<Vec<Report>, WireError> {
     decode::<ReportsBody<Vec<Report>>>("a body of reports", bytes).map(|body| body.reports)
 }
 
+/// What a row with one leg takes, rounded up.
+const ROW_BYTES_USUAL: usize = 512;
+
 #[derive(Serialize, Deserialize)]
-struct RowBody<M> {
-    v: Version1,
+struct RowBody<M, const V: u32> {
+    v: Version<V>,
     message: M,
 }
 
 #[derive(Serialize, Deserialize)]
 struct LaneBody<O> {
-    v: Version1,
+    v: Version<VERSION>,
     what: Errand<O>,
 }
 
@@ -93,25 +114,25 @@ enum Errand<O> {
 
 #[derive(Serialize, Deserialize)]
 struct ReportsBody<R> {
-    v: Version1,
+    v: Version<VERSION>,
     reports: R,
 }
 
-/// A version field that reads as nothing but `VERSION`.
+/// A version field that reads as nothing but `V`.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
-struct Version1;
+struct Version<const V: u32>;
 
-impl TryFrom<u32> for Version1 {
+impl<const V: u32> TryFrom<u32> for Version<V> {
     type Error = &'static str;
     fn try_from(found: u32) -> Result<Self, Self::Error> {
-        if found == VERSION { Ok(Self) } else { Err("another version") }
+        if found == V { Ok(Self) } else { Err("another version") }
     }
 }
 
-impl From<Version1> for u32 {
-    fn from(_: Version1) -> Self {
-        VERSION
+impl<const V: u32> From<Version<V>> for u32 {
+    fn from(_: Version<V>) -> Self {
+        V
     }
 }
 
@@ -138,7 +159,7 @@ fn encode<B: Serialize>(body: &B) -> Vec<u8> {
 
 fn decode<B: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<B, WireError> {
     serde_json::from_slice(bytes).map_err(|error| match serde_json::from_slice::<JustVersion>(bytes) {
-        Ok(JustVersion { v }) if v != VERSION => WireError::UnknownVersion { what, found: v },
+        Ok(JustVersion { v }) if v != VERSION => WireError::UnknownVersion { what, found: v, known: VERSION },
         Ok(_) | Err(_) => WireError::Malformed { what, why: error.to_string() },
     })
 }

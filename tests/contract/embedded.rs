@@ -51,7 +51,7 @@ fn overwrite(path: &Path, offset: usize, bytes: &[u8]) {
 
 /// As large as a text may well be: a small file is soon full of them.
 fn large(number: u16, shape: impl Fn(Message) -> Message) -> Opening {
-    opening(shape(Message { sealed: Some(Sealed("x".repeat(8_192))), ..message(number) }))
+    opening(shape(Message { sealed: Some(Sealed("x".repeat(8_192).into())), ..message(number) }))
 }
 
 /// Opens messages from `first` on until the file takes no more; says why it does not.

@@ -34,7 +34,7 @@ pub(crate) fn message(number: u16) -> Message {
         voice: Voice::OnFailure,
         accepted_at: START,
         useful_until,
-        sealed: Some(Sealed("c2VhbGVk".to_owned())),
+        sealed: Some(Sealed("c2VhbGVk".into())),
         number_tag: tag(number),
         state: State::Queued,
         legs: Vec::new(),

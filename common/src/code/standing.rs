@@ -102,8 +102,11 @@ mod tests {
     use crate::code::ROOT_BYTES_MIN;
     use crate::memory::Memory;
 
+    fn kid(kid: &str) -> Kid {
+        Kid::parse(kid).expect("a kid")
+    }
+
     fn keys(active: &str, known: &[&str]) -> CodeKeys {
-        let kid = |kid: &str| Kid::parse(kid).expect("a kid");
         let roots = known.iter().map(|known| (kid(known), vec![7; ROOT_BYTES_MIN])).collect();
         CodeKeys::new(kid(active), roots).expect("good roots")
     }
@@ -119,7 +122,7 @@ mod tests {
         for keys in [&old, &new] {
             keys.look(&*store).await.expect("memory answers");
         }
-        assert_eq!((old.missing().map(String::from), new.missing()), (Some("k2".to_owned()), None));
+        assert_eq!((old.missing(), new.missing()), (Some(kid("k2")), None));
     }
 
     #[tokio::test]

@@ -6,8 +6,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{EmbeddedError, unreadable};
 
-/// Counts up with every change of the tables; written into the file.
-const SCHEMA_VERSION: i64 = 2;
+/// Counts up with every change of the tables, and of what rows look like; written into the file. From 3 on rows are
+/// `MessagePack` (`wire`), which earlier programs cannot read.
+const SCHEMA_VERSION: i64 = 3;
 const PAGE_BYTES: u64 = 4_096;
 /// Pages kept in memory per connection, KiB.
 const CACHE_KIB: i64 = 16_384;
@@ -79,8 +80,12 @@ pub(super) fn open_for_writing(path: &Path, size_max_mib: Option<u64>) -> Result
     }
     set_up(&db).map_err(failed)?;
     if found < SCHEMA_VERSION {
-        let changes = if found == 0 { TABLES } else { TRACES };
-        make(&db, changes).map_err(failed)?;
+        let changes: &[&str] = match found {
+            0 => &[TABLES, TALLY],
+            1 => &[TRACES, TALLY],
+            _ => &[],
+        };
+        make(&db, &changes.concat()).map_err(failed)?;
     }
     if let Some(mib) = size_max_mib {
         let pages = i64::try_from(mib * 1024 * 1024 / PAGE_BYTES).unwrap_or(i64::MAX);
@@ -107,7 +112,7 @@ fn set_up(db: &Connection) -> rusqlite::Result<()> {
 
 /// In one transaction: a process killed in the middle leaves the file as it was.
 fn make(db: &Connection, changes: &str) -> rusqlite::Result<()> {
-    db.execute_batch(&format!("BEGIN IMMEDIATE; {changes} {TALLY} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
+    db.execute_batch(&format!("BEGIN IMMEDIATE; {changes} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
 }
 
 #[cfg(test)]

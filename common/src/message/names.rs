@@ -1,5 +1,8 @@
 //! What messages, their senders, roots and rows are called: ids, names, and tags that find without telling.
 
+use std::sync::Arc;
+
+use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -33,16 +36,16 @@ impl std::fmt::Display for MessageId {
 }
 
 /// Who sends: 1 to 32 of `a-z 0-9 _ -`, beginning with a letter or digit.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TenantId(String);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TenantId(Arc<str>);
 
 impl TenantId {
     pub fn parse(raw: &str) -> Result<Self, String> {
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
         let first = raw.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
         if first && raw.len() <= 32 && raw.bytes().all(allowed) {
-            return Ok(Self(raw.to_owned()));
+            return Ok(Self(raw.into()));
         }
         Err(format!("tenant {raw:?} must be 1 to 32 of a-z, 0-9, _ and -, beginning with a letter or digit"))
     }
@@ -59,9 +62,9 @@ impl TryFrom<String> for TenantId {
     }
 }
 
-impl From<TenantId> for String {
-    fn from(tenant: TenantId) -> Self {
-        tenant.0
+impl Serialize for TenantId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
@@ -72,15 +75,15 @@ impl std::fmt::Display for TenantId {
 }
 
 /// Names a root of code derivation: 1 to 16 of `a-z 0-9 -`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Kid(String);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Kid(Arc<str>);
 
 impl Kid {
     pub fn parse(raw: &str) -> Result<Self, String> {
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if !raw.is_empty() && raw.len() <= 16 && raw.bytes().all(allowed) {
-            return Ok(Self(raw.to_owned()));
+            return Ok(Self(raw.into()));
         }
         Err(format!("kid {raw:?} must be 1 to 16 of a-z, 0-9 and -"))
     }
@@ -97,16 +100,16 @@ impl TryFrom<String> for Kid {
     }
 }
 
-impl From<Kid> for String {
-    fn from(kid: Kid) -> Self {
-        kid.0
+impl Serialize for Kid {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
 /// Bytes that only a holder of the sealing root can read (`seal`).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Sealed(pub String);
+pub struct Sealed(pub Arc<str>);
 
 impl std::fmt::Debug for Sealed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -135,15 +138,37 @@ impl std::fmt::Debug for Tag {
     }
 }
 
+/// Hex for people, bytes in rows.
 impl Serialize for Tag {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.hex())
+        if serializer.is_human_readable() {
+            serializer.serialize_str(&self.hex())
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Tag {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = String::deserialize(deserializer)?;
-        Self::from_hex(&raw).ok_or_else(|| serde::de::Error::custom("a tag is 64 lower-case hex digits"))
+        if deserializer.is_human_readable() {
+            let raw = String::deserialize(deserializer)?;
+            return Self::from_hex(&raw).ok_or_else(|| D::Error::custom("a tag is 64 lower-case hex digits"));
+        }
+        deserializer.deserialize_bytes(TagBytes)
+    }
+}
+
+struct TagBytes;
+
+impl Visitor<'_> for TagBytes {
+    type Value = Tag;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("the 32 bytes of a tag")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Tag, E> {
+        bytes.try_into().map(Tag).map_err(|_| E::invalid_length(bytes.len(), &self))
     }
 }

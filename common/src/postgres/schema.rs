@@ -16,8 +16,16 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 1] =
-    [Migration { version: 1, oldest_program: 1, name: "rows", sql: include_str!("../../../migrations/0001_rows.sql") }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, oldest_program: 1, name: "rows", sql: include_str!("../../../migrations/0001_rows.sql") },
+    // With it came rows that older programs cannot read.
+    Migration {
+        version: 2,
+        oldest_program: 2,
+        name: "references",
+        sql: include_str!("../../../migrations/0002_references.sql"),
+    },
+];
 
 /// The schema this program is written for.
 const KNOWN: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;

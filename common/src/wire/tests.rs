@@ -5,17 +5,38 @@ use crate::leg::ProviderId;
 use crate::outcome::{About, Proof, ReportStatus};
 use crate::time::Timestamp;
 
-const ROW: &str = include_str!("row.json");
+/// As rows were written under version 1.
+const OLD_ROW: &str = include_str!("row.json");
+/// The same row as it is written now, in hex.
+const ROW: &str = include_str!("row.hex");
 const SEND: &str = include_str!("send.json");
 const WAKE: &str = r#"{"v":1,"what":{"wake":"01a0c9b2-7d80-7000-8000-000000000001"}}"#;
 const REPORTS: &str = include_str!("reports.json");
 
 #[test]
 fn a_stored_row_is_read_and_written_back_to_the_same_bytes() {
-    let message = decode_row(golden(ROW)).expect("a row of version 1");
+    let bytes = row();
+    let message = decode_row(&bytes).expect("a row of version 2");
     assert_eq!(message.version, 7);
     assert_eq!(message.legs.len(), 2);
-    assert_eq!(text(&encode_row(&message)), ROW.trim_end());
+    assert_eq!(encode_row(&message), bytes);
+}
+
+#[test]
+fn a_row_of_version_1_is_read_still() {
+    assert_eq!(decode_row(golden(OLD_ROW)), decode_row(&row()));
+}
+
+#[test]
+fn what_came_to_a_row_later_may_be_missing_in_it() {
+    let message = decode_row(&row()).expect("a row");
+    let mut bytes = encode_row(&message);
+    // The version, and the message as an array of 16-bit length, whose last field is the stamp.
+    assert_eq!(bytes[..3], [0x92, 2, 0xdc]);
+    let fields = u16::from_be_bytes([bytes[3], bytes[4]]);
+    bytes[3..5].copy_from_slice(&(fields - 1).to_be_bytes());
+    bytes.truncate(bytes.len() - rmp_serde::to_vec(&message.stamp).expect("a number").len());
+    assert_eq!(decode_row(&bytes), Ok(Message { stamp: 0, ..message }));
 }
 
 #[test]
@@ -24,6 +45,13 @@ fn a_lane_message_is_read_and_written_back_to_the_same_bytes() {
         let message = LaneMessage::decode(golden(golden_text)).expect("a lane message of version 1");
         assert_eq!(text(&message.encode()), golden_text.trim_end());
     }
+}
+
+#[test]
+fn a_send_from_before_guesses_were_counted_is_read_the_same() {
+    let before = SEND.replacen(r#""guesses_open":0,"guess_paid_at":null,"lines_beside":0,"#, "", 1);
+    assert_ne!(before, SEND);
+    assert_eq!(LaneMessage::decode(before.trim_end().as_bytes()), LaneMessage::decode(golden(SEND)));
 }
 
 #[test]
@@ -54,15 +82,19 @@ fn reports_are_read_and_written_back_to_the_same_bytes() {
 
 #[test]
 fn another_version_is_refused_by_its_number_even_where_the_rest_would_fit() {
+    let unknown = |what, found, known| WireError::UnknownVersion { what, found, known };
     for found in [0, 2, 70_000] {
-        let other = ROW.replacen("\"v\":1", &format!("\"v\":{found}"), 1);
+        let other = OLD_ROW.replacen("\"v\":1", &format!("\"v\":{found}"), 1);
         let refused = decode_row(other.as_bytes()).expect_err("another version");
-        assert_eq!(refused, WireError::UnknownVersion { what: "a stored message", found });
+        assert_eq!(refused, unknown("a stored message", found, VERSION));
         assert!(refused.to_string().contains(&found.to_string()), "{refused}");
     }
+    let mut other = row();
+    other[1] = 3;
+    assert_eq!(decode_row(&other), Err(unknown("a stored message", 3, ROW_VERSION)));
     let newer = br#"{"v":2,"what":{"poke":{}}}"#;
     let refused = LaneMessage::decode(newer).expect_err("another version");
-    assert_eq!(refused, WireError::UnknownVersion { what: "a lane message", found: 2 });
+    assert_eq!(refused, unknown("a lane message", 2, VERSION));
 }
 
 #[test]
@@ -70,6 +102,11 @@ fn what_is_not_ours_is_malformed() {
     for body in ["", "{}", "null", "{\"v\":1}", "{\"v\":\"1\"}", "{\"v\":1,\"what\":{\"poke\":1}}", "\u{0}"] {
         let refused = LaneMessage::decode(body.as_bytes()).expect_err("not ours");
         assert!(matches!(refused, WireError::Malformed { what: "a lane message", .. }), "{body:?}: {refused}");
+        assert!(matches!(decode_row(body.as_bytes()), Err(WireError::Malformed { what: "a stored message", .. })));
+    }
+    let whole = row();
+    for length in 0..whole.len() {
+        assert!(decode_row(&whole[..length]).is_err(), "cut at {length}");
     }
 }
 
@@ -87,6 +124,10 @@ fn any_character_survives_the_way_there_and_back() {
     let bytes = encode_reports(std::slice::from_ref(&report));
     assert!(!bytes.contains(&0), "a NUL is written as an escape");
     assert_eq!(decode_reports(&bytes), Ok(vec![report]));
+}
+
+fn row() -> Vec<u8> {
+    data_encoding::HEXLOWER.decode(ROW.replace('\n', "").as_bytes()).expect("hex")
 }
 
 fn golden(text: &'static str) -> &'static [u8] {

@@ -24,7 +24,7 @@ pub(crate) async fn codes(command: &Codes, output: &Output) -> anyhow::Result<Ou
             let kid = known(kid, place)?;
             with_store(place, async |store| {
                 revoke(store, &kid).await?;
-                let told = Revoked { revoked: vec![String::from(kid.clone())] };
+                let told = Revoked { revoked: vec![kid.as_str().to_owned()] };
                 output.answer(&told, || {
                     format!("Kid {} is revoked: within seconds its codes are worth nothing anywhere.", kid.as_str())
                 })?;
@@ -53,7 +53,7 @@ fn known(raw: &str, place: &Place) -> anyhow::Result<Kid> {
 }
 
 async fn list(store: &dyn Store, output: &Output) -> anyhow::Result<Outcome> {
-    let revoked: Vec<String> = revoked(store).await?.into_iter().map(String::from).collect();
+    let revoked: Vec<String> = revoked(store).await?.into_iter().map(|kid| kid.as_str().to_owned()).collect();
     let sentence = if revoked.is_empty() { "No kid is revoked.".to_owned() } else { revoked.join("\n") };
     output.answer(&Revoked { revoked }, || sentence)?;
     Ok(Outcome::Done)

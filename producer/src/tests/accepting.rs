@@ -159,7 +159,8 @@ async fn a_key_is_a_tenants_own_and_held_for_a_day() {
 async fn neither_row_nor_queue_holds_number_or_payee_in_the_clear() {
     let bed = Bed::new().await;
     let id = bed.post("/v1/verifications", &payment("9876543")).await.accepted();
-    let row = String::from_utf8(otodoke_common::wire::encode_row(&bed.load(id).await)).expect("JSON");
+    let row = otodoke_common::wire::encode_row(&bed.load(id).await);
+    let row = String::from_utf8_lossy(&row);
     let body = String::from_utf8(bed.taken(Queue::Lane(Lane::Critical)).await).expect("JSON");
     let code = bed.code(id).await;
     for secret in [&NUMBER[1..], "09012345678", "YAMADA", "9876543", "1234567", code.as_str()] {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use otodoke_common::message::State;
+use otodoke_common::wire::decode_row;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -10,11 +12,6 @@ use crate::house::House;
 use crate::load::{Accepted, phone};
 
 const LOOKS_IN_FLIGHT: usize = 16;
-/// What a state is called, out of the row's JSON.
-const WORD: &str = "SELECT CASE jsonb_typeof(state) WHEN 'string' THEN state #>> '{}'
-                    ELSE (SELECT jsonb_object_keys(state)) END AS word
-                    FROM (SELECT convert_from(body, 'UTF8')::jsonb #> '{message,state}' AS state FROM message) rows";
-
 /// Messages in the store, by how far they came.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
@@ -27,15 +24,14 @@ pub(crate) struct Standing {
 impl Standing {
     pub(crate) fn of(house: &House) -> Self {
         let mut standing = Self::default();
-        for line in house.query(&format!("SELECT word, count(*) FROM ({WORD}) words GROUP BY word")).lines() {
-            let (word, count) = line.split_once('|').expect("two columns");
-            let count: usize = count.parse().expect("a count");
-            standing.rows += count;
-            match word {
-                "delivered" => standing.delivered = count,
-                "gave_up" => standing.gave_up = count,
-                "ended" => standing.ended = count,
-                _ => {}
+        for line in house.query("SELECT encode(body, 'hex') FROM message").lines() {
+            let body = data_encoding::HEXLOWER.decode(line.as_bytes()).expect("the server writes hex");
+            standing.rows += 1;
+            match decode_row(&body).expect("a row").state {
+                State::Delivered => standing.delivered += 1,
+                State::GaveUp { .. } => standing.gave_up += 1,
+                State::Ended { .. } => standing.ended += 1,
+                State::Queued | State::Sending { .. } | State::Awaiting { .. } | State::Retrying { .. } => {}
             }
         }
         standing

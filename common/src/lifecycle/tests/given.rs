@@ -37,7 +37,7 @@ pub(crate) fn code() -> Message {
         voice: Voice::OnFailure,
         accepted_at: START,
         useful_until: at(TTL_MS),
-        sealed: Some(Sealed("sealed".to_owned())),
+        sealed: Some(Sealed("sealed".into())),
         number_tag: Tag([1; 32]),
         state: State::Queued,
         legs: Vec::new(),
