@@ -32,7 +32,7 @@ const ADD_MESSAGE: &str = "INSERT INTO floor_message (day, id, version, ended_at
 const ADD_CLAIM: &str = "INSERT INTO floor_claim (kind, tag, fingerprint, id, until)
      SELECT 2, sha256(uuid_send(id)), $2::bytea, id, $3::bigint FROM unnest($1::uuid[]) AS u (id)";
 const ADD_BUCKET: &str = "INSERT INTO floor_bucket (tag, entries, over_at)
-     SELECT sha256(uuid_send(id) || $4::bytea), $2::bytea, $3::bigint FROM unnest($1::uuid[]) AS u (id)";
+     SELECT sha256(uuid_send(id)), $2::bytea, $3::bigint FROM unnest($1::uuid[]) AS u (id)";
 const ADD_DUE: &str = "INSERT INTO floor_due (id, day, due_at, live)
      SELECT id, $2::integer, $3::bigint, true FROM unnest($1::uuid[]) AS u (id)";
 const ADD_JOURNAL: &str = "INSERT INTO floor_journal (day, id, version, at, notes)
@@ -46,7 +46,7 @@ const ADD_REFERENCE: &str = "INSERT INTO floor_reference (provider, reference, d
 /// Which of a message's writes a hop does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// Row, claim, two buckets.
+    /// Row, claim, bucket.
     Open,
     /// Two saves: before the call, and its answer with the provider's reference.
     Send,
@@ -110,9 +110,7 @@ impl Rows {
         let (day, until) = (sample.day, sample.until);
         client.batch_execute("BEGIN").await?;
         self.run(&all.add_claim, &[&ids, &sample.tag, &until]).await?;
-        for which in [&b"minutes"[..], b"day"] {
-            self.run(&all.add_bucket, &[&ids, &sample.bucket, &until, &which]).await?;
-        }
+        self.run(&all.add_bucket, &[&ids, &sample.bucket, &until]).await?;
         self.run(&all.add_message, &[&ids, &day, &sample.body(1)]).await?;
         self.run(&all.add_due, &[&ids, &day, &until]).await?;
         self.run(&all.add_journal, &[&ids, &day, &1_i64, &until, &sample.notes(1)]).await?;

@@ -10,7 +10,8 @@ use crate::time::Timestamp;
 /// Entries one bucket keeps apart; past that the two closest become one, which errs towards refusing, by little.
 pub const ENTRIES_MAX: usize = 64;
 
-/// One payment into one bucket, refused when the window would hold more than `limit`. One that costs nothing only looks.
+/// One payment into one bucket, refused when the window would hold more than `limit`. One that costs nothing only looks, so
+/// that what is paid once can be held against several windows; whoever pays into a bucket names them all each time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spend {
     pub bucket: Tag,
@@ -33,14 +34,17 @@ pub(crate) fn pay(spends: &[Spend], mut buckets: Buckets, now: Timestamp) -> Res
         bucket.spend(spend, now).map_err(|free_at| (index, free_at))?;
         *until = (*until).max(now.plus_ms(spend.window_ms));
     }
+    for (tag, (bucket, _)) in &mut buckets {
+        let windows = spends.iter().filter(|spend| spend.bucket == *tag).map(|spend| spend.window_ms);
+        bucket.forget(windows.max().unwrap_or(u64::MAX), now);
+    }
     Ok(buckets)
 }
 
 impl Bucket {
     /// Pays, or says when enough will have left the window.
     pub fn spend(&mut self, spend: &Spend, now: Timestamp) -> Result<(), Timestamp> {
-        self.0.retain(|(at, _)| now.since_ms(*at) < spend.window_ms);
-        let spent = self.0.iter().fold(0_u64, |sum, (_, cost)| sum.saturating_add(*cost));
+        let spent = self.within(spend.window_ms, now).fold(0_u64, |sum, (_, cost)| sum.saturating_add(cost));
         let over = spent.saturating_add(spend.cost).saturating_sub(spend.limit);
         if over > 0 {
             return Err(self.free_at(over, spend.window_ms, now));
@@ -50,6 +54,15 @@ impl Bucket {
             self.0.push((now, spend.cost));
         }
         Ok(())
+    }
+
+    /// What no window reaches any more.
+    fn forget(&mut self, window_ms: u64, now: Timestamp) {
+        self.0.retain(|(at, _)| now.since_ms(*at) < window_ms);
+    }
+
+    fn within(&self, window_ms: u64, now: Timestamp) -> impl Iterator<Item = (Timestamp, u64)> {
+        self.0.iter().copied().filter(move |(at, _)| now.since_ms(*at) < window_ms)
     }
 
     /// Of the two entries that are closest in time, the earlier one joins the later one.
@@ -65,8 +78,8 @@ impl Bucket {
 
     fn free_at(&self, over: u64, window_ms: u64, now: Timestamp) -> Timestamp {
         let mut left = over;
-        for (at, cost) in &self.0 {
-            left = left.saturating_sub(*cost);
+        for (at, cost) in self.within(window_ms, now) {
+            left = left.saturating_sub(cost);
             if left == 0 {
                 return at.plus_ms(window_ms);
             }
@@ -106,6 +119,27 @@ mod tests {
         let mut bucket = Bucket::default();
         let paid = (0..4_000).filter(|ms| bucket.spend(&spend(100), Timestamp::from_unix_ms(*ms)).is_ok()).count();
         assert!((380..=400).contains(&paid), "{paid} in four windows of 100");
+    }
+
+    #[test]
+    fn one_bucket_is_held_against_several_windows() {
+        let (start, bucket) = (Timestamp::from_unix_ms(0), Tag([0; 32]));
+        let spends = [
+            Spend { bucket, cost: 0, limit: 1, window_ms: 1_000 },
+            Spend { bucket, cost: 1, limit: 3, window_ms: 10_000 },
+        ];
+        let mut buckets = Buckets::new();
+        let mut paid_at = |ms| {
+            pay(&spends, buckets.clone(), start.plus_ms(ms))
+                .map(|after| buckets = after)
+                .map_err(|(index, free_at)| (index, free_at.since_ms(start)))
+        };
+        assert_eq!((paid_at(0), paid_at(100)), (Ok(()), Ok(())));
+        assert_eq!(paid_at(200), Err((0, 1_000)), "two in the short window");
+        assert_eq!(paid_at(1_000), Ok(()), "the first has left it");
+        assert_eq!(paid_at(5_000), Err((1, 10_000)), "three in the long one");
+        assert_eq!(paid_at(10_000), Ok(()));
+        assert_eq!(buckets[&bucket].0.0.len(), 3, "what no window reaches is forgotten");
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl Desk {
             at: self.clock.now(),
         };
         let at = save.at;
-        match self.saved(save).await? {
+        match self.saved(save, &decided.message).await? {
             Saved::Won { version } => {
                 decided.message.version = version;
                 for note in &decided.notes {
@@ -159,11 +159,12 @@ impl Desk {
 
     /// Where the caller pays for the step, the row proves nothing: another may have paid for the same one. Such a commit
     /// counts as lost, and what must be paid is paid once more rather than never.
-    async fn saved(&self, save: Save) -> Result<Saved, StoreError> {
-        let wanted = Message { version: save.message.version + 1, ..save.message.clone() };
+    async fn saved(&self, save: Save, decided: &Message) -> Result<Saved, StoreError> {
+        let version = save.message.version + 1;
         match self.store.save(save).await {
             Err(StoreError::UnknownOutcome { why }) => {
                 self.metrics.store_error(&StoreError::UnknownOutcome { why });
+                let wanted = Message { version, ..decided.clone() };
                 let found = self.store.load(wanted.id).await?;
                 Ok(if found.as_ref() == Some(&wanted) { Saved::Won { version: wanted.version } } else { Saved::Lost })
             }

@@ -183,9 +183,10 @@ impl Store for Postgres {
     }
 
     async fn save(&self, save: Save) -> Result<Saved, StoreError> {
-        if let Some(row) = Row::new(&save) {
-            return self.saves.ask(row).await;
-        }
+        let save = match Row::new(save) {
+            Ok(row) => return self.saves.ask(row).await,
+            Err(paying) => paying,
+        };
         match self.writes.ask(Ask::save(save)).await? {
             Answer::Saved(saved) => Ok(saved),
             Answer::Opened(_) => unreachable!("a save is answered as one"),

@@ -2,6 +2,7 @@
 //!
 //! From its first `Sending` on, the row carries the message. A crash anywhere here leaves a row that the sweep finds.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
 use otodoke_common::broker::{Broker, BrokerError, Delivery, Queue};
@@ -97,11 +98,12 @@ impl Courier {
         }
     }
 
-    async fn advance(&self, mut message: Message, event: &Event) -> Result<Advanced, StoreError> {
+    async fn advance(&self, message: &Message, event: &Event) -> Result<Advanced, StoreError> {
         if *event == Event::Due {
-            inbox::match_silent(self, &message).await?;
-            self.catch_up(&message).await;
+            inbox::match_silent(self, message).await?;
+            self.catch_up(message).await;
         }
+        let mut message = Cow::Borrowed(message);
         let mut waiting = Waiting::with(event, &self.crowds, message.lane);
         let mut budget = Budget::default();
         for _ in 0..TURNS_MAX {
@@ -119,7 +121,7 @@ impl Courier {
                 Committed::Done(_) => {}
                 Committed::OverLimit { index, .. } => self.unpaid(&message, &bill, index, &mut budget),
                 Committed::Lost => match self.desk.store.load(message.id).await? {
-                    Some(newer) => message = newer,
+                    Some(newer) => message = Cow::Owned(newer),
                     None => return Err(StoreError::Refused { why: format!("message {} is gone", message.id) }),
                 },
             }
@@ -266,7 +268,7 @@ impl Courier {
 
     /// While the store is away a message in hand stays in hand: given back, it would only be taken again.
     async fn advance_patiently(&self, message: Message, event: &Event) -> Result<Advanced, StoreError> {
-        self.patiently(|| self.advance(message.clone(), event)).await
+        self.patiently(|| self.advance(&message, event)).await
     }
 
     /// Repeats what the store could not do now, with growing delays.

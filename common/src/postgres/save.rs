@@ -35,19 +35,19 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// `None` where it pays or refunds.
-    pub(super) fn new(save: &Save) -> Option<Self> {
+    /// The save itself where it pays or refunds.
+    pub(super) fn new(save: Save) -> Result<Self, Save> {
         if !save.spends.is_empty() || !save.refunds.is_empty() {
-            return None;
+            return Err(save);
         }
-        let message = rules::advanced(save.message.clone());
+        let message = rules::advanced(save.message);
         let live = message.is_live();
         let notes = serde_json::to_string(&save.notes).expect("the words of a journal are plain JSON");
         let references = message.legs.iter().filter_map(|leg| {
             let reference = leg.reference.clone()?;
             Some((leg.provider.as_str().to_owned(), reference, i16::from(leg.number)))
         });
-        Some(Self {
+        Ok(Self {
             id: message.id,
             day: day_of(message.id),
             version: message.version,
@@ -122,6 +122,7 @@ impl<'a> Messages<'a> {
 
 /// Which legs their references belong to, as arrays.
 struct References<'a> {
+    days: Vec<i32>,
     ids: Vec<Uuid>,
     providers: Vec<&'a str>,
     references: Vec<&'a [u8]>,
@@ -130,18 +131,20 @@ struct References<'a> {
 
 impl<'a> References<'a> {
     fn of(rows: &'a [Row]) -> Self {
-        let mut all: Vec<_> = rows.iter().flat_map(|row| row.references.iter().map(|one| (one, row.id.0))).collect();
+        let of_row = |row: &'a Row| row.references.iter().map(|one| (one, row.day, row.id.0));
+        let mut all: Vec<_> = rows.iter().flat_map(of_row).collect();
         // Sorted, so that groups with the same rows bring them in the same order.
         all.sort_unstable();
         Self {
-            ids: all.iter().map(|(_, id)| *id).collect(),
-            providers: all.iter().map(|((provider, _, _), _)| provider.as_str()).collect(),
-            references: all.iter().map(|((_, reference, _), _)| reference.as_bytes()).collect(),
-            legs: all.iter().map(|((_, _, leg), _)| *leg).collect(),
+            days: all.iter().map(|(_, day, _)| *day).collect(),
+            ids: all.iter().map(|(_, _, id)| *id).collect(),
+            providers: all.iter().map(|((provider, _, _), _, _)| provider.as_str()).collect(),
+            references: all.iter().map(|((_, reference, _), _, _)| reference.as_bytes()).collect(),
+            legs: all.iter().map(|((_, _, leg), _, _)| *leg).collect(),
         }
     }
 
-    fn values(&self) -> [&(dyn ToSql + Sync); 4] {
-        [&self.ids, &self.providers, &self.references, &self.legs]
+    fn values(&self) -> [&(dyn ToSql + Sync); 5] {
+        [&self.days, &self.ids, &self.providers, &self.references, &self.legs]
     }
 }

@@ -69,7 +69,9 @@ pub(super) const MESSAGES_SAVE: Statement = Statement {
           RETURNING m.id",
 };
 
-/// Saves that pay nothing, with their due times, references and notes: one statement, one commit.
+/// Saves that pay nothing, with their due times, references and notes: one statement, one commit. What is listed as due is
+/// moved there; inserting over it would lock each entry first. `IS TRUE` keeps the server from turning the question whose save
+/// won into a join: of two lists without an index it walks the one for each of the other, and that grows with their product.
 pub(super) const MESSAGES_SAVE_ALL: Statement = Statement {
     name: "messages_save_all",
     sql: "WITH saved AS (
@@ -80,18 +82,24 @@ pub(super) const MESSAGES_SAVE_ALL: Statement = Statement {
                    AS u (day, id, version, ended_at, body, due_at, live, at, notes)
               WHERE m.day = u.day AND m.id = u.id AND m.version = u.version - 1
               RETURNING m.day, m.id, u.version, u.due_at, u.live, u.at, u.notes
+          ), moved AS (
+              UPDATE due d SET due_at = s.due_at, live = s.live
+              FROM saved s
+              WHERE d.id = s.id AND (s.live OR s.due_at IS NOT NULL)
+                    AND (d.due_at IS DISTINCT FROM s.due_at OR d.live <> s.live)
           ), scheduled AS (
               INSERT INTO due (id, day, due_at, live)
-              SELECT id, day, due_at, live FROM saved WHERE live OR due_at IS NOT NULL
+              SELECT id, day, due_at, live FROM saved s
+              WHERE (live OR due_at IS NOT NULL) AND NOT EXISTS (SELECT FROM due d WHERE d.id = s.id)
               ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, live = excluded.live
-              WHERE due.due_at IS DISTINCT FROM excluded.due_at OR due.live <> excluded.live
           ), dropped AS (
               DELETE FROM due d USING saved s WHERE d.id = s.id AND NOT s.live AND s.due_at IS NULL
           ), referred AS (
               INSERT INTO reference (provider, reference, day, id, leg)
-              SELECT r.provider, r.reference, s.day, s.id, r.leg
-              FROM unnest($10::uuid[], $11::text[], $12::bytea[], $13::smallint[]) AS r (id, provider, reference, leg)
-              JOIN saved s ON s.id = r.id
+              SELECT r.provider, r.reference, r.day, r.id, r.leg
+              FROM unnest($10::integer[], $11::uuid[], $12::text[], $13::bytea[], $14::smallint[])
+                   AS r (day, id, provider, reference, leg)
+              WHERE (r.id IN (SELECT id FROM saved)) IS TRUE
               ON CONFLICT DO NOTHING
           ), told AS (
               INSERT INTO journal (day, id, version, at, notes)

@@ -5,8 +5,8 @@ use otodoke_tests::servers::postgres::postgres;
 
 use crate::backend::{LIMITS, migrated, small};
 
-/// Ways of reading a whole table, or of joining that need it.
-const WHOLE: [&str; 5] = ["Seq Scan", "Hash Join", "Merge Join", "Bitmap Heap Scan", "Memoize"];
+/// Ways of reading a whole table, of joining that need it, and of walking one list for each entry of another.
+const WHOLE: [&str; 6] = ["Seq Scan", "Hash Join", "Merge Join", "Bitmap Heap Scan", "Memoize", "Join Filter"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_hot_statement_walks_an_index_on_tables_that_are_empty_and_were_never_analyzed() {
