@@ -41,7 +41,7 @@ use group::Grouped;
 use inbox::{InboxDrop, InboxPut, InboxRead};
 use prune::Pruning;
 use read::{Find, FindHolder, Load, Look};
-use save::{Row, SaveAll};
+use save::{Row, SaveAll, pays_nothing};
 use session::Kind;
 use write::{Answer, Ask, Write};
 
@@ -183,10 +183,9 @@ impl Store for Postgres {
     }
 
     async fn save(&self, save: Save) -> Result<Saved, StoreError> {
-        let save = match Row::new(save) {
-            Ok(row) => return self.saves.ask(row).await,
-            Err(paying) => paying,
-        };
+        if pays_nothing(&save) {
+            return self.saves.ask(Row::new(save)).await;
+        }
         match self.writes.ask(Ask::save(save)).await? {
             Answer::Saved(saved) => Ok(saved),
             Answer::Opened(_) => unreachable!("a save is answered as one"),

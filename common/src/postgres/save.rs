@@ -35,11 +35,8 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// The save itself where it pays or refunds.
-    pub(super) fn new(save: Save) -> Result<Self, Save> {
-        if !save.spends.is_empty() || !save.refunds.is_empty() {
-            return Err(save);
-        }
+    /// Of a save that `pays_nothing`.
+    pub(super) fn new(save: Save) -> Self {
         let message = rules::advanced(save.message);
         let live = message.is_live();
         let notes = serde_json::to_string(&save.notes).expect("the words of a journal are plain JSON");
@@ -47,7 +44,7 @@ impl Row {
             let reference = leg.reference.clone()?;
             Some((leg.provider.as_str().to_owned(), reference, i16::from(leg.number)))
         });
-        Ok(Self {
+        Self {
             id: message.id,
             day: day_of(message.id),
             version: message.version,
@@ -59,8 +56,12 @@ impl Row {
             notes: (!save.notes.is_empty()).then_some(notes),
             references: references.collect(),
             body: encode_row(&message),
-        })
+        }
     }
+}
+
+pub(super) const fn pays_nothing(save: &Save) -> bool {
+    save.spends.is_empty() && save.refunds.is_empty()
 }
 
 pub(super) struct SaveAll;
