@@ -13,7 +13,7 @@ const PARENT_CHARS: usize = 55;
 const STATE_CHARS_MAX: usize = 512;
 
 tokio::task_local! {
-    static CURRENT: TraceContext;
+    static CURRENT: Option<TraceContext>;
 }
 
 /// A `traceparent` that is valid, with the `tracestate` that came with it.
@@ -46,10 +46,9 @@ impl TraceContext {
 
     /// A trace that begins here; nobody records it, and its flags say so.
     pub fn new(dice: &Dice) -> Self {
-        // Its last bit makes sure that neither is all zeros.
-        let word = || format!("{:08x}", dice.roll() | 1);
-        let (trace, span) = ([word(), word(), word(), word()].concat(), [word(), word()].concat());
-        Self { parent: format!("00-{trace}-{span}-00"), state: None }
+        // The last bit of a word makes sure that neither is all zeros.
+        let long = || u64::from(dice.roll()) << 32 | u64::from(dice.roll() | 1);
+        Self { parent: format!("00-{:016x}{:016x}-{:016x}-00", long(), long(), long()), state: None }
     }
 
     pub fn parent(&self) -> &str {
@@ -86,21 +85,19 @@ const fn is_lower_hex(byte: u8) -> bool {
 }
 
 /// Does `work` for this trace: its log lines carry `trace_id`, and so does what it publishes. A task that it spawns is not
-/// within.
-pub async fn within<T>(trace: Option<TraceContext>, work: impl Future<Output = T>) -> T {
-    match trace {
-        Some(trace) => {
-            // Of the highest level, so that no filter that shows a line hides whose it is.
-            let span = tracing::error_span!("trace", trace_id = trace.trace_id());
-            CURRENT.scope(trace, work.instrument(span)).await
-        }
-        None => work.await,
-    }
+/// within. No async function, which would hold `work` two times over, and most tasks begin with this.
+pub fn within<W: Future>(trace: Option<TraceContext>, work: W) -> impl Future<Output = W::Output> {
+    let span = match &trace {
+        // Of the highest level, so that no filter that shows a line hides whose it is.
+        Some(trace) => tracing::error_span!("trace", trace_id = trace.trace_id()),
+        None => tracing::Span::none(),
+    };
+    CURRENT.scope(trace, work.instrument(span))
 }
 
 /// The trace that the running task works for.
 pub fn current() -> Option<TraceContext> {
-    CURRENT.try_with(Clone::clone).ok()
+    CURRENT.try_with(Clone::clone).ok().flatten()
 }
 
 #[cfg(test)]
@@ -117,6 +114,17 @@ mod tests {
             assert_eq!(trace.state(), Some("congo=t61rcWkgMzE,rojo=00f067aa0ba902b7"));
             assert_eq!(TraceContext::of_line(&trace.to_line()), Some(trace));
         }
+    }
+
+    #[test]
+    fn work_for_a_trace_is_hardly_larger_than_work() {
+        let work = || async {
+            let held = [0_u8; 4_096];
+            tokio::task::yield_now().await;
+            held.len()
+        };
+        let (alone, within) = (size_of_val(&work()), size_of_val(&within(None, work())));
+        assert!(within < alone + 256, "{within} bytes for {alone}");
     }
 
     #[test]

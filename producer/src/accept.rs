@@ -69,7 +69,7 @@ pub(crate) fn refused_as(problem: &Problem) -> RequestResult {
 async fn take(entry: &Entry) -> Result<(Accepted, RequestResult), Problem> {
     match admitted(entry).await {
         // What was accepted stays accepted, whatever the lanes and the settings say now.
-        Err(refusal) => match accepted_before(entry).await? {
+        Err(refusal) => match Box::pin(accepted_before(entry)).await? {
             Some(accepted) => Ok((accepted, RequestResult::Repeated)),
             None => Err(refusal),
         },
@@ -112,7 +112,8 @@ async fn admitted(entry: &Entry) -> Result<(Accepted, RequestResult), Problem> {
     Err(Problem::unavailable())
 }
 
-/// `None`: the message it would join is ending; try again.
+/// `None`: the message it would join is ending; try again. Every request has a task of this future's size, so what is rare
+/// is boxed.
 async fn open(entry: &Entry, wait_ms: u64) -> Result<Option<(Accepted, RequestResult)>, Problem> {
     let door = &entry.door;
     let mut opening = opening(entry, wait_ms);
@@ -129,11 +130,11 @@ async fn open(entry: &Entry, wait_ms: u64) -> Result<Option<(Accepted, RequestRe
             Ok(Some((accepted(&message), RequestResult::Accepted)))
         }
         Ok(Opened::Held { kind: ClaimKind::Key, by }) => {
-            Ok(Some((repeated(entry, &by).await?, RequestResult::Repeated)))
+            Ok(Some((Box::pin(repeated(entry, &by)).await?, RequestResult::Repeated)))
         }
-        Ok(Opened::Held { kind: ClaimKind::Living, by }) => join(entry, *by, wait_ms).await,
+        Ok(Opened::Held { kind: ClaimKind::Living, by }) => Box::pin(join(entry, *by, wait_ms)).await,
         Ok(Opened::Conflict { kind: ClaimKind::Living, by }) => match door.desk.store.load(by).await? {
-            Some(by) => join(entry, by, wait_ms).await,
+            Some(by) => Box::pin(join(entry, by, wait_ms)).await,
             None => Ok(None),
         },
         Ok(Opened::Conflict { kind: ClaimKind::Key, .. }) => Err(key_reused()),
@@ -141,7 +142,7 @@ async fn open(entry: &Entry, wait_ms: u64) -> Result<Option<(Accepted, RequestRe
             Err(too_many(&entry.door.desk.metrics, &opening.message, index, free_at, door.now()))
         }
         Err(error) => {
-            without_store(door, &opening, &error).await?;
+            Box::pin(without_store(door, &opening, &error)).await?;
             Ok(Some((accepted(&opening.message), RequestResult::Accepted)))
         }
     }

@@ -34,11 +34,12 @@ async fn deliver(courier: &Courier, lane: Lane, delivery: Delivery) -> Result<()
         park(courier, lane.into(), delivery, &format!("{TAKEN_TOO_OFTEN}, and not to be ended either")).await;
         return Ok(());
     }
+    // Every message has a task of this future's size, so what is rare is boxed.
     if delivery.taken_before >= TAKEN_MAX {
-        return given_up::end(courier, delivery, TAKEN_TOO_OFTEN).await;
+        return Box::pin(given_up::end(courier, delivery, TAKEN_TOO_OFTEN)).await;
     }
     if let Origin::Other(label) = delivery.origin.clone() {
-        return published::deliver(courier, lane, &label, delivery).await;
+        return Box::pin(published::deliver(courier, lane, &label, delivery)).await;
     }
     match LaneMessage::decode(&delivery.body) {
         Ok(LaneMessage::Wake { id }) => match courier.patiently(|| courier.desk.store.load(id)).await? {
@@ -48,7 +49,7 @@ async fn deliver(courier: &Courier, lane: Lane, delivery: Delivery) -> Result<()
                 Ok(())
             }
         },
-        Ok(LaneMessage::Send(opening)) => match courier.patiently(|| open(courier, &opening)).await? {
+        Ok(LaneMessage::Send(opening)) => match Box::pin(courier.patiently(|| open(courier, &opening))).await? {
             Some(message) => courier.carry(message, Event::Taken, Some(delivery)).await,
             None => {
                 courier.settle(delivery).await;
