@@ -2,7 +2,9 @@
 //!
 //! From the outside in: `Rabbit` is the seam's backend; `supervisor` keeps a `generation` alive, which has two
 //! connections (`line`), `publisher` tasks, `consumer` tasks with a `ledger` each, and `readings`. Names, queues and what
-//! travels are in `names`, `topology` and `envelope`. There is no automatic recovery: any failure ends the generation.
+//! travels are in `names`, `topology` and `envelope`. Bodies that wait for the same queue travel as one message (`gathering`,
+//! `batch`) and come out of it one by one (`consumer`, `apart`): nobody outside knows. There is no automatic recovery: any
+//! failure ends the generation.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,20 +21,25 @@ use crate::dice::Dice;
 use crate::message::MessageId;
 use crate::wire;
 
+mod apart;
+mod batch;
 mod consumer;
 mod depth;
 mod drift;
 mod envelope;
 mod error;
+mod gathering;
 mod generation;
 mod intake;
 mod ledger;
+mod letter;
 mod line;
 mod names;
 mod parking;
 mod publisher;
 mod readings;
 mod settings;
+mod sizes;
 mod supervisor;
 mod topology;
 mod watermark;
@@ -43,6 +50,7 @@ pub use settings::{QueueLengths, RabbitSettings};
 
 use generation::Generation;
 use intake::Intake;
+use letter::Letter;
 use line::{Address, Line};
 use names::Names;
 
@@ -153,21 +161,13 @@ impl Rabbit {
     }
 
     /// A queue that is known to be full is not asked; the broker refuses what comes in before that is known.
-    async fn put(
-        &self,
-        generation: &Generation,
-        queue: Queue,
-        properties: lapin::BasicProperties,
-        body: Vec<u8>,
-    ) -> Result<(), BrokerError> {
+    async fn put(&self, generation: &Generation, queue: Queue, letter: Letter) -> Result<(), BrokerError> {
         let limit = self.shared.names.length(queue);
         if self.backlog(queue).waiting >= limit {
             return Err(BrokerError::Full { queue, limit });
         }
-        let id = MessageId::parse(envelope::message_id(&properties).as_str()).unwrap_or_else(|| self.new_id());
-        generation.publish(&self.shared.names.place_of(queue, id), properties, body).await?;
-        self.shared.intake(queue).depth.put_in();
-        Ok(())
+        let id = letter.id().unwrap_or_else(|| self.new_id());
+        generation.publish(self.shared.names.place_of(queue, id), letter).await
     }
 
     fn new_id(&self) -> MessageId {
@@ -180,7 +180,7 @@ impl Broker for Rabbit {
     async fn publish(&self, queue: Queue, body: Vec<u8>) -> Result<(), BrokerError> {
         let generation = self.generation().await?;
         let id = wire::lane_message_id(&body).unwrap_or_else(|| self.new_id());
-        self.put(&generation, queue, generation.envelope(id), body).await
+        self.put(&generation, queue, generation.letter(id, body)).await
     }
 
     /// Waits through times without a broker.
@@ -209,8 +209,9 @@ impl Broker for Rabbit {
     async fn unpark(&self, parked_id: i64, how: Unpark) -> Result<bool, BrokerError> {
         let generation = self.generation().await?;
         let _alone = self.looking.lock().await;
-        let replay =
-            async |parked: Parked, properties| self.put(&generation, parked.queue, properties, parked.body).await;
+        let replay = async |parked: Parked, properties| {
+            self.put(&generation, parked.queue, Letter::whole(properties, parked.body)).await
+        };
         parking::take_out(&generation, parked_id, how, replay).await
     }
 }

@@ -40,6 +40,7 @@ struct AmqpText {
     prefetch: Option<u16>,
     publishers: Option<usize>,
     window: Option<usize>,
+    batch: Option<usize>,
     publish_deadline_ms: Option<u64>,
     lane_length: Option<u32>,
     receipts_length: Option<u32>,
@@ -65,6 +66,7 @@ impl TryFrom<AmqpText> for Amqp {
             prefetch: text.prefetch.unwrap_or(whole.prefetch),
             publishers: text.publishers.unwrap_or(whole.publishers),
             window: text.window.unwrap_or(whole.window),
+            batch: text.batch.unwrap_or(whole.batch),
             publish_deadline_ms: text.publish_deadline_ms.unwrap_or(whole.publish_deadline_ms),
             lengths: QueueLengths {
                 lane: text.lane_length.unwrap_or(whole.lengths.lane),

@@ -1,19 +1,25 @@
-//! One consumer: its own channel, a prefetch, deliveries into the intake, ends out of the ledger; all in one task.
+//! One consumer: its own channel, a prefetch, deliveries into the intake, ends out of the ledger; all in one task. Here a
+//! message becomes the bodies that are in it.
 
 use std::sync::Arc;
 
 use futures_util::{FutureExt, StreamExt};
+use lapin::message::Delivery;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Consumer};
 use tokio::time::{Duration, Instant};
 
+use super::apart::Apart;
+use super::batch::{self, Part};
+use super::envelope::Identity;
 use super::generation::Generation;
 use super::intake::Intake;
 use super::ledger::{Copy, Ledger};
+use super::letter::Letter;
 use super::names::Place;
 use super::{envelope, error, line};
-use crate::broker::Queue;
+use crate::broker::{Origin, Queue};
 use crate::message::Lane;
 
 /// From the cancelling of a consumer until deliveries in hand must have ended; others come again.
@@ -25,7 +31,7 @@ const LINGER_MS: u64 = 200;
 const TAG: &str = "otodoke";
 
 /// Waits until somebody wants this queue, then consumes until the generation ends or closes.
-pub(super) async fn run(generation: Arc<Generation>, place: Place, intake: Arc<Intake>) -> Result<(), String> {
+pub(super) async fn run(generation: Arc<Generation>, place: Arc<Place>, intake: Arc<Intake>) -> Result<(), String> {
     tokio::select! {
         () = generation.consuming_ends() => return Ok(()),
         () = intake.wanted() => {}
@@ -84,8 +90,7 @@ async fn consume(
                 let mut delivered = Some(delivered);
                 while let Some(next) = delivered {
                     let Some(delivery) = next else { return Ok(End::Cancelled) };
-                    let delivery = delivery?;
-                    intake.put(ledger.hand_out(delivery.delivery_tag, copy(generation, place, delivery)));
+                    arrive(generation, place, (ledger, intake), delivery?);
                     delivered = stream.next().now_or_never();
                 }
             }
@@ -93,17 +98,34 @@ async fn consume(
     }
 }
 
-fn copy(generation: &Generation, place: &Place, delivery: lapin::message::Delivery) -> Copy {
-    let properties = delivery.properties;
-    Copy {
-        body: delivery.data,
-        home: home(generation, place, &properties),
-        origin: envelope::origin(generation.identity(), &properties),
-        trace: envelope::trace(&properties),
-        taken_before: envelope::taken_before(&properties),
-        given_back: 0,
-        properties,
+/// A batch that comes again was in hand when somebody died: any of its bodies may have been why. So its parts go on alone;
+/// and those of one that was given up as a whole do so where they came from, because none of them was ever seen alone.
+fn arrive(generation: &Generation, place: &Place, (ledger, intake): (&Ledger, &Intake), delivery: Delivery) {
+    let (tag, identity) = (delivery.delivery_tag, generation.identity());
+    let home = home(generation, place, &delivery.properties);
+    let taken_before = envelope::taken_before(identity, &delivery.properties);
+    let copy = |letter, origin| Copy { tag, letter, home, origin, taken_before, given_back: 0 };
+    let copies: Vec<Copy> = match parts(identity, &delivery.properties, &delivery.data) {
+        Some(parts) if delivery.redelivered || taken_before > 0 || place.queue == Queue::GivenUp => {
+            return ledger.take_apart(tag, Apart { home, parts, taken_before: taken_before.max(1) });
+        }
+        Some(parts) => parts.into_iter().map(|part| copy(Letter::Part(part), Origin::Ours)).collect(),
+        None => {
+            let origin = envelope::origin(identity, &delivery.properties);
+            vec![copy(Letter::whole(delivery.properties, delivery.data), origin)]
+        }
+    };
+    intake.depth.came(copies.len() as u64);
+    ledger.hand_out(tag, copies).into_iter().for_each(|delivery| intake.put(delivery));
+}
+
+/// `None` where it is one body: also a batch that cannot be read, which whoever takes it parks like any other such body.
+fn parts(identity: &Identity, properties: &BasicProperties, body: &[u8]) -> Option<Vec<Part>> {
+    if !envelope::is_batch(identity, properties) {
+        return None;
     }
+    let unreadable = |why: &batch::Unreadable| tracing::warn!(%why, "a batch of ours cannot be read");
+    batch::unpack(body).inspect_err(unreadable).ok()
 }
 
 /// Of what was given up, the queue that it was given up in; the lane that most take, where that is not known.
@@ -141,5 +163,32 @@ async fn at(when: Option<Instant>) {
     match when {
         Some(when) => tokio::time::sleep_until(when).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::message::MessageId;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn only_a_batch_of_ours_that_can_be_read_is_taken_apart() {
+        let us = Identity { user: "us".into(), own: BTreeSet::from(["us".to_owned()]) };
+        let part = |number| {
+            let (id, at) = (MessageId(Uuid::from_u128(number)), Timestamp::from_unix_ms(7_000));
+            Part { id, at, trace: None, body: vec![1] }
+        };
+        let both = [part(1), part(2)];
+        let (properties, body) = Letter::of_batch(&us, &both).alone(&us);
+        assert_eq!(parts(&us, &properties, &body).as_deref(), Some(&both[..]));
+        assert_eq!(parts(&us, &properties, &body[1..]), None, "it is handed out whole");
+        assert_eq!(parts(&us, &properties.clone().with_user_id("them".into()), &body), None);
+        let (alone, _) = Letter::Part(part(1)).alone(&us);
+        assert_eq!(parts(&us, &alone, &body), None, "what does not say so is none");
     }
 }

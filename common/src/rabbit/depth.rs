@@ -1,10 +1,11 @@
-//! What waits in a queue, and how fast it leaves: a reading about once a second, kept true in between by counting what
-//! this process put in and took out.
+//! What waits in a queue, and how fast it leaves, in bodies: a reading about once a second, kept true in between by counting
+//! what this process put in and took out. A reading tells AMQP messages, so it is as exact as `sizes` guesses what is in them.
 
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::time::Instant;
 
+use super::sizes::Sizes;
 use crate::broker::Backlog;
 use crate::broker::drain::Drain;
 
@@ -21,6 +22,7 @@ struct Counts {
     settled: u64,
     read_at: Option<Instant>,
     drain: Drain,
+    sizes: Sizes,
 }
 
 /// What stood before a reading was asked for.
@@ -32,9 +34,21 @@ pub(super) struct Before {
 }
 
 impl Depth {
-    /// Published, or given back.
-    pub(super) fn put_in(&self) {
+    /// One message with so many bodies was published.
+    pub(super) fn put_in(&self, bodies: u64) {
+        let mut counts = self.lock();
+        counts.put_in += bodies;
+        counts.sizes.put_in(bodies);
+    }
+
+    /// One body waits again.
+    pub(super) fn put_back(&self) {
         self.lock().put_in += 1;
+    }
+
+    /// One message with so many bodies was delivered to this process.
+    pub(super) fn came(&self, bodies: u64) {
+        self.lock().sizes.came(bodies);
     }
 
     pub(super) fn taken(&self) {
@@ -45,17 +59,17 @@ impl Depth {
         self.lock().settled += 1;
     }
 
-    /// `held` were delivered to this process and not taken.
+    /// `held` bodies were delivered to this process and not taken.
     pub(super) fn before_reading(&self, held: u64) -> Before {
         let counts = self.lock();
         Before { held, taken: counts.taken, put_in: counts.put_in }
     }
 
-    /// What is taken while the question is under way may have been counted as waiting, so it is taken off: the result is
-    /// the least that waits, and never more than there is.
+    /// `ready` messages are at the broker. What is taken while the question is under way may have been counted as waiting, so
+    /// it is taken off: the result is the least that waits, and but for the guess never more than there is.
     pub(super) fn read(&self, ready: u64, before: Before, now: Instant) {
         let mut counts = self.lock();
-        let waiting = (ready + before.held).saturating_sub(counts.taken - before.taken);
+        let waiting = (counts.sizes.bodies(ready) + before.held).saturating_sub(counts.taken - before.taken);
         // What this process put in and is gone has left, whoever took it. Others' publishes hide some of it, and what is put
         // in while the question is under way may not be seen, so this is the least that left; what was settled here is known.
         let gone = counts.waiting.map_or(0, |was| (was + before.put_in).saturating_sub(waiting));
@@ -65,8 +79,9 @@ impl Depth {
         if let Some(read_at) = counts.read_at.filter(|_| was_waiting) {
             counts.drain.add(now, now.duration_since(read_at), left);
         }
-        let drain = std::mem::take(&mut counts.drain);
-        *counts = Counts { waiting: Some(waiting), read_at: Some(now), drain, ..Counts::default() };
+        counts.waiting = Some(waiting);
+        counts.read_at = Some(now);
+        (counts.put_in, counts.taken, counts.settled) = (0, 0, 0);
     }
 
     pub(super) fn backlog(&self, now: Instant) -> Backlog {
@@ -97,12 +112,26 @@ mod tests {
     async fn between_readings_our_own_steps_are_counted() {
         let (depth, now) = (Depth::default(), Instant::now());
         read(&depth, 10, now);
-        depth.put_in();
-        depth.put_in();
+        depth.put_in(1);
+        depth.put_in(1);
         depth.taken();
         assert_eq!(depth.backlog(now).waiting, 11);
         read(&depth, 11, now);
         assert_eq!(depth.backlog(now).waiting, 11);
+    }
+
+    #[tokio::test]
+    async fn batches_are_counted_by_their_bodies() {
+        let (depth, now) = (Depth::default(), Instant::now());
+        read(&depth, 0, now);
+        [3, 40, 7].into_iter().for_each(|bodies| depth.put_in(bodies));
+        assert_eq!(depth.backlog(now).waiting, 50);
+        read(&depth, 3, now);
+        assert_eq!(depth.backlog(now).waiting, 50);
+        read(&depth, 2, now);
+        assert_eq!(depth.backlog(now).waiting, 47);
+        (0..47).for_each(|_| depth.taken());
+        assert_eq!(depth.backlog(now).waiting, 0);
     }
 
     #[tokio::test]
@@ -124,7 +153,7 @@ mod tests {
         (0..30).for_each(|_| depth.settled());
         read(&depth, 100, start + SECOND);
         assert_eq!(rate(SECOND), Some(30.0));
-        (0..20).for_each(|_| depth.put_in());
+        (0..20).for_each(|_| depth.put_in(1));
         read(&depth, 50, start + 2 * SECOND);
         assert_eq!(rate(2 * SECOND), Some(50.0), "30 in the first second, 70 in the second one");
     }
@@ -133,7 +162,7 @@ mod tests {
     async fn a_queue_that_was_empty_meanwhile_tells_nothing_of_its_rate() {
         let (depth, start) = (Depth::default(), Instant::now());
         for second in 0..4 {
-            depth.put_in();
+            depth.put_in(1);
             read(&depth, 0, start + second * SECOND);
         }
         assert_eq!(depth.backlog(start + 4 * SECOND).drained_per_s, None);

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
+use super::batch::{self, Part};
 use crate::broker::{Label, Origin, Publisher, Queue};
-use crate::message::MessageId;
 use crate::time::Timestamp;
 use crate::trace::TraceContext;
 
@@ -21,6 +21,8 @@ const VERSION_HEADER: &str = "otodoke-version";
 const TENANT_HEADER: &str = "otodoke-tenant";
 /// Who published it first, where we publish again what is not ours; empty where nobody is known.
 const USER_HEADER: &str = "otodoke-user";
+/// How often a part was handed out before it was published again by itself.
+const TAKEN_HEADER: &str = "otodoke-taken-before";
 const QUEUE_HEADER: &str = "otodoke-queue";
 const REASON_HEADER: &str = "otodoke-reason";
 const PARKED_AT_HEADER: &str = "otodoke-parked-at";
@@ -36,25 +38,52 @@ pub(super) struct Identity {
     pub(super) own: BTreeSet<String>,
 }
 
-/// For a body of ours on its way into a queue.
-pub(super) fn of(identity: &Identity, id: MessageId, now: Timestamp, trace: Option<&TraceContext>) -> BasicProperties {
-    let mut headers = FieldTable::default();
-    headers.insert(VERSION_HEADER.into(), AMQPValue::LongInt(CONTRACT_VERSION));
-    if let Some(trace) = trace {
+/// For a body of ours on its way into a queue, alone.
+pub(super) fn of(identity: &Identity, part: &Part) -> BasicProperties {
+    let mut headers = version();
+    if let Some(trace) = &part.trace {
         headers.insert(TRACE_PARENT_HEADER.into(), AMQPValue::LongString(trace.parent().into()));
         if let Some(state) = trace.state() {
             headers.insert(TRACE_STATE_HEADER.into(), AMQPValue::LongString(state.into()));
         }
     }
+    ours(identity, part, headers).with_content_type("application/json".into())
+}
+
+/// For several bodies of ours in one message; what stands on each is within.
+pub(super) fn of_batch(identity: &Identity, first: &Part) -> BasicProperties {
+    ours(identity, first, version()).with_content_type(batch::CONTENT_TYPE.into())
+}
+
+/// For a part of a batch that goes on by itself: it was handed out so often already.
+pub(super) fn of_single(identity: &Identity, part: &Part, taken_before: u32) -> BasicProperties {
+    let of = of(identity, part);
+    let mut headers = of.headers().clone().unwrap_or_default();
+    headers.insert(TAKEN_HEADER.into(), AMQPValue::LongLongInt(taken_before.into()));
+    of.with_headers(headers)
+}
+
+fn version() -> FieldTable {
+    let mut headers = FieldTable::default();
+    headers.insert(VERSION_HEADER.into(), AMQPValue::LongInt(CONTRACT_VERSION));
+    headers
+}
+
+fn ours(identity: &Identity, part: &Part, headers: FieldTable) -> BasicProperties {
     BasicProperties::default()
-        .with_content_type("application/json".into())
         .with_delivery_mode(PERSISTENT)
-        .with_message_id(id.to_string().into())
+        .with_message_id(part.id.to_string().into())
         // AMQP timestamps are seconds.
-        .with_timestamp(u64::try_from(now.unix_ms() / 1_000).unwrap_or(0))
+        .with_timestamp(u64::try_from(part.at.unix_ms() / 1_000).unwrap_or(0))
         // Proves that it is ours: the broker checks it.
         .with_user_id(identity.user.clone())
         .with_headers(headers)
+}
+
+/// Whether it says to be a batch, and is one of ours: nobody else's is taken for one.
+pub(super) fn is_batch(identity: &Identity, properties: &BasicProperties) -> bool {
+    let says = properties.content_type().as_ref().is_some_and(|kind| kind.as_str() == batch::CONTENT_TYPE);
+    says && origin(identity, properties) == Origin::Ours
 }
 
 /// For a body that was put aside, on its way back: with everything that stood on it, and whose it was.
@@ -140,9 +169,15 @@ pub(super) fn trace(properties: &BasicProperties) -> Option<TraceContext> {
     TraceContext::parse(&of(TRACE_PARENT_HEADER)?, of(TRACE_STATE_HEADER).as_deref())
 }
 
-/// How often the broker handed this message out before. Absent on the first time.
-pub(super) fn taken_before(properties: &BasicProperties) -> u32 {
-    header(properties, "x-delivery-count").and_then(integer).and_then(|count| u32::try_from(count).ok()).unwrap_or(0)
+/// How often this message was handed out before: by the broker, and before we published it by itself.
+pub(super) fn taken_before(identity: &Identity, properties: &BasicProperties) -> u32 {
+    let count = |name| {
+        let count = header(properties, name).and_then(integer).and_then(|count| u32::try_from(count).ok());
+        // Absent on the first time.
+        count.unwrap_or(0)
+    };
+    let earlier = if publisher(identity, properties) == Publisher::Own { count(TAKEN_HEADER) } else { 0 };
+    count("x-delivery-count").saturating_add(earlier)
 }
 
 /// Empty where the publisher gave none.
@@ -213,12 +248,16 @@ fn seconds(seconds: u64) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Lane;
+    use crate::message::{Lane, MessageId};
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_763_805_900_123);
 
     fn us() -> Identity {
         Identity { user: "us".into(), own: BTreeSet::from(["us".to_owned(), "also-us".to_owned()]) }
+    }
+
+    fn part(trace: Option<TraceContext>) -> Part {
+        Part { id: MessageId(uuid::Uuid::nil()), at: NOW, trace, body: Vec::new() }
     }
 
     fn publisher_of(properties: &BasicProperties) -> Option<Publisher> {
@@ -231,7 +270,7 @@ mod tests {
     #[test]
     fn what_we_publish_is_ours_and_stays_ours_when_it_comes_back() {
         let trace = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Some("a=1"));
-        let sent = of(&us(), MessageId(uuid::Uuid::nil()), NOW, trace.as_ref());
+        let sent = of(&us(), &part(trace.clone()));
         assert_eq!((publisher_of(&sent), super::trace(&sent)), (None, trace.clone()));
         let parked = of_parked(&us(), &sent, NOW, Queue::Receipts, "odd");
         let back = again(&us(), &parked);
@@ -270,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_parked_body_tells_its_story() {
-        let sent = of(&us(), MessageId(uuid::Uuid::nil()), NOW, None);
+        let sent = of(&us(), &part(None));
         let properties = of_parked(&us(), &sent, NOW, Queue::Lane(Lane::Bulk), &"x".repeat(2_000));
         let Story { queue, reason, at } = story(&properties);
         assert_eq!((queue.as_deref(), reason.len(), at), (Some("bulk"), REASON_CHARS_MAX, NOW));
@@ -288,9 +327,28 @@ mod tests {
 
     #[test]
     fn a_message_seen_the_first_time_has_no_count() {
-        assert_eq!(taken_before(&BasicProperties::default()), 0);
+        assert_eq!(taken_before(&us(), &BasicProperties::default()), 0);
         let mut headers = FieldTable::default();
         headers.insert("x-delivery-count".into(), AMQPValue::LongLongInt(3));
-        assert_eq!(taken_before(&BasicProperties::default().with_headers(headers)), 3);
+        assert_eq!(taken_before(&us(), &BasicProperties::default().with_headers(headers)), 3);
+    }
+
+    #[test]
+    fn what_goes_on_by_itself_is_counted_on_and_begins_anew_when_a_person_replays_it() {
+        let single = of_single(&us(), &part(None), 2);
+        assert_eq!((publisher_of(&single), taken_before(&us(), &single)), (None, 2));
+        assert_eq!(taken_before(&us(), &single.clone().with_user_id("them".into())), 0, "nobody else says so");
+        let parked = of_parked(&us(), &single, NOW, Queue::Receipts, "odd");
+        assert_eq!(taken_before(&us(), &again(&us(), &parked)), 0);
+    }
+
+    #[test]
+    fn only_a_batch_of_ours_is_one() {
+        let batch = of_batch(&us(), &part(None));
+        let named = |user: &str| batch.clone().with_user_id(user.into());
+        assert!(is_batch(&us(), &batch) && is_batch(&us(), &named("also-us")));
+        assert!(!is_batch(&us(), &named("them")) && !is_batch(&us(), &of(&us(), &part(None))));
+        let theirs = again(&us(), &named("them"));
+        assert!(!is_batch(&us(), &theirs), "nor when we publish it again for another");
     }
 }

@@ -3,22 +3,23 @@
 //!
 //! Whatever goes wrong with any part ends the whole; the supervisor builds the next one from nothing.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use futures_util::{Stream, StreamExt};
-use lapin::{BasicProperties, Channel, Event};
+use lapin::{Channel, Event};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::batch::Part;
 use super::drift::Drift;
 use super::envelope::Identity;
 use super::ledger::Copy;
+use super::letter::Letter;
 use super::line::{Address, Line};
 use super::names::{Names, Place};
-use super::publisher::{Landing, Parcel, Publisher};
+use super::publisher::{Desk, Landing, Publish, Publisher, To};
 use super::readings::Readings;
 use super::{Shared, consumer, envelope, error, readings, topology};
 use crate::broker::{BrokerError, Queue};
@@ -50,10 +51,9 @@ pub(super) struct Generation {
 
 /// Ways to the publishers.
 struct Outboxes {
-    shared: Vec<mpsc::Sender<Parcel>>,
+    shared: Vec<mpsc::Sender<Publish>>,
     /// Codes that people wait for never queue behind bulk.
-    critical: mpsc::Sender<Parcel>,
-    turn: AtomicUsize,
+    critical: mpsc::Sender<Publish>,
 }
 
 /// How a generation ends: at once with a reason, or step by step.
@@ -83,12 +83,23 @@ impl Generation {
         let readings = Readings::new(consume_line.connection.create_channel().await.map_err(trouble)?);
         // Before anything is published or taken here, so that it is exact.
         readings.read_all(&shared.names, &shared.intakes).await?;
+        let identity = Identity {
+            user: address.uri.authority.userinfo.username.as_str().into(),
+            own: shared.settings.own_users(),
+        };
+        let desk = Desk {
+            names: shared.names.clone(),
+            identity: identity.clone(),
+            intakes: shared.intakes.clone(),
+            window: shared.settings.window,
+            parts_max: shared.settings.batch,
+            blocked: blocked.clone(),
+        };
         let publishers = TaskTracker::new();
         let mut open = Vec::new();
         for _ in 0..=shared.settings.publishers {
             let (outbox, inbox) = mpsc::channel(shared.settings.window);
-            let publisher =
-                Publisher::open(&publish_line.connection, inbox, shared.settings.window, blocked.clone()).await;
+            let publisher = Publisher::open(&publish_line.connection, desk.clone(), inbox).await;
             ending.watch(&publishers, publisher.map_err(trouble)?.run(ending.publishing.clone()));
             open.push(outbox);
         }
@@ -97,14 +108,11 @@ impl Generation {
             drifts,
             publish_line,
             consume_line,
-            outboxes: Outboxes { shared: open, critical, turn: AtomicUsize::new(0) },
+            outboxes: Outboxes { shared: open, critical },
             blocked,
             readings,
             names: shared.names.clone(),
-            identity: Identity {
-                user: address.uri.authority.userinfo.username.as_str().into(),
-                own: shared.settings.own_users(),
-            },
+            identity,
             clock: shared.clock.clone(),
             prefetch: shared.settings.prefetch,
             deadline: Duration::from_millis(shared.settings.publish_deadline_ms),
@@ -121,7 +129,7 @@ impl Generation {
     fn start(self: &Arc<Self>, shared: &Shared) {
         for place in self.names.places() {
             let intake = Arc::clone(shared.intake(place.queue));
-            self.ending.watch(&self.consumers, consumer::run(Arc::clone(self), place, intake));
+            self.ending.watch(&self.consumers, consumer::run(Arc::clone(self), Arc::clone(place), intake));
         }
         self.ending.watch(&self.publishers, readings::run(Arc::clone(self), shared.intakes.clone()));
     }
@@ -197,27 +205,16 @@ impl Generation {
         std::future::pending().await
     }
 
-    /// What stands on a body of ours; it carries the trace that the caller works for.
-    pub(super) fn envelope(&self, id: MessageId) -> BasicProperties {
-        envelope::of(&self.identity, id, self.clock.now(), trace::current().as_ref())
+    /// A body of ours; it carries the trace that the caller works for.
+    pub(super) fn letter(&self, id: MessageId, body: Vec<u8>) -> Letter {
+        Letter::Part(Part { id, at: self.clock.now(), trace: trace::current(), body })
     }
 
     /// Returns once the body is on a majority of the queue's nodes.
-    pub(super) async fn publish(
-        &self,
-        place: &Place,
-        properties: BasicProperties,
-        body: Vec<u8>,
-    ) -> Result<(), BrokerError> {
-        let id = envelope::message_id(&properties);
-        let (exchange, key) = (place.exchange.clone(), place.key.clone());
-        let outbox = match place.queue {
-            Queue::Lane(Lane::Critical) => &self.outboxes.critical,
-            Queue::Lane(Lane::Normal | Lane::Bulk) | Queue::Receipts | Queue::GivenUp => self.outboxes.next(),
-        };
-        let parcel = |answer| Parcel { exchange, key, id, properties, body, answer };
+    pub(super) async fn publish(&self, place: &Arc<Place>, letter: Letter) -> Result<(), BrokerError> {
+        let publish = |answer| Publish { to: To::Place(Arc::clone(place)), letter, answer };
         let sent_at = Instant::now();
-        match self.send(outbox, parcel).await? {
+        match self.send(self.outboxes.of(place), publish).await? {
             Landing::Confirmed => Ok(()),
             Landing::Nacked if self.readings.is_full(place, sent_at).await => {
                 Err(BrokerError::Full { queue: place.queue, limit: self.names.length(place.queue) })
@@ -233,12 +230,10 @@ impl Generation {
 
     /// Puts a body aside for people.
     pub(super) async fn park(&self, copy: Copy, reason: &str) -> Result<(), BrokerError> {
-        let Copy { properties, body, home, .. } = copy;
-        let properties = envelope::of_parked(&self.identity, &properties, self.clock.now(), home, reason);
-        let id = envelope::message_id(&properties);
-        let (exchange, key) = ("".into(), self.names.parked());
-        let parcel = |answer| Parcel { exchange, key, id, properties, body, answer };
-        match self.send(self.outboxes.next(), parcel).await? {
+        let (properties, body) = copy.letter.alone(&self.identity);
+        let properties = envelope::of_parked(&self.identity, &properties, self.clock.now(), copy.home, reason);
+        let publish = |answer| Publish { to: To::Parked, letter: Letter::whole(properties, body), answer };
+        match self.send(self.outboxes.parked(), publish).await? {
             Landing::Confirmed => Ok(()),
             Landing::Nacked => Err(unavailable(format!(
                 "the parked queue holds its {} bodies or cannot take one; look with `otodoke parked list`",
@@ -253,8 +248,8 @@ impl Generation {
 
     async fn send(
         &self,
-        outbox: &mpsc::Sender<Parcel>,
-        parcel: impl FnOnce(oneshot::Sender<Landing>) -> Parcel,
+        outbox: &mpsc::Sender<Publish>,
+        publish: impl FnOnce(oneshot::Sender<Landing>) -> Publish,
     ) -> Result<Landing, BrokerError> {
         if let Some(why) = self.blocked() {
             return Err(unavailable(format!("it takes no messages now: {why}")));
@@ -266,7 +261,7 @@ impl Generation {
             Err(_) => return Err(unavailable("it confirms more slowly than messages come".to_owned())),
         };
         let (answer, landing) = oneshot::channel();
-        room.send(parcel(answer));
+        room.send(publish(answer));
         match tokio::time::timeout_at(until, landing).await {
             Ok(Ok(landing)) => Ok(landing),
             Ok(Err(_)) => Err(unconfirmed("its connection went away".to_owned())),
@@ -284,12 +279,18 @@ fn unconfirmed(why: String) -> BrokerError {
 }
 
 impl Outboxes {
-    /// By turns, past those that are full.
-    fn next(&self) -> &mpsc::Sender<Parcel> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let in_turn = (0..self.shared.len()).map(|step| &self.shared[(turn + step) % self.shared.len()]);
-        let free = in_turn.clone().find(|outbox| outbox.capacity() > 0);
-        free.unwrap_or(&self.shared[turn % self.shared.len()])
+    /// Always the same for one place: what waits for it waits together.
+    fn of(&self, place: &Place) -> &mpsc::Sender<Publish> {
+        match place.queue {
+            Queue::Lane(Lane::Critical) => &self.critical,
+            Queue::Lane(Lane::Normal | Lane::Bulk) | Queue::Receipts | Queue::GivenUp => {
+                &self.shared[place.number % self.shared.len()]
+            }
+        }
+    }
+
+    fn parked(&self) -> &mpsc::Sender<Publish> {
+        &self.shared[0]
     }
 }
 

@@ -1,4 +1,5 @@
-//! What a process holds of one queue: delivered to it, not yet taken. Bounded by the prefetch of its consumers.
+//! What a process holds of one queue: delivered to it, not yet taken. Bounded by the prefetch of its consumers, times the
+//! bodies that one message may hold.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -51,7 +52,7 @@ impl Intake {
 
     /// Before all others: it came before them.
     pub(super) fn put_back(&self, delivery: Delivery) {
-        self.depth.put_in();
+        self.depth.put_back();
         self.lock().push_front(delivery);
         self.arrived.notify_one();
     }

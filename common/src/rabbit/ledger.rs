@@ -1,4 +1,5 @@
-//! How deliveries of one channel end. Callers note the end here and go on; the channel's one task sends what is due.
+//! How deliveries of one channel end. Callers note the end here and go on; the channel's one task sends what is due. Of a
+//! batch each part is a delivery of its own, and the broker hears of it once all of them have ended.
 //!
 //! When the channel is gone nothing is sent any more, and the broker hands the message out again: an end that was noted
 //! and not sent costs a repetition, which every step survives.
@@ -7,16 +8,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use async_trait::async_trait;
+use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
-use lapin::{BasicProperties, Channel};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::apart::{self, Apart};
 use super::generation::Generation;
 use super::intake::Intake;
+use super::letter::Letter;
 use super::watermark::{Order, Watermark};
 use crate::broker::{BrokerError, Delivery, Origin, Queue, Settle, Settlement};
-use crate::trace::TraceContext;
 
 pub(super) struct Ledger {
     myself: Weak<Self>,
@@ -31,19 +34,20 @@ pub(super) struct Ledger {
 #[derive(Default)]
 struct State {
     watermark: Watermark,
-    /// Of deliveries in hand, in case one is parked or given back.
+    /// Of deliveries in hand, by ticket, in case one is parked or given back.
     copies: HashMap<u64, Copy>,
+    tickets: u64,
 }
 
 #[derive(Clone)]
 pub(super) struct Copy {
-    /// As they came, in case it is published again.
-    pub(super) properties: BasicProperties,
-    pub(super) body: Vec<u8>,
+    /// Of the message that it came in.
+    pub(super) tag: u64,
+    /// As it came, in case it is published again.
+    pub(super) letter: Letter,
     /// Where it waits for people: the queue it was published to.
     pub(super) home: Queue,
     pub(super) origin: Origin,
-    pub(super) trace: Option<TraceContext>,
     /// At the broker.
     pub(super) taken_before: u32,
     /// Here, since the broker handed it out.
@@ -65,19 +69,45 @@ impl Ledger {
         })
     }
 
-    /// A delivery of `tag`, for whoever takes it.
-    pub(super) fn hand_out(&self, tag: u64, copy: Copy) -> Delivery {
-        let delivery = self.delivery(tag, &copy);
+    /// The deliveries of `tag`, for whoever takes them.
+    pub(super) fn hand_out(&self, tag: u64, copies: Vec<Copy>) -> Vec<Delivery> {
         let mut state = self.lock();
-        state.watermark.hand_out(tag);
-        state.copies.insert(tag, copy);
-        delivery
+        state.watermark.hand_out(tag, copies.len());
+        let hand_out = |copy| {
+            state.tickets += 1;
+            let ticket = state.tickets;
+            let delivery = self.delivery(ticket, &copy);
+            state.copies.insert(ticket, copy);
+            delivery
+        };
+        copies.into_iter().map(hand_out).collect()
     }
 
-    fn delivery(&self, tag: u64, copy: &Copy) -> Delivery {
-        let myself = self.myself.upgrade().expect("whoever calls holds it");
+    /// Acknowledges `tag` once each of its parts was published by itself. Where that fails the broker hands it out again.
+    pub(super) fn take_apart(&self, tag: u64, apart: Apart) {
+        self.lock().watermark.hand_out(tag, 1);
+        self.part_with(tag, apart);
+    }
+
+    fn part_with(&self, tag: u64, apart: Apart) {
+        let ledger = self.myself();
+        // A delivery may be dropped anywhere, also where no runtime is.
+        let (Some(generation), Ok(runtime)) = (self.generation.upgrade(), Handle::try_current()) else {
+            return self.left(tag);
+        };
+        runtime.spawn(async move {
+            if apart::go_on(&generation, apart).await { ledger.ended(tag) } else { ledger.left(tag) }
+        });
+    }
+
+    fn delivery(&self, ticket: u64, copy: &Copy) -> Delivery {
         let taken_before = copy.taken_before.saturating_add(copy.given_back);
-        Delivery::new(copy.body.clone(), taken_before, myself, tag).from(copy.origin.clone(), copy.trace.clone())
+        let delivery = Delivery::new(copy.letter.body().to_vec(), taken_before, self.myself(), ticket);
+        delivery.from(copy.origin.clone(), copy.letter.trace())
+    }
+
+    fn myself(&self) -> Arc<Self> {
+        self.myself.upgrade().expect("whoever calls holds it")
     }
 
     pub(super) async fn something_ended(&self) {
@@ -113,20 +143,34 @@ impl Ledger {
         Ok(next_at)
     }
 
-    fn done(&self, tag: u64) {
+    fn done(&self, ticket: u64) {
         self.intake.depth.settled();
-        let mut state = self.lock();
-        state.copies.remove(&tag);
-        state.watermark.done(tag, Instant::now());
-        drop(state);
+        let copy = self.lock().copies.remove(&ticket);
+        if let Some(copy) = copy {
+            self.ended(copy.tag);
+        }
+    }
+
+    /// A part of a batch goes on by itself, so that the others end without it; anything else the broker gets back.
+    fn back(&self, ticket: u64) {
+        let copy = self.lock().copies.remove(&ticket);
+        let Some(Copy { tag, letter, home, taken_before, .. }) = copy else { return };
+        match letter {
+            Letter::Part(part) if self.is_consuming() => {
+                let taken_before = taken_before.saturating_add(1);
+                self.part_with(tag, Apart { home, parts: vec![part], taken_before });
+            }
+            Letter::Part(_) | Letter::Whole { .. } => self.left(tag),
+        }
+    }
+
+    fn ended(&self, tag: u64) {
+        self.lock().watermark.done(tag, Instant::now());
         self.ended.notify_one();
     }
 
-    fn back(&self, tag: u64) {
-        let mut state = self.lock();
-        state.copies.remove(&tag);
-        state.watermark.give_back(tag);
-        drop(state);
+    fn left(&self, tag: u64) {
+        self.lock().watermark.give_back(tag);
         self.ended.notify_one();
     }
 
@@ -134,24 +178,24 @@ impl Ledger {
         self.generation.upgrade().is_some_and(|generation| generation.is_consuming())
     }
 
-    fn again_here(&self, tag: u64) -> Option<Delivery> {
+    fn again_here(&self, ticket: u64) -> Option<Delivery> {
         let consuming = self.is_consuming();
         let mut state = self.lock();
-        let copy = state.copies.get_mut(&tag).filter(|copy| consuming && copy.given_back < GIVEN_BACK_HERE_MAX)?;
+        let copy = state.copies.get_mut(&ticket).filter(|copy| consuming && copy.given_back < GIVEN_BACK_HERE_MAX)?;
         copy.given_back += 1;
-        Some(self.delivery(tag, copy))
+        Some(self.delivery(ticket, copy))
     }
 
     /// First parked, then acknowledged: between the two the body is in both queues, never in none.
-    async fn park(&self, tag: u64, reason: &str) -> Result<(), BrokerError> {
-        let copy = self.lock().copies.get(&tag).cloned();
+    async fn park(&self, ticket: u64, reason: &str) -> Result<(), BrokerError> {
+        let copy = self.lock().copies.get(&ticket).cloned();
         let parked = match (copy, self.generation.upgrade()) {
             (Some(copy), Some(generation)) => generation.park(copy, reason).await,
             (_, _) => Err(BrokerError::Unavailable { why: "its connection is gone; the body comes again".to_owned() }),
         };
         match parked {
-            Ok(()) => self.done(tag),
-            Err(_) => self.back(tag),
+            Ok(()) => self.done(ticket),
+            Err(_) => self.back(ticket),
         }
         parked
     }
@@ -171,7 +215,7 @@ impl Settle for Ledger {
             }
             Settlement::Park { reason } => {
                 // A task of its own: who stops waiting must not leave the delivery without an end.
-                let ledger = self.myself.upgrade().expect("whoever calls holds it");
+                let ledger = self.myself();
                 let parking = tokio::spawn(async move { ledger.park(ticket, &reason).await });
                 let stopped = |_| BrokerError::Unconfirmed { why: "the process is stopping".to_owned() };
                 parking.await.map_err(stopped)?

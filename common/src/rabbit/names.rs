@@ -3,6 +3,8 @@
 //! Lanes are written to through an exchange; receipts, and bodies that were given up or parked, through the default exchange,
 //! by the name of their queue. So the right to send a message at the broker is no right to forge a receipt.
 
+use std::sync::Arc;
+
 use lapin::types::ShortString;
 
 use super::settings::{QueueLengths, RabbitSettings};
@@ -13,6 +15,8 @@ use crate::message::MessageId;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Place {
     pub(super) queue: Queue,
+    /// Among all places.
+    pub(super) number: usize,
     pub(super) name: ShortString,
     pub(super) exchange: ShortString,
     pub(super) key: ShortString,
@@ -22,13 +26,23 @@ pub(super) struct Place {
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     namespace: String,
-    shards: u16,
     lengths: QueueLengths,
+    places: Vec<Arc<Place>>,
 }
 
 impl Names {
     pub(super) fn new(settings: &RabbitSettings) -> Self {
-        Self { namespace: settings.namespace.clone(), shards: settings.shards, lengths: settings.lengths }
+        let mut names = Self { namespace: settings.namespace.clone(), lengths: settings.lengths, places: Vec::new() };
+        for queue in Queue::ALL {
+            let shards = match queue {
+                Queue::Lane(_) => settings.shards,
+                Queue::Receipts | Queue::GivenUp => 1,
+            };
+            for shard in 0..shards {
+                names.places.push(Arc::new(names.place(queue, shard)));
+            }
+        }
+        names
     }
 
     pub(super) fn exchange(&self) -> ShortString {
@@ -37,7 +51,7 @@ impl Names {
 
     /// Where bodies go that were handed out too often.
     pub(super) fn given_up(&self) -> ShortString {
-        self.place(Queue::GivenUp, 0).name
+        self.of(Queue::GivenUp.word()).into()
     }
 
     /// Where bodies wait for people.
@@ -51,22 +65,23 @@ impl Names {
 
     /// Of all places of a queue together.
     pub(super) fn length(&self, queue: Queue) -> u64 {
-        u64::from(self.shards(queue)) * u64::from(self.place(queue, 0).length)
+        self.places_of(queue).map(|place| u64::from(place.length)).sum()
     }
 
     /// Every place of every queue.
-    pub(super) fn places(&self) -> Vec<Place> {
-        Queue::ALL
-            .into_iter()
-            .flat_map(|queue| (0..self.shards(queue)).map(move |shard| (queue, shard)))
-            .map(|(queue, shard)| self.place(queue, shard))
-            .collect()
+    pub(super) fn places(&self) -> &[Arc<Place>] {
+        &self.places
+    }
+
+    pub(super) fn places_of(&self, queue: Queue) -> impl Iterator<Item = &Arc<Place>> {
+        self.places.iter().filter(move |place| place.queue == queue)
     }
 
     /// The place for one message. The last bits of an id are chance, so a remainder spreads evenly.
-    pub(super) fn place_of(&self, queue: Queue, id: MessageId) -> Place {
-        let shard = id.0.as_u128() % u128::from(self.shards(queue));
-        self.place(queue, u16::try_from(shard).expect("a remainder is below its divisor, which is a u16"))
+    pub(super) fn place_of(&self, queue: Queue, id: MessageId) -> &Arc<Place> {
+        let shard = id.0.as_u128() % self.places_of(queue).count() as u128;
+        let shard = usize::try_from(shard).expect("a remainder is below its divisor, which is a usize");
+        self.places_of(queue).nth(shard).expect("a remainder is below the number of places")
     }
 
     /// Whose queue a name belongs to; `None` for names that are not ours.
@@ -76,30 +91,24 @@ impl Names {
         Queue::ALL.into_iter().find(|queue| queue.word() == word)
     }
 
-    fn shards(&self, queue: Queue) -> u16 {
-        match queue {
-            Queue::Lane(_) => self.shards,
-            Queue::Receipts | Queue::GivenUp => 1,
-        }
-    }
-
-    /// The first shard has the lane's bare name: foreign publishers know no shards, and a second shard moves nothing.
+    /// The next one. The first shard has the lane's bare name: foreign publishers know no shards, and a second shard moves nothing.
     fn place(&self, queue: Queue, shard: u16) -> Place {
         let key = match shard {
             0 => queue.word().to_owned(),
             shard => format!("{}.{shard}", queue.word()),
         };
         let name = ShortString::from(self.of(&key));
+        let number = self.places.len();
         match queue {
             Queue::Lane(_) => {
-                Place { queue, name, exchange: self.exchange(), key: key.into(), length: self.lengths.lane }
+                Place { queue, number, name, exchange: self.exchange(), key: key.into(), length: self.lengths.lane }
             }
             Queue::Receipts => {
-                Place { queue, key: name.clone(), name, exchange: "".into(), length: self.lengths.receipts }
+                Place { queue, number, key: name.clone(), name, exchange: "".into(), length: self.lengths.receipts }
             }
             // As long as that which it may come to wait for.
             Queue::GivenUp => {
-                Place { queue, key: name.clone(), name, exchange: "".into(), length: self.lengths.parked }
+                Place { queue, number, key: name.clone(), name, exchange: "".into(), length: self.lengths.parked }
             }
         }
     }
@@ -128,6 +137,7 @@ mod tests {
         let two: Vec<_> = names(2).places().iter().map(|place| place.name.to_string()).collect();
         assert!(one.iter().all(|name| two.contains(name)) && two.contains(&"east.otodoke.bulk.1".to_owned()));
         assert_eq!(two.len(), 8, "receipts have one queue, and so has what was given up");
+        assert!(names(2).places().iter().enumerate().all(|(number, place)| place.number == number));
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! One channel in confirm mode, one task that publishes on it, a bounded number of unconfirmed publishes.
+//! One channel in confirm mode, one task that publishes on it, a bounded number of bodies in hand.
 //!
 //! A channel has one publishing task because tags are counted by both sides: from two tasks the confirmation of one
-//! message could answer for another. An answer is given once the broker gave its own, or the channel is gone.
+//! message could answer for another. An answer is given once the broker gave its own, or the channel is gone; one
+//! confirmation answers for all bodies of its message.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -14,20 +16,28 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
+use super::envelope::{self, Identity};
+use super::gathering::{Departure, Gathering};
+use super::intake::Intake;
+use super::letter::Letter;
+use super::names::{Names, Place};
 use super::{error, line};
+use crate::broker::Queue;
 
 /// The broker confirms in milliseconds, under load in seconds. One that confirms nothing for so long is stuck.
 const STALL_MS_MAX: u64 = 30_000;
 
-/// One message on its way.
-pub(super) struct Parcel {
-    pub(super) exchange: ShortString,
-    pub(super) key: ShortString,
-    /// Returned messages are found by it.
-    pub(super) id: ShortString,
-    pub(super) properties: BasicProperties,
-    pub(super) body: Vec<u8>,
+/// One body that somebody wants published.
+pub(super) struct Publish {
+    pub(super) to: To,
+    pub(super) letter: Letter,
     pub(super) answer: oneshot::Sender<Landing>,
+}
+
+pub(super) enum To {
+    Place(Arc<Place>),
+    /// Where bodies wait for people.
+    Parked,
 }
 
 /// What the broker said to one publish. No answer at all means that the channel is gone.
@@ -40,43 +50,71 @@ pub(super) enum Landing {
     Returned,
 }
 
+/// What every publisher of a generation knows.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) names: Names,
+    pub(super) identity: Identity,
+    /// They are told what got into their queues.
+    pub(super) intakes: BTreeMap<Queue, Arc<Intake>>,
+    /// Bodies that wait or are unconfirmed, per channel.
+    pub(super) window: usize,
+    /// Bodies of one message.
+    pub(super) parts_max: usize,
+    pub(super) blocked: watch::Receiver<Option<String>>,
+}
+
 pub(super) struct Publisher {
+    desk: Desk,
     channel: Channel,
-    inbox: mpsc::Receiver<Parcel>,
-    window: usize,
-    blocked: watch::Receiver<Option<String>>,
+    inbox: mpsc::Receiver<Publish>,
+    gathering: Gathering,
+    /// Bodies on their way.
+    flying: usize,
     /// Ids that came back and whose confirmation is still under way.
     returned: HashSet<String>,
 }
 
+/// One AMQP message.
+struct Message {
+    exchange: ShortString,
+    key: ShortString,
+    properties: BasicProperties,
+    body: Vec<u8>,
+}
+
+/// Whom the landing of a message concerns.
 struct Flight {
+    /// Returned messages are found by it.
     id: ShortString,
-    answer: oneshot::Sender<Landing>,
-    result: lapin::Result<Confirmation>,
+    to: To,
+    /// Others wait for this one.
+    is_awaited: bool,
+    answers: Vec<oneshot::Sender<Landing>>,
 }
 
 impl Publisher {
     pub(super) async fn open(
         connection: &Connection,
-        inbox: mpsc::Receiver<Parcel>,
-        window: usize,
-        blocked: watch::Receiver<Option<String>>,
+        desk: Desk,
+        inbox: mpsc::Receiver<Publish>,
     ) -> lapin::Result<Self> {
         let channel = connection.create_channel().await?;
         // nowait: a publish before confirm mode is on would never be confirmed.
         channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
-        Ok(Self { channel, inbox, window, blocked, returned: HashSet::new() })
+        let gathering = Gathering::new(desk.parts_max);
+        Ok(Self { desk, channel, inbox, gathering, flying: 0, returned: HashSet::new() })
     }
 
     /// Until `closing`, then lands what flies. An error is the end of the channel.
     pub(super) async fn run(mut self, closing: CancellationToken) -> Result<(), String> {
         let channel = self.channel.clone();
         let mut flights = FuturesUnordered::new();
-        let mut boarding = Vec::with_capacity(self.window);
+        let mut boarding = Vec::with_capacity(self.desk.window);
         let mut landed_at = Instant::now();
         let mut open = true;
         while open || !flights.is_empty() {
-            let room = self.window - flights.len();
+            let room = self.desk.window.saturating_sub(self.flying + self.gathering.waiting());
             let stalled_at = landed_at + Duration::from_millis(STALL_MS_MAX);
             tokio::select! {
                 biased;
@@ -94,16 +132,20 @@ impl Publisher {
                     if flights.is_empty() {
                         landed_at = Instant::now();
                     }
-                    // Whoever stopped waiting before anything was sent is told nothing, and nothing is sent.
-                    let waited_for = boarding.drain(..).filter(|parcel| !parcel.answer.is_closed());
-                    flights.extend(waited_for.map(|parcel| fly(&channel, parcel)));
+                    boarding.drain(..).for_each(|publish| self.gathering.add(publish));
                 }
                 () = tokio::time::sleep_until(stalled_at), if !flights.is_empty() => {
-                    if self.blocked.borrow().is_none() {
+                    if self.desk.blocked.borrow().is_none() {
                         return Err(format!("the broker has confirmed nothing for {STALL_MS_MAX} ms"));
                     }
                     landed_at = Instant::now();
                 }
+            }
+            // What waits does so for something on its way: where nothing flies, nothing is left.
+            for departure in self.gathering.depart() {
+                let (message, flight) = self.desk.message(departure);
+                self.flying += flight.answers.len();
+                flights.push(fly(&channel, message, flight));
             }
         }
         line::close_channel(&channel).await;
@@ -112,32 +154,74 @@ impl Publisher {
 
     /// All that landed together is looked at before any answer is given: the library hands a returned message out with
     /// whichever confirmation comes next, so it is known by its id alone.
-    fn answer(&mut self, landed: Vec<Flight>) -> Result<(), String> {
-        for flight in &landed {
-            if let Ok(Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message))) = &flight.result
+    fn answer(&mut self, landed: Vec<(Flight, lapin::Result<Confirmation>)>) -> Result<(), String> {
+        for (_, result) in &landed {
+            if let Ok(Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message))) = result
                 && let Some(id) = message.properties.message_id()
             {
                 self.returned.insert(id.to_string());
             }
         }
-        for flight in landed {
-            let landing = match flight.result {
+        for (flight, result) in landed {
+            let landing = match result {
                 Ok(_) if self.returned.remove(flight.id.as_str()) => Landing::Returned,
                 Ok(Confirmation::Ack(_)) => Landing::Confirmed,
                 Ok(Confirmation::Nack(_)) => Landing::Nacked,
                 Ok(Confirmation::NotRequested) => return Err("a channel is not in confirm mode".to_owned()),
                 Err(error) => return Err(error::trouble(&error)),
             };
-            // A caller whose deadline passed has its answer already.
-            drop(flight.answer.send(landing));
+            self.land(flight, &landing);
         }
         Ok(())
+    }
+
+    fn land(&mut self, flight: Flight, landing: &Landing) {
+        self.flying -= flight.answers.len();
+        if let To::Place(place) = &flight.to {
+            if flight.is_awaited {
+                self.gathering.landed(place);
+            }
+            if *landing == Landing::Confirmed {
+                self.desk.intake(place.queue).depth.put_in(flight.answers.len() as u64);
+            }
+        }
+        for answer in flight.answers {
+            // A caller whose deadline passed has its answer already.
+            drop(answer.send(landing.clone()));
+        }
+    }
+}
+
+impl Desk {
+    /// One body as it is; several as a batch, under the first one's id.
+    fn message(&self, departure: Departure) -> (Message, Flight) {
+        let (letter, to, is_awaited, answers) = match departure {
+            Departure::Alone(Publish { to, letter, answer }) => (letter, to, false, vec![answer]),
+            Departure::Together { place, mut parts, answers } => {
+                let letter = match parts.len() {
+                    1 => Letter::Part(parts.remove(0)),
+                    _ => Letter::of_batch(&self.identity, &parts),
+                };
+                (letter, To::Place(place), true, answers)
+            }
+        };
+        let (exchange, key) = match &to {
+            To::Place(place) => (place.exchange.clone(), place.key.clone()),
+            To::Parked => ("".into(), self.names.parked()),
+        };
+        let (properties, body) = letter.alone(&self.identity);
+        let id = envelope::message_id(&properties);
+        (Message { exchange, key, properties, body }, Flight { id, to, is_awaited, answers })
+    }
+
+    fn intake(&self, queue: Queue) -> &Intake {
+        self.intakes.get(&queue).expect("every queue has an intake from the start")
     }
 }
 
 /// Sends within the first poll, so publishes go out in the order in which this task polls them.
-async fn fly(channel: &Channel, parcel: Parcel) -> Flight {
-    let Parcel { exchange, key, id, properties, body, answer } = parcel;
+async fn fly(channel: &Channel, message: Message, flight: Flight) -> (Flight, lapin::Result<Confirmation>) {
+    let Message { exchange, key, properties, body } = message;
     let options = BasicPublishOptions {
         // Without a queue it comes back, instead of being confirmed and dropped.
         mandatory: true,
@@ -146,5 +230,5 @@ async fn fly(channel: &Channel, parcel: Parcel) -> Flight {
     };
     let publish = async { channel.basic_publish(exchange, key, options, &body, properties).await?.await };
     let result = publish.await;
-    Flight { id, answer, result }
+    (flight, result)
 }

@@ -1,4 +1,5 @@
-//! How many messages are ready in each queue, asked about once a second, on a channel of its own.
+//! How many messages are ready in each queue, asked about once a second, on a channel of its own. The broker counts a batch
+//! as one; how many bodies that may be is for `depth` to say.
 //!
 //! Asking is also how a broker that went silent is noticed while nobody publishes.
 
@@ -51,7 +52,7 @@ impl Readings {
         for (queue, intake) in intakes {
             let before = intake.depth.before_reading(intake.held());
             let mut ready = 0;
-            for place in names.places().iter().filter(|place| place.queue == *queue) {
+            for place in names.places_of(*queue) {
                 ready += self.ask(&channel, &place.name).await?;
             }
             intake.depth.read(ready, before, Instant::now());

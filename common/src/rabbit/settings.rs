@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use lapin::uri::{AMQPScheme, AMQPUri};
 
 use super::RabbitError;
+use super::batch::PARTS_MAX;
 use super::line::Address;
 use crate::config::Secret;
 use crate::tls::Tls;
@@ -34,18 +35,23 @@ pub struct RabbitSettings {
     pub namespace: String,
     /// Queues per lane. One quorum queue has one leader; more queues spread a lane over more of them.
     pub shards: u16,
-    /// Deliveries a consumer holds unsettled, per queue.
+    /// AMQP messages a consumer holds unsettled, per queue; each may be a batch, so `batch` times as many bodies.
     pub prefetch: u16,
-    /// Channels that publish, besides the one that is kept for `critical`.
+    /// Channels that publish, besides the one that is kept for `critical`. A queue always uses the same one, so that what
+    /// waits for it can travel together; more than there are queues gain nothing.
     pub publishers: usize,
-    /// Unconfirmed publishes per channel.
+    /// Bodies that wait or are unconfirmed, per channel.
     pub window: usize,
+    /// Bodies in one AMQP message, where some wait. With 1 each travels alone: for as long as there are processes that know
+    /// no batches.
+    pub batch: usize,
     /// From the call of `publish` until its answer.
     pub publish_deadline_ms: u64,
     pub lengths: QueueLengths,
 }
 
-/// How many messages a queue holds before its publishers hear that it is full.
+/// How many messages a queue holds before its publishers hear that it is full: bodies, by our estimate (`depth`); the broker
+/// itself refuses at as many AMQP messages, of which each may be a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueLengths {
     /// Of each queue of a lane.
@@ -63,9 +69,10 @@ impl RabbitSettings {
             other_own_users: BTreeSet::new(),
             namespace: String::new(),
             shards: 1,
-            prefetch: 300,
+            prefetch: 200,
             publishers: 4,
             window: 256,
+            batch: PARTS_MAX,
             publish_deadline_ms: 5_000,
             lengths: QueueLengths { lane: 1_000_000, receipts: 1_000_000, parked: 100_000 },
         }
@@ -88,6 +95,7 @@ impl RabbitSettings {
         range("prefetch", self.prefetch.into(), 1, PREFETCH_MAX.into())?;
         range("publishers", self.publishers as u64, 1, PUBLISHERS_MAX as u64)?;
         range("window", self.window as u64, 1, WINDOW_MAX as u64)?;
+        range("batch", self.batch as u64, 1, PARTS_MAX as u64)?;
         range("publish_deadline_ms", self.publish_deadline_ms, 1, PUBLISH_DEADLINE_MS_MAX)?;
         let lengths = self.lengths;
         for (name, value) in [("lane", lengths.lane), ("receipts", lengths.receipts), ("parked", lengths.parked)] {
@@ -138,6 +146,7 @@ mod tests {
         };
         assert_eq!(said(|settings| settings.shards = 0), "shards = 0: must be 1 to 64");
         assert_eq!(said(|settings| settings.prefetch = 3_000), "prefetch = 3000: must be 1 to 2000");
+        assert_eq!(said(|settings| settings.batch = 65), "batch = 65: must be 1 to 64");
         assert_eq!(said(|settings| settings.urls.clear()), "urls = 0: must be 1 to 16");
         assert!(said(|settings| settings.namespace = "a/b".to_owned()).contains("\"a/b\""));
     }

@@ -81,7 +81,7 @@ pub(super) async fn erase(connection: &Connection, names: &Names) -> lapin::Resu
 /// Each before those that name it: what is given up on the way to people is still theirs.
 fn wanted(names: &Names) -> Vec<Wanted> {
     let parked = Wanted { name: names.parked(), arguments: quorum(names.parked_length(), PARKED_DELIVERIES_MAX) };
-    let mut places = names.places();
+    let mut places = names.places().to_vec();
     places.sort_by_key(|place| place.queue != Queue::GivenUp);
     let others = places.into_iter().map(|place| {
         let next = if place.queue == Queue::GivenUp { names.parked() } else { names.given_up() };
@@ -92,7 +92,7 @@ fn wanted(names: &Names) -> Vec<Wanted> {
         arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString("".into()));
         arguments.insert("x-dead-letter-routing-key".into(), AMQPValue::LongString(next.as_str().into()));
         arguments.insert("x-dead-letter-strategy".into(), AMQPValue::LongString("at-least-once".into()));
-        Wanted { name: place.name, arguments }
+        Wanted { name: place.name.clone(), arguments }
     });
     std::iter::once(parked).chain(others).collect()
 }
@@ -146,8 +146,14 @@ async fn bind(connection: &Connection, names: &Names) -> lapin::Result<()> {
     let channel = connection.create_channel().await?;
     // nowait: the answer is what we wait for.
     let options = QueueBindOptions { nowait: false };
-    for place in names.places().into_iter().filter(|place| !place.exchange.as_str().is_empty()) {
-        let bound = channel.queue_bind(place.name, place.exchange, place.key, options, FieldTable::default());
+    for place in names.places().iter().filter(|place| !place.exchange.as_str().is_empty()) {
+        let bound = channel.queue_bind(
+            place.name.clone(),
+            place.exchange.clone(),
+            place.key.clone(),
+            options,
+            FieldTable::default(),
+        );
         match bound.await {
             Err(refused) if may_not(&refused) => return Ok(()),
             bound => bound?,

@@ -21,7 +21,8 @@ pub(super) struct Watermark {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
-    InHand,
+    /// So many parts of it have not ended.
+    InHand(usize),
     Done,
     /// Given back by a channel that closes, which says enough.
     Left,
@@ -37,21 +38,27 @@ pub(super) enum Order {
 }
 
 impl Watermark {
-    /// The broker handed out `tag`.
-    pub(super) fn hand_out(&mut self, tag: u64) {
-        self.outstanding.insert(tag, Entry::InHand);
+    /// The broker handed out `tag`, with so many parts.
+    pub(super) fn hand_out(&mut self, tag: u64, parts: usize) {
+        self.outstanding.insert(tag, Entry::InHand(parts));
     }
 
-    /// A tag that is not in hand is left as it is: it has ended before.
+    /// One part of it has ended; the last one ends the whole. A tag that is not in hand is left as it is: it has ended before.
     pub(super) fn done(&mut self, tag: u64, now: Instant) {
-        if let Some(entry @ Entry::InHand) = self.outstanding.get_mut(&tag) {
-            *entry = Entry::Done;
-            self.done.push_back((now, tag));
+        let Some(entry) = self.outstanding.get_mut(&tag) else { return };
+        match entry {
+            Entry::InHand(parts) if *parts > 1 => *parts -= 1,
+            Entry::InHand(_) => {
+                *entry = Entry::Done;
+                self.done.push_back((now, tag));
+            }
+            Entry::Done | Entry::Left => {}
         }
     }
 
+    /// The whole of it: parts of it that are done come again with the others.
     pub(super) fn give_back(&mut self, tag: u64) {
-        if let Some(entry @ Entry::InHand) = self.outstanding.get_mut(&tag) {
+        if let Some(entry @ Entry::InHand(_)) = self.outstanding.get_mut(&tag) {
             *entry = Entry::Left;
             if !self.leaving {
                 self.outstanding.remove(&tag);
@@ -107,7 +114,7 @@ mod tests {
 
     fn watermark(tags: std::ops::RangeInclusive<u64>) -> Watermark {
         let mut watermark = Watermark::default();
-        tags.for_each(|tag| watermark.hand_out(tag));
+        tags.for_each(|tag| watermark.hand_out(tag, 1));
         watermark
     }
 
@@ -138,6 +145,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_batch_is_acknowledged_once_all_its_parts_are_done() {
+        let now = Instant::now();
+        let mut watermark = Watermark::default();
+        watermark.hand_out(1, 3);
+        watermark.hand_out(2, 1);
+        for tag in [1, 2, 1] {
+            watermark.done(tag, now);
+        }
+        assert_eq!((watermark.orders(now), watermark.is_settled()), (vec![], false));
+        watermark.done(1, now);
+        assert_eq!(watermark.orders(now), [Order::AckThrough(2)]);
+        assert!(watermark.is_settled());
+    }
+
+    #[tokio::test]
+    async fn a_batch_of_which_a_closing_channel_leaves_a_part_comes_again_whole() {
+        let now = Instant::now();
+        let mut watermark = Watermark::default();
+        watermark.hand_out(1, 3);
+        watermark.done(1, now);
+        watermark.leave();
+        watermark.give_back(1);
+        watermark.done(1, now);
+        watermark.done(1, now);
+        assert!(watermark.orders(now).is_empty() && watermark.is_settled());
+    }
+
+    #[tokio::test]
     async fn what_is_given_back_is_never_covered_by_an_acknowledgement() {
         let now = Instant::now();
         let mut watermark = watermark(1..=3);
@@ -164,15 +199,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_ended_delivery_is_settled_once_and_as_it_ended(ends in prop::collection::vec((1_u64..40, any::<bool>(), 0_u64..60), 1..80)) {
+        fn every_ended_delivery_is_settled_once_and_as_it_ended(
+            parts in prop::collection::vec(1_usize..4, 39),
+            ends in prop::collection::vec((1_u64..40, prop::bool::weighted(0.8), 0_u64..60), 1..160),
+        ) {
             let start = Instant::now();
-            let mut watermark = watermark(1..=39);
-            let mut held: BTreeMap<u64, Option<bool>> = (1..=39).map(|tag| (tag, None)).collect();
+            let mut watermark = Watermark::default();
+            // Parts that have not ended; then how the whole did.
+            let mut held: BTreeMap<u64, Result<usize, bool>> = (1..).zip(&parts).map(|(tag, parts)| (tag, Ok(*parts))).collect();
+            (1..).zip(&parts).for_each(|(tag, parts)| watermark.hand_out(tag, *parts));
             let mut now = start;
             for (tag, done, wait_ms) in ends {
                 now += Duration::from_millis(wait_ms);
-                if let Some(how @ None) = held.get_mut(&tag) {
-                    *how = Some(done);
+                if let Some(how @ Ok(_)) = held.get_mut(&tag) {
+                    *how = match *how {
+                        Ok(parts) if done && parts > 1 => Ok(parts - 1),
+                        Ok(_) | Err(_) => Err(done),
+                    };
                 }
                 if done { watermark.done(tag, now) } else { watermark.give_back(tag) }
                 for order in watermark.orders(now) {
@@ -181,7 +224,7 @@ mod tests {
                         Order::Ack(tag) | Order::GiveBack(tag) => vec![tag],
                     };
                     for tag in settled {
-                        prop_assert_eq!(held.remove(&tag), Some(Some(!matches!(order, Order::GiveBack(_)))));
+                        prop_assert_eq!(held.remove(&tag), Some(Err(!matches!(order, Order::GiveBack(_)))));
                     }
                 }
             }

@@ -12,6 +12,7 @@ mod broker {
 }
 
 mod backend;
+mod batches;
 mod faults;
 mod handing;
 mod peers;

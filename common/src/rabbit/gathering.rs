@@ -1,0 +1,225 @@
+//! Which publishes go now, and which of them together. Nobody waits for company: what finds nothing of its queue on its way
+//! goes at once; what comes meanwhile waits until that is confirmed, and then goes together. So under load the batches
+//! grow by themselves. Pure; `publisher` sends what departs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::batch::{BODIES_BYTES_MAX, Part};
+use super::letter::Letter;
+use super::names::Place;
+use super::publisher::{Landing, Publish, To};
+use crate::broker::Queue;
+
+/// Messages of one queue, by this channel, that are on their way while others wait.
+const UNCONFIRMED_MAX: usize = 1;
+
+pub(super) struct Gathering {
+    parts_max: usize,
+    /// By the number of their place.
+    queues: BTreeMap<usize, Waiting>,
+    /// What travels alone, and so waits for nobody.
+    alone: Vec<Publish>,
+}
+
+struct Waiting {
+    place: Arc<Place>,
+    unconfirmed: usize,
+    parts: VecDeque<(Part, oneshot::Sender<Landing>)>,
+}
+
+/// What becomes one message.
+pub(super) enum Departure {
+    Alone(Publish),
+    /// One part or more. Others wait for its landing.
+    Together {
+        place: Arc<Place>,
+        parts: Vec<Part>,
+        answers: Vec<oneshot::Sender<Landing>>,
+    },
+}
+
+impl Gathering {
+    /// With at most so many bodies in one message.
+    pub(super) fn new(parts_max: usize) -> Self {
+        Self { parts_max, queues: BTreeMap::new(), alone: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, publish: Publish) {
+        match publish {
+            Publish { to: To::Place(place), letter: Letter::Part(part), answer } if self.may_gather(&place) => {
+                let waiting = self.queues.entry(place.number).or_insert_with(|| Waiting::at(place));
+                waiting.parts.push_back((part, answer));
+            }
+            alone => self.alone.push(alone),
+        }
+    }
+
+    /// A batch in the queue of what was given up is one that the broker gave up, and nothing else.
+    fn may_gather(&self, place: &Place) -> bool {
+        self.parts_max > 1 && place.queue != Queue::GivenUp
+    }
+
+    /// Bodies that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queues.values().map(|waiting| waiting.parts.len()).sum()
+    }
+
+    /// The broker answered a message that had departed from here together.
+    pub(super) fn landed(&mut self, place: &Place) {
+        if let Some(waiting) = self.queues.get_mut(&place.number) {
+            waiting.unconfirmed -= 1;
+        }
+    }
+
+    /// Whoever stopped waiting before anything was sent is told nothing, and nothing is sent.
+    pub(super) fn depart(&mut self) -> Vec<Departure> {
+        let alone = self.alone.drain(..).filter(|publish| !publish.answer.is_closed());
+        let mut departures: Vec<Departure> = alone.map(Departure::Alone).collect();
+        for waiting in self.queues.values_mut() {
+            while waiting.unconfirmed < UNCONFIRMED_MAX
+                && let Some(departure) = waiting.next(self.parts_max)
+            {
+                waiting.unconfirmed += 1;
+                departures.push(departure);
+            }
+        }
+        departures
+    }
+}
+
+impl Waiting {
+    const fn at(place: Arc<Place>) -> Self {
+        Self { place, unconfirmed: 0, parts: VecDeque::new() }
+    }
+
+    fn next(&mut self, parts_max: usize) -> Option<Departure> {
+        let (mut parts, mut answers, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while parts.len() < parts_max
+            && let Some((part, answer)) = self.parts.pop_front()
+        {
+            if answer.is_closed() {
+                continue;
+            }
+            bytes += part.body.len();
+            if bytes > BODIES_BYTES_MAX && !parts.is_empty() {
+                self.parts.push_front((part, answer));
+                break;
+            }
+            parts.push(part);
+            answers.push(answer);
+        }
+        (!parts.is_empty()).then(|| Departure::Together { place: Arc::clone(&self.place), parts, answers })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::BasicProperties;
+    use uuid::Uuid;
+
+    use super::super::batch::PARTS_MAX;
+    use super::super::names::Names;
+    use super::super::settings::RabbitSettings;
+    use super::*;
+    use crate::message::{Lane, MessageId};
+    use crate::time::Timestamp;
+
+    const ID: MessageId = MessageId(Uuid::nil());
+
+    fn place(lane: Lane) -> Arc<Place> {
+        at(lane.into())
+    }
+
+    fn at(queue: Queue) -> Arc<Place> {
+        Arc::clone(Names::new(&RabbitSettings::new(Vec::new())).place_of(queue, ID))
+    }
+
+    /// Adds bodies of so many bytes; whoever holds what is returned waits for the answers.
+    fn add(gathering: &mut Gathering, queue: impl Into<Queue>, bytes: &[usize]) -> Vec<oneshot::Receiver<Landing>> {
+        let place = at(queue.into());
+        let mut answers = Vec::new();
+        for bytes in bytes {
+            let (answer, landing) = oneshot::channel();
+            let part = Part { id: ID, at: Timestamp::from_unix_ms(0), trace: None, body: vec![0; *bytes] };
+            gathering.add(Publish { to: To::Place(Arc::clone(&place)), letter: Letter::Part(part), answer });
+            answers.push(landing);
+        }
+        answers
+    }
+
+    /// How many bodies each message has that departs now.
+    fn departs(gathering: &mut Gathering) -> Vec<usize> {
+        let bodies = |departure: &Departure| match departure {
+            Departure::Alone(_) => 1,
+            Departure::Together { parts, .. } => parts.len(),
+        };
+        gathering.depart().iter().map(bodies).collect()
+    }
+
+    #[test]
+    fn nobody_waits_for_company_and_what_waits_goes_together() {
+        let (mut gathering, normal) = (Gathering::new(PARTS_MAX), place(Lane::Normal));
+        let _first = add(&mut gathering, Lane::Normal, &[1]);
+        assert_eq!(departs(&mut gathering), [1], "nothing is on its way");
+        let _more = add(&mut gathering, Lane::Normal, &[1, 1, 1]);
+        let _elsewhere = add(&mut gathering, Lane::Bulk, &[1]);
+        assert_eq!(departs(&mut gathering), [1], "another queue has nothing on its way");
+        assert_eq!(gathering.waiting(), 3);
+        gathering.landed(&normal);
+        assert_eq!(departs(&mut gathering), [3]);
+        gathering.landed(&normal);
+        assert_eq!((departs(&mut gathering), gathering.waiting()), (vec![], 0));
+        let _last = add(&mut gathering, Lane::Normal, &[1]);
+        assert_eq!(departs(&mut gathering), [1], "nothing is on its way again");
+    }
+
+    #[test]
+    fn a_message_has_no_more_bodies_and_bytes_than_it_may() {
+        let (mut gathering, normal) = (Gathering::new(4), place(Lane::Normal));
+        let half = BODIES_BYTES_MAX / 2;
+        let _waiting = add(&mut gathering, Lane::Normal, &[1, 1, 1, 1, 1, half, half, 2 * BODIES_BYTES_MAX, 1]);
+        let mut messages = Vec::new();
+        while gathering.waiting() > 0 {
+            messages.extend(departs(&mut gathering));
+            gathering.landed(&normal);
+        }
+        assert_eq!(messages, [4, 2, 1, 1, 1], "what is too long for any goes alone");
+    }
+
+    #[test]
+    fn whoever_stopped_waiting_is_left_out() {
+        let mut gathering = Gathering::new(PARTS_MAX);
+        drop(add(&mut gathering, Lane::Normal, &[1, 1]));
+        assert!(departs(&mut gathering).is_empty());
+        let _stays = add(&mut gathering, Lane::Normal, &[1]);
+        drop(add(&mut gathering, Lane::Normal, &[1]));
+        assert_eq!((departs(&mut gathering), gathering.waiting()), (vec![1], 0));
+    }
+
+    #[test]
+    fn what_has_an_envelope_of_its_own_goes_alone_and_at_once() {
+        let mut gathering = Gathering::new(PARTS_MAX);
+        let _first = add(&mut gathering, Lane::Normal, &[1]);
+        let mut answers = Vec::new();
+        for to in [To::Place(place(Lane::Normal)), To::Parked] {
+            let (answer, landing) = oneshot::channel();
+            let letter = Letter::whole(BasicProperties::default(), vec![0]);
+            gathering.add(Publish { to, letter, answer });
+            answers.push(landing);
+        }
+        assert_eq!(departs(&mut gathering), [1, 1, 1]);
+    }
+
+    #[test]
+    fn where_each_travels_alone_nobody_waits() {
+        let mut gathering = Gathering::new(1);
+        let _answers = add(&mut gathering, Lane::Normal, &[1, 1, 1]);
+        assert_eq!(departs(&mut gathering), [1, 1, 1]);
+        let mut gathering = Gathering::new(PARTS_MAX);
+        let _answers = add(&mut gathering, Queue::GivenUp, &[1, 1, 1]);
+        assert_eq!(departs(&mut gathering), [1, 1, 1]);
+    }
+}
