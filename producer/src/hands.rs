@@ -7,7 +7,6 @@ use otodoke_common::message::Lane;
 use tokio::sync::Semaphore;
 
 use crate::auth::KeyCache;
-use crate::bundle::Bundles;
 
 /// Requests of all kinds in hand at once; past that the answer is 503.
 pub const REQUESTS_IN_HAND_MAX: usize = 4_096;
@@ -22,7 +21,6 @@ pub struct Hands {
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) hang_ups: Arc<Semaphore>,
     pub(crate) keys: KeyCache,
-    pub(crate) bundles: Bundles,
     accepting: Arc<AtomicUsize>,
 }
 
@@ -32,7 +30,6 @@ impl Default for Hands {
             requests: Arc::new(Semaphore::new(REQUESTS_IN_HAND_MAX)),
             hang_ups: Arc::new(Semaphore::new(HANG_UPS_IN_HAND_MAX)),
             keys: KeyCache::default(),
-            bundles: Bundles::default(),
             accepting: Arc::new(AtomicUsize::new(0)),
         }
     }

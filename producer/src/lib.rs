@@ -23,7 +23,6 @@ mod effects;
 
 // What can be asked.
 pub mod answer;
-mod bundle;
 mod cancel;
 mod check;
 mod find;

@@ -11,10 +11,11 @@ use otodoke_common::leg::ProviderId;
 use otodoke_common::metrics::ReceiptMatch;
 use otodoke_common::outcome::{Proof, Report};
 use otodoke_common::provider::WebhookReading;
+use otodoke_common::wire::encode_reports;
 
-use crate::bundle;
 use crate::documented::{Busy, NotFound, WebhookRefused};
 use crate::door::Door;
+use crate::effects;
 use crate::extract::{InPath, Raw};
 use crate::problem::Problem;
 use crate::webhook::{self, Received};
@@ -76,7 +77,9 @@ async fn receive(
             if is_flooded(door, &reports) {
                 door.desk.metrics.receipt_match(&id, ReceiptMatch::Flooded);
             } else if !reports.is_empty() {
-                bundle::keep(door, reports).await.map_err(|_| Problem::unavailable())?;
+                // Where many come at once, the backend lets them travel together. Whose provider hung up waits no longer.
+                let kept = effects::publish(door, Queue::Receipts, encode_reports(&reports)).await;
+                kept.map_err(|_| Problem::unavailable())?;
             }
             Ok(webhook::reply(reply))
         }

@@ -15,8 +15,10 @@ use otodoke_common::wire::decode_reports;
 use crate::courier::{Courier, Heard};
 use crate::parking::park;
 
-/// Deliveries of reports in hand at once; a question to a provider holds one of them.
-pub(crate) const IN_HAND_MAX: usize = 128;
+/// Deliveries of reports in hand at once, each of one webhook, and so mostly one report; a question to a provider holds one of
+/// them. So many fill several of the store's groups. What they hold is bounded again by what RabbitMQ hands out unsettled:
+/// `prefetch` messages, each of one body or of 64 KiB of them.
+pub(crate) const IN_HAND_MAX: usize = 2_048;
 
 const NOT_OURS: &str = "reports are published by our own programs alone, and this was by another user of the broker";
 
@@ -38,7 +40,7 @@ pub(crate) async fn handle(courier: Arc<Courier>, delivery: Delivery) {
     courier.settle(delivery).await;
 }
 
-/// Reports that travel together are heard together, but what is told of one leg in the order in which it was told.
+/// Reports of one webhook are heard together, but what is told of one leg in the order in which it was told.
 fn by_leg(reports: &[Report]) -> BTreeMap<(&ProviderId, &About), Vec<&Report>> {
     let mut legs: BTreeMap<_, Vec<&Report>> = BTreeMap::new();
     for report in reports {
