@@ -1,153 +1,101 @@
-//! One connection: counted as long as it is open, closed when nothing moves on it for too long.
+//! One connection: HTTP while a request is on it, and little more than its socket in between.
 //!
-//! A caller that opens connections and says nothing, or stops in the middle of a request, cannot hold them for ever; nor
-//! can one that sends a request byte by byte.
+//! Most connections of a door are silent most of the time, and what HTTP keeps for one, two buffers of 8 KiB before all, is
+//! many times what its socket takes. So HTTP is laid aside after each answer and taken up again with the next request.
 
-use std::io;
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep};
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
-/// Longest silence: longer than any request may take, and than an idle connection is worth keeping.
+use crate::line::{Line, Stage};
+
+/// Longest silence between requests: longer than an idle connection is worth keeping.
 const SILENCE_MS_MAX: u64 = 60_000;
-/// Longest time from a request's first byte to its answer's, with much room: bodies and answers have limits of their own.
-const ANSWER_MS_MAX: u64 = 60_000;
 
-pub(crate) struct Connection<S> {
-    stream: S,
-    silence: Pin<Box<Sleep>>,
-    /// Runs from the first byte that was read since we last wrote.
-    answer: Option<Pin<Box<Sleep>>>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl<S> Connection<S> {
-    pub(crate) fn new(stream: S, permit: OwnedSemaphorePermit) -> Self {
-        Self { stream, silence: after_ms(SILENCE_MS_MAX), answer: None, _permit: permit }
-    }
-
-    fn moved(&mut self) {
-        self.silence.as_mut().reset(Instant::now() + Duration::from_millis(SILENCE_MS_MAX));
-    }
-
-    /// Whether nothing moved for too long, or a request drags on.
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(answer) = &mut self.answer
-            && answer.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(());
-        }
-        self.silence.as_mut().poll(cx)
-    }
-}
-
-fn after_ms(ms: u64) -> Pin<Box<Sleep>> {
-    Box::pin(tokio::time::sleep(Duration::from_millis(ms)))
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            Poll::Ready(read) => {
-                self.moved();
-                self.answer.get_or_insert_with(|| after_ms(ANSWER_MS_MAX));
-                Poll::Ready(read)
-            }
-            Poll::Pending => {
-                ready!(self.poll_over(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
+/// Until the caller closes it, says nothing for too long, or is too slow; or until `stop`, after the answer in hand.
+pub(crate) async fn attend(stream: TcpStream, router: Router, stop: CancellationToken) {
+    let mut between = Some((stream, Bytes::new()));
+    while let Some((stream, begun)) = between.take() {
+        if !begun.is_empty() || is_spoken_on(&stream, &stop).await {
+            // On the heap only as long as it lasts.
+            between = Box::pin(exchange(stream, begun, &router, &stop)).await;
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.stream).poll_write(cx, bytes) {
-            Poll::Ready(written) => {
-                self.moved();
-                self.answer = None;
-                Poll::Ready(written)
-            }
-            Poll::Pending => {
-                ready!(self.poll_over(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
+/// Whether there is something to read; a goodbye is, too.
+async fn is_spoken_on(stream: &TcpStream, stop: &CancellationToken) -> bool {
+    let silence = Duration::from_millis(SILENCE_MS_MAX);
+    let spoken = stop.run_until_cancelled(tokio::time::timeout(silence, stream.readable())).await;
+    matches!(spoken, Some(Ok(Ok(()))))
+}
+
+/// What follows on each other without a pause. Returns the connection when nothing is on it any more, with what came of
+/// the next request already; else it was closed.
+async fn exchange(
+    stream: TcpStream,
+    begun: Bytes,
+    router: &Router,
+    stop: &CancellationToken,
+) -> Option<(TcpStream, Bytes)> {
+    let stage = Arc::new(Stage::default());
+    let service = service_fn(|request: Request<Incoming>| {
+        stage.asked();
+        let (answering, stage) = (router.clone().oneshot(request), Arc::clone(&stage));
+        Box::pin(async move {
+            let answer = answering.await;
+            stage.answered();
+            answer
+        })
+    });
+    let line = Line::new(stream, begun, Arc::clone(&stage));
+    let mut http = http1::Builder::new().serve_connection(TokioIo::new(line), service);
+    let mut laid_aside = false;
+    let over = poll_fn(|cx| {
+        if Pin::new(&mut http).poll(cx).is_ready() {
+            return Poll::Ready(Over::Closed);
         }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if laid_aside || !stage.is_sent() {
+            return Poll::Pending;
+        }
+        // Between requests this ends HTTP at once, and the socket stays open. Should HTTP see a request in hand where we
+        // see none, it answers that one and closes, as it may at any time.
+        laid_aside = true;
+        Pin::new(&mut http).graceful_shutdown();
+        http.poll_without_shutdown(cx).map(|ended| if ended.is_ok() { Over::Resting } else { Over::Closed })
+    });
+    match stop.run_until_cancelled(over).await {
+        Some(Over::Resting) => {
+            let parts = http.into_parts();
+            // An empty part of a buffer holds all of it.
+            let begun = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
+            Some((parts.io.into_inner().into_stream(), begun))
+        }
+        Some(Over::Closed) => None,
+        None => {
+            Pin::new(&mut http).graceful_shutdown();
+            // How a connection ends is its caller's business.
+            drop(http.await);
+            None
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-    use tokio::sync::Semaphore;
-
-    use super::*;
-
-    fn connection() -> (Connection<DuplexStream>, DuplexStream, Arc<Semaphore>) {
-        let (ours, theirs) = tokio::io::duplex(4);
-        let connections = Arc::new(Semaphore::new(1));
-        let permit = connections.clone().try_acquire_owned().expect("one is free");
-        (Connection::new(ours, permit), theirs, connections)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_silent_connection_is_given_up_and_makes_room() {
-        let (mut ours, _theirs, connections) = connection();
-        let error = ours.read_u8().await.expect_err("nobody writes");
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        drop(ours);
-        assert_eq!(connections.available_permits(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn whoever_does_not_read_is_given_up_too() {
-        let (mut ours, _theirs, _connections) = connection();
-        let error = ours.write_all(b"more than fits").await.expect_err("nobody reads");
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn every_movement_renews_the_patience() {
-        let (mut ours, mut theirs, _connections) = connection();
-        for _ in 0..3 {
-            tokio::time::advance(Duration::from_millis(SILENCE_MS_MAX - 1)).await;
-            theirs.write_u8(7).await.expect("room");
-            assert_eq!(ours.read_u8().await.expect("a byte"), 7);
-            ours.write_u8(7).await.expect("room");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn whoever_sends_a_request_byte_by_byte_is_given_up() {
-        let (mut ours, mut theirs, _connections) = connection();
-        let dripping = tokio::spawn(async move {
-            while theirs.write_u8(7).await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(SILENCE_MS_MAX / 4)).await;
-            }
-        });
-        let started = Instant::now();
-        let error = loop {
-            if let Err(error) = ours.read_u8().await {
-                break error;
-            }
-        };
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(started.elapsed(), Duration::from_millis(ANSWER_MS_MAX));
-        dripping.abort();
-    }
+/// How HTTP on a connection came to its end.
+enum Over {
+    /// Answered, and nothing is on it.
+    Resting,
+    Closed,
 }

@@ -6,6 +6,7 @@
 
 // The way in.
 mod connection;
+mod line;
 pub mod router;
 pub mod server;
 

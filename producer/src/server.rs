@@ -1,17 +1,18 @@
-//! The door's socket: connections bounded in number and in silence, stopped gracefully. What is answered is `router`.
+//! The door's socket: connections bounded in number, stopped gracefully. One of them is `connection`; what is answered is
+//! `router`.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::serve::Listener;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::connection::Connection;
+use crate::connection;
 
 /// Connections open at once; the next waits in the system's queue.
 pub const CONNECTIONS_MAX: usize = 16_384;
@@ -19,41 +20,31 @@ pub const CONNECTIONS_MAX: usize = 16_384;
 pub const STOP_WAIT_MS_MAX: u64 = 20_000;
 
 /// Serves until `stop`, then finishes what is in hand, at most `STOP_WAIT_MS_MAX`.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> io::Result<()> {
-    let listener = Bounded { listener, connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)) };
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let over = async {
-        stop.cancelled().await;
-        tokio::time::sleep(Duration::from_millis(STOP_WAIT_MS_MAX)).await;
-    };
-    tokio::select! {
-        biased;
-        served = serving.into_future() => served,
-        () = over => {
-            tracing::warn!(waited_ms = STOP_WAIT_MS_MAX, "connections are still open: stopping without them");
-            Ok(())
-        }
+pub async fn serve(mut listener: TcpListener, router: Router, stop: CancellationToken) -> io::Result<()> {
+    // Made ready once, for all connections: a router of its own would cost each of them 20 KiB.
+    let router = router.with_state(());
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let open = TaskTracker::new();
+    while let Some((stream, permit)) = stop.run_until_cancelled(accept(&mut listener, &connections)).await {
+        let attended = connection::attend(stream, router.clone(), stop.clone());
+        open.spawn(async move {
+            attended.await;
+            drop(permit);
+        });
     }
+    drop(listener);
+    open.close();
+    if tokio::time::timeout(Duration::from_millis(STOP_WAIT_MS_MAX), open.wait()).await.is_err() {
+        tracing::warn!(waited_ms = STOP_WAIT_MS_MAX, "connections are still open: stopping without them");
+    }
+    Ok(())
 }
 
-struct Bounded {
-    listener: TcpListener,
-    connections: Arc<Semaphore>,
-}
-
-impl Listener for Bounded {
-    type Io = Connection<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection<TcpStream>, SocketAddr) {
-        let permit = self.connections.clone().acquire_owned().await.expect("nobody closes the semaphore");
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        // Answers are small: waiting to fill a packet only delays them.
-        let _ = stream.set_nodelay(true);
-        (Connection::new(stream, permit), address)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
+/// Errors that pass by themselves are waited out.
+async fn accept(listener: &mut TcpListener, connections: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+    let permit = Arc::clone(connections).acquire_owned().await.expect("nobody closes the semaphore");
+    let (stream, _) = Listener::accept(listener).await;
+    // Answers are small: waiting to fill a packet only delays them.
+    let _ = stream.set_nodelay(true);
+    (stream, permit)
 }

@@ -6,6 +6,7 @@ mod bed;
 mod calls;
 mod checking;
 mod client;
+mod connections;
 mod joining;
 mod reading;
 mod refusals;

@@ -19,6 +19,12 @@ const CHECKS: usize = 1_000;
 /// What a message bears.
 const GUESSES: usize = 5;
 const SILENT: usize = 400;
+/// Connections that were answered once and stay open, after some that make the process take what it has for good.
+const IDLE: usize = 400;
+const IDLE_BEFORE: usize = 50;
+/// What each of them may add to the memory of the process, which grows by two MiB at a time. With HTTP laid aside it is 2,
+/// with HTTP's buffers 18, with a router of its own 42.
+const IDLE_KIB_MAX: usize = 12;
 
 /// Says these bytes on a connection of its own; returns what was answered until the other side had enough.
 async fn say(up: &Up, bytes: Vec<u8>) -> String {
@@ -196,4 +202,38 @@ async fn connections_that_say_nothing_shut_nobody_out() {
     caller.until_status(&id, "delivered").await;
     drop(silent);
     up.stop().await;
+}
+
+/// Asks for the probe that looks at nothing.
+async fn is_alive(stream: &mut TcpStream) -> bool {
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: door\r\n\r\n").await.expect("an open connection");
+    let mut answer = [0; 1_024];
+    let read = stream.read(&mut answer).await.expect("an open connection");
+    answer[..read].starts_with(b"HTTP/1.1 200")
+}
+
+fn resident_kib(up: &Up) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", up.pid())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
+    line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number")
+}
+
+#[tokio::test]
+async fn a_connection_that_nothing_is_on_costs_little_and_is_answered_again() {
+    let up = Up::start();
+    let mut idle = Vec::new();
+    let mut before = 0;
+    for index in 0..IDLE_BEFORE + IDLE {
+        if index == IDLE_BEFORE {
+            before = resident_kib(&up);
+        }
+        let mut stream = TcpStream::connect(up.address()).await.expect("it listens");
+        assert!(is_alive(&mut stream).await);
+        idle.push(stream);
+    }
+    let grown = resident_kib(&up).saturating_sub(before);
+    assert!(grown <= IDLE * IDLE_KIB_MAX, "{IDLE} connections take {grown} KiB");
+    for stream in &mut idle {
+        assert!(is_alive(stream).await);
+    }
 }

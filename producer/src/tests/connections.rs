@@ -1,0 +1,126 @@
+//! Connections of a served door, over real sockets on loopback: whatever way requests come in, each is answered, and
+//! between them a connection is little more than its socket.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::routing::post;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::connection;
+use crate::server::serve;
+
+/// What is kept of a connection that nothing is on: a buffer of HTTP alone would be 8,192.
+const IDLE_BYTES_MAX: usize = 1_024;
+const REQUESTS: usize = 3;
+
+struct Served {
+    address: SocketAddr,
+    stop: CancellationToken,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+impl Served {
+    async fn new(router: Router) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, router, stop.clone()));
+        Self { address, stop, serving }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("it listens")
+    }
+}
+
+/// Says what it is told.
+fn echo() -> Router {
+    Router::new().route("/", post(async |body: String| body))
+}
+
+fn request(body: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: door\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// Reads until so many bodies that end in a full stop have come.
+async fn hear(stream: &mut TcpStream, answers: usize) -> String {
+    let mut heard = String::new();
+    while heard.matches('.').count() < answers + heard.matches("HTTP/1.1").count() {
+        let mut part = [0; 512];
+        let read = stream.read(&mut part).await.expect("an open connection");
+        assert!(read > 0, "it was closed after {heard:?}");
+        heard.push_str(std::str::from_utf8(&part[..read]).expect("text"));
+    }
+    heard
+}
+
+#[tokio::test]
+async fn requests_are_answered_in_turn_wherever_they_are_cut_in_two() {
+    let served = Served::new(echo()).await;
+    let bodies: Vec<String> = (0..REQUESTS).map(|index| format!("body {index}.")).collect();
+    let whole: String = bodies.iter().map(|body| request(body)).collect();
+    let ends: Vec<usize> =
+        (1..=REQUESTS).map(|count| bodies[..count].iter().map(|body| request(body).len()).sum()).collect();
+    for cut in 0..=whole.len() {
+        let mut stream = served.connect().await;
+        stream.set_nodelay(true).expect("an option of TCP");
+        stream.write_all(&whole.as_bytes()[..cut]).await.expect("written");
+        let before = ends.iter().filter(|end| **end <= cut).count();
+        let mut heard = hear(&mut stream, before).await;
+        stream.write_all(&whole.as_bytes()[cut..]).await.expect("written");
+        heard.push_str(&hear(&mut stream, REQUESTS - before).await);
+        let places: Vec<_> = bodies.iter().map(|body| heard.find(body)).collect();
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "cut at {cut}: {heard:?}");
+        assert_eq!(heard.matches("HTTP/1.1 200").count(), REQUESTS, "cut at {cut}: {heard:?}");
+        assert!(!heard.contains("connection: close"), "cut at {cut}: {heard:?}");
+    }
+    served.stop.cancel();
+    served.serving.await.expect("no panic").expect("served to the end");
+}
+
+#[tokio::test]
+async fn a_connection_that_nothing_is_on_is_closed_at_a_stop_and_a_request_on_one_is_answered_first() {
+    let (came, mut comes) = mpsc::channel(1);
+    let go = CancellationToken::new();
+    let goes = go.clone();
+    let slow = post(async move || {
+        came.send(()).await.expect("the test waits for it");
+        goes.cancelled().await;
+        "late."
+    });
+    let served = Served::new(echo().route("/slow", slow)).await;
+    let (mut idle, mut busy) = (served.connect().await, served.connect().await);
+    idle.write_all(request("early.").as_bytes()).await.expect("written");
+    hear(&mut idle, 1).await;
+    busy.write_all(request("").replace("POST /", "POST /slow").as_bytes()).await.expect("written");
+    comes.recv().await.expect("the request is in hand");
+    served.stop.cancel();
+    assert_eq!(idle.read(&mut [0; 1]).await.expect("a goodbye"), 0);
+    go.cancel();
+    assert!(hear(&mut busy, 1).await.contains("late."));
+    assert_eq!(busy.read(&mut [0; 1]).await.expect("a goodbye"), 0);
+    served.serving.await.expect("no panic").expect("served to the end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_connection_is_given_up() {
+    let served = Served::new(echo()).await;
+    let begun = Instant::now();
+    let mut stream = served.connect().await;
+    assert_eq!(stream.read(&mut [0; 1]).await.expect("a goodbye"), 0);
+    assert!(begun.elapsed() >= Duration::from_secs(60), "after {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_connection_that_nothing_is_on_holds_no_http() {
+    let served = Served::new(echo()).await;
+    let attended = connection::attend(served.connect().await, echo(), CancellationToken::new());
+    let bytes = size_of_val(&attended);
+    assert!(bytes <= IDLE_BYTES_MAX, "{bytes} bytes");
+}
