@@ -79,9 +79,8 @@ async fn exchange(
     match stop.run_until_cancelled(over).await {
         Some(Over::Resting) => {
             let parts = http.into_parts();
-            // An empty part of a buffer holds all of it.
-            let begun = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
-            Some((parts.io.into_inner().into_stream(), begun))
+            // A copy: a part of a buffer, even an empty one, holds all of it.
+            Some((parts.io.into_inner().into_stream(), Bytes::copy_from_slice(&parts.read_buf)))
         }
         Some(Over::Closed) => None,
         None => {
