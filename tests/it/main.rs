@@ -11,6 +11,7 @@ mod money;
 mod published;
 mod receipts;
 mod resend;
+mod scarce;
 mod secrets;
 mod silence;
 mod worker;

@@ -45,6 +45,11 @@ impl Gate {
         drop(taken);
     }
 
+    /// Deliveries that were taken and are not settled.
+    pub fn in_hand(&self) -> usize {
+        self.taken.lock().expect("nobody panics here").len()
+    }
+
     pub fn store(self: &Arc<Self>, inner: Arc<dyn Store>) -> Arc<dyn Store> {
         Arc::new(Gated { gate: Arc::clone(self), inner })
     }

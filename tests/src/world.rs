@@ -51,6 +51,8 @@ pub struct Options {
     pub capacity: Capacity,
     /// Carriers that bear something else.
     pub capacities: BTreeMap<&'static str, Capacity>,
+    /// The one carrier of Korean numbers, where there is one. Everything else is about Japanese ones.
+    pub korean: Option<&'static str>,
     /// Routes that take fewer segments than others, by carrier.
     pub segments_max: BTreeMap<&'static str, u32>,
     /// What a text segment or a call by a carrier costs, where it is not 10.
@@ -87,6 +89,7 @@ impl Default for Options {
             plan: Plan { international: International::Last, voice: true },
             capacity: Capacity { concurrency: 64, rate_per_s: 10_000 },
             capacities: BTreeMap::new(),
+            korean: None,
             segments_max: BTreeMap::new(),
             prices: BTreeMap::new(),
             lanes: 64,
@@ -204,6 +207,11 @@ impl World {
 
     pub const fn is_working(&self) -> bool {
         self.worker.is_some()
+    }
+
+    /// Deliveries that the worker took and has not settled.
+    pub fn in_hand(&self) -> usize {
+        self.worker.as_ref().map_or(0, |running| running.gate.in_hand())
     }
 
     /// The store that the next worker sees; the door keeps its own.

@@ -75,7 +75,7 @@ fn desk(memory: &Memory, clock: &Clock, options: &Options) -> Desk {
             of_tenants: BTreeMap::from([(tenant(), options.tenant.limits())]),
             ..options.policy.clone()
         }),
-        metrics: Metrics::for_countries([Country::JP]).expect("the names of the metrics are valid"),
+        metrics: Metrics::for_countries([Country::JP, korea()]).expect("the names of the metrics are valid"),
         clock: clock.clone(),
         dice: Arc::new(Dice::seeded(options.seed)),
     }
@@ -124,14 +124,19 @@ fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, options: &Options) -> 
         segments_max: options.segments_max.get(name).copied().unwrap_or(3),
         abilities: Scripted(Arc::clone(&carriers[name])).abilities(),
     };
-    let routes = vec![
+    let mut routes = vec![
         route("sakura", RouteClass::Domestic, Channel::Sms, 1),
         route("fuji", RouteClass::Domestic, Channel::Sms, 2),
         route("atlas", RouteClass::International, Channel::Sms, 3),
         route("kodama", RouteClass::Domestic, Channel::Voice, 1),
     ];
+    routes.extend(options.korean.map(|name| {
+        let id = RouteId::parse(&format!("kr-{name}")).expect("valid");
+        Route { id, country: korea(), ..route(name, RouteClass::Domestic, Channel::Sms, 1) }
+    }));
     let tenants = BTreeMap::from([(tenant(), options.tenant.routes())]);
-    RouteTable { routes, plans: BTreeMap::from([(Country::JP, options.plan)]), tenants }
+    let plans = BTreeMap::from([Country::JP, korea()].map(|country| (country, options.plan)));
+    RouteTable { routes, plans, tenants }
 }
 
 /// `acme-app` publishes for the tenant of the world, `beta-app` for another.
@@ -155,4 +160,8 @@ pub(super) fn provider(name: &str) -> ProviderId {
 
 fn kid() -> Kid {
     Kid::parse("k1").expect("valid")
+}
+
+fn korea() -> Country {
+    Country::parse("KR").expect("two capitals")
 }
