@@ -24,7 +24,7 @@ use crate::plan::Plan;
 use crate::usage::resident_mib;
 use crate::window::{Measured, Window};
 
-/// As many as the door has.
+/// As many as the door has, although a lane of it uses one.
 const CHANNELS: usize = 4;
 /// Nobody takes what is published, so it is thrown away at the broker, in both: a lane without a worker fills up, and its
 /// door refuses what could not arrive in time.
