@@ -6,12 +6,12 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use hyper::body::{Bytes, Incoming};
+use hyper::Request;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -52,7 +52,7 @@ async fn exchange(
 ) -> Option<(TcpStream, Bytes)> {
     let stage = Arc::new(Stage::default());
     let service = service_fn(|request: Request<Incoming>| {
-        stage.asked();
+        let request = request.map(|incoming| Heard::new(incoming, Arc::clone(&stage)));
         let (answering, stage) = (router.clone().oneshot(request), Arc::clone(&stage));
         Box::pin(async move {
             let answer = answering.await;
@@ -67,7 +67,7 @@ async fn exchange(
         if Pin::new(&mut http).poll(cx).is_ready() {
             return Poll::Ready(Over::Closed);
         }
-        if laid_aside || !stage.is_sent() {
+        if laid_aside || !stage.is_over() {
             return Poll::Pending;
         }
         // Between requests this ends HTTP at once, and the socket stays open. Should HTTP see a request in hand where we
@@ -97,4 +97,47 @@ enum Over {
     /// Answered, and nothing is on it.
     Resting,
     Closed,
+}
+
+/// A request's body, which tells when it was read to its end.
+struct Heard {
+    incoming: Incoming,
+    stage: Arc<Stage>,
+}
+
+impl Heard {
+    fn new(incoming: Incoming, stage: Arc<Stage>) -> Self {
+        stage.asked();
+        let heard = Self { incoming, stage };
+        heard.look();
+        heard
+    }
+
+    fn look(&self) {
+        if self.incoming.is_end_stream() {
+            self.stage.heard();
+        }
+    }
+}
+
+impl Body for Heard {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        match frame {
+            Some(_) => self.look(),
+            None => self.stage.heard(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
 }

@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -29,33 +29,44 @@ pub(crate) struct Line<S> {
 
 /// How far an exchange is. HTTP holds what changes it, so that it is shared.
 #[derive(Default)]
-pub(crate) struct Stage(AtomicU8);
-
-const ASKED: u8 = 0;
-const ANSWERED: u8 = 1;
-const SENT: u8 = 2;
+pub(crate) struct Stage {
+    heard: AtomicBool,
+    answered: AtomicBool,
+    sent: AtomicBool,
+}
 
 impl Stage {
-    /// Something of a request is here.
+    /// Something came: what follows is not over with the last answer.
+    fn comes(&self) {
+        self.answered.store(false, Ordering::Relaxed);
+        self.sent.store(false, Ordering::Relaxed);
+    }
+
+    /// A request begins.
     pub(crate) fn asked(&self) {
-        self.0.store(ASKED, Ordering::Relaxed);
+        self.heard.store(false, Ordering::Relaxed);
+        self.comes();
+    }
+
+    /// Its body was read to the end.
+    pub(crate) fn heard(&self) {
+        self.heard.store(true, Ordering::Relaxed);
     }
 
     /// Its answer is known.
     pub(crate) fn answered(&self) {
-        self.0.store(ANSWERED, Ordering::Relaxed);
+        self.answered.store(true, Ordering::Relaxed);
     }
 
     /// All that HTTP has so far has left.
     fn flushed(&self) {
-        if self.0.load(Ordering::Relaxed) == ANSWERED {
-            self.0.store(SENT, Ordering::Relaxed);
-        }
+        self.sent.store(self.answered.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Nothing came since the last answer left.
-    pub(crate) fn is_sent(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == SENT
+    /// A request was heard to its end, its answer has left, and nothing came since. What is left of a body must never be
+    /// taken for a request.
+    pub(crate) fn is_over(&self) -> bool {
+        self.heard.load(Ordering::Relaxed) && self.sent.load(Ordering::Relaxed)
     }
 }
 
@@ -90,7 +101,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Line<S> {
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
             Poll::Ready(read) => {
                 if buffer.filled().len() > before {
-                    self.stage.asked();
+                    self.stage.comes();
                 }
                 Poll::Ready(read)
             }
@@ -178,17 +189,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_has_left_once_it_is_flushed_and_until_something_comes() {
+    async fn an_exchange_is_over_once_all_was_heard_and_answered_and_until_something_comes() {
         let (mut ours, mut theirs, stage) = line();
+        stage.asked();
+        stage.heard();
         ours.flush().await.expect("nothing to do");
-        assert!(!stage.is_sent(), "nothing was answered yet");
+        assert!(!stage.is_over(), "nothing was answered yet");
         stage.answered();
-        assert!(!stage.is_sent(), "nor did this leave");
+        assert!(!stage.is_over(), "nor did this leave");
         ours.flush().await.expect("nothing to do");
-        assert!(stage.is_sent());
+        assert!(stage.is_over());
         theirs.write_u8(7).await.expect("room");
         ours.read_u8().await.expect("a byte");
-        assert!(!stage.is_sent(), "the next request begins");
+        assert!(!stage.is_over(), "the next request begins");
+        stage.asked();
+        stage.answered();
+        ours.flush().await.expect("nothing to do");
+        assert!(!stage.is_over(), "it was answered early: the rest of its body may come");
     }
 
     #[tokio::test]

@@ -84,6 +84,30 @@ async fn requests_are_answered_in_turn_wherever_they_are_cut_in_two() {
     served.serving.await.expect("no panic").expect("served to the end");
 }
 
+/// All that is said until the door has enough.
+async fn hear_all(stream: &mut TcpStream) -> String {
+    let mut heard = Vec::new();
+    // A door that closes with something unread resets the connection.
+    drop(stream.read_to_end(&mut heard).await);
+    String::from_utf8(heard).expect("text")
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_body_is_never_taken_for_a_request() {
+    let served = Served::new(echo().route("/early", post(async || "early."))).await;
+    let hidden = request("hidden.");
+    let head = format!("POST /early HTTP/1.1\r\nHost: door\r\nContent-Length: {}\r\n", hidden.len());
+    for (after, comes) in [("\r\n", ""), ("\r\n", &hidden[..9]), ("Connection: close\r\n\r\n", "")] {
+        let mut stream = served.connect().await;
+        stream.write_all(format!("{head}{after}{comes}").as_bytes()).await.expect("written");
+        hear(&mut stream, 1).await;
+        // It may be closed by now.
+        drop(stream.write_all(&hidden.as_bytes()[comes.len()..]).await);
+        let heard = hear_all(&mut stream).await;
+        assert_eq!(heard, "", "after {comes:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_connection_that_nothing_is_on_is_closed_at_a_stop_and_a_request_on_one_is_answered_first() {
     let (came, mut comes) = mpsc::channel(1);
