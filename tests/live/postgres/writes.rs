@@ -16,7 +16,7 @@ use crate::sample::{id, message, opened, opening};
 /// Larger than any table of an empty cluster; half a page, so that the last one is torn.
 const FILE_BYTES_MAX: u64 = 2 * 1_024 * 1_024 + 4_096;
 /// More than fit.
-const OPENINGS: u16 = 4_000;
+const OPENINGS: u16 = 10_000;
 const SOON: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
