@@ -69,8 +69,10 @@ pub(super) const MESSAGES_SAVE: Statement = Statement {
           RETURNING m.id",
 };
 
-/// Saves that pay nothing, with their due times, references and notes: one statement, one commit. What is listed as due is
-/// moved there; inserting over it would lock each entry first. `IS TRUE` keeps the server from turning the question whose save
+/// Saves that pay nothing, with their due times, references and notes: one statement, one commit.
+///
+/// What is listed as due is moved there, also where nothing seems to change: a lease may have moved it meanwhile, and a save
+/// sets it anew. Inserting over an entry would lock it first. `IS TRUE` keeps the server from turning the question whose save
 /// won into a join: of two lists without an index it walks the one for each of the other, and that grows with their product.
 pub(super) const MESSAGES_SAVE_ALL: Statement = Statement {
     name: "messages_save_all",
@@ -86,7 +88,6 @@ pub(super) const MESSAGES_SAVE_ALL: Statement = Statement {
               UPDATE due d SET due_at = s.due_at, live = s.live
               FROM saved s
               WHERE d.id = s.id AND (s.live OR s.due_at IS NOT NULL)
-                    AND (d.due_at IS DISTINCT FROM s.due_at OR d.live <> s.live)
           ), scheduled AS (
               INSERT INTO due (id, day, due_at, live)
               SELECT id, day, due_at, live FROM saved s
