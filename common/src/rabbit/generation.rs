@@ -19,7 +19,7 @@ use super::ledger::Copy;
 use super::letter::Letter;
 use super::line::{Address, Line};
 use super::names::{Names, Place};
-use super::publisher::{Desk, Landing, Publish, Publisher, To};
+use super::publisher::{Context, Landing, Publish, Publisher, To};
 use super::readings::Readings;
 use super::{Shared, consumer, envelope, error, readings, topology};
 use crate::broker::{BrokerError, Queue};
@@ -87,7 +87,7 @@ impl Generation {
             user: address.uri.authority.userinfo.username.as_str().into(),
             own: shared.settings.own_users(),
         };
-        let desk = Desk {
+        let context = Context {
             names: shared.names.clone(),
             identity: identity.clone(),
             intakes: shared.intakes.clone(),
@@ -99,7 +99,7 @@ impl Generation {
         let mut open = Vec::new();
         for _ in 0..=shared.settings.publishers {
             let (outbox, inbox) = mpsc::channel(shared.settings.window);
-            let publisher = Publisher::open(&publish_line.connection, desk.clone(), inbox).await;
+            let publisher = Publisher::open(&publish_line.connection, context.clone(), inbox).await;
             ending.watch(&publishers, publisher.map_err(trouble)?.run(ending.publishing.clone()));
             open.push(outbox);
         }

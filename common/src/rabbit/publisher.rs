@@ -52,7 +52,7 @@ pub(super) enum Landing {
 
 /// What every publisher of a generation knows.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct Context {
     pub(super) names: Names,
     pub(super) identity: Identity,
     /// They are told what got into their queues.
@@ -65,7 +65,7 @@ pub(super) struct Desk {
 }
 
 pub(super) struct Publisher {
-    desk: Desk,
+    context: Context,
     channel: Channel,
     inbox: mpsc::Receiver<Publish>,
     gathering: Gathering,
@@ -96,25 +96,25 @@ struct Flight {
 impl Publisher {
     pub(super) async fn open(
         connection: &Connection,
-        desk: Desk,
+        context: Context,
         inbox: mpsc::Receiver<Publish>,
     ) -> lapin::Result<Self> {
         let channel = connection.create_channel().await?;
         // nowait: a publish before confirm mode is on would never be confirmed.
         channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
-        let gathering = Gathering::new(desk.parts_max);
-        Ok(Self { desk, channel, inbox, gathering, flying: 0, returned: HashSet::new() })
+        let gathering = Gathering::new(context.parts_max);
+        Ok(Self { context, channel, inbox, gathering, flying: 0, returned: HashSet::new() })
     }
 
     /// Until `closing`, then lands what flies. An error is the end of the channel.
     pub(super) async fn run(mut self, closing: CancellationToken) -> Result<(), String> {
         let channel = self.channel.clone();
         let mut flights = FuturesUnordered::new();
-        let mut boarding = Vec::with_capacity(self.desk.window);
+        let mut boarding = Vec::with_capacity(self.context.window);
         let mut landed_at = Instant::now();
         let mut open = true;
         while open || !flights.is_empty() {
-            let room = self.desk.window.saturating_sub(self.flying + self.gathering.waiting());
+            let room = self.context.window.saturating_sub(self.flying + self.gathering.waiting());
             let stalled_at = landed_at + Duration::from_millis(STALL_MS_MAX);
             tokio::select! {
                 biased;
@@ -135,7 +135,7 @@ impl Publisher {
                     boarding.drain(..).for_each(|publish| self.gathering.add(publish));
                 }
                 () = tokio::time::sleep_until(stalled_at), if !flights.is_empty() => {
-                    if self.desk.blocked.borrow().is_none() {
+                    if self.context.blocked.borrow().is_none() {
                         return Err(format!("the broker has confirmed nothing for {STALL_MS_MAX} ms"));
                     }
                     landed_at = Instant::now();
@@ -143,7 +143,7 @@ impl Publisher {
             }
             // What waits does so for something on its way: where nothing flies, nothing is left.
             for departure in self.gathering.depart() {
-                let (message, flight) = self.desk.message(departure);
+                let (message, flight) = self.context.message(departure);
                 self.flying += flight.answers.len();
                 flights.push(fly(&channel, message, flight));
             }
@@ -182,7 +182,7 @@ impl Publisher {
                 self.gathering.landed(place);
             }
             if *landing == Landing::Confirmed {
-                self.desk.intake(place.queue).depth.put_in(flight.answers.len() as u64);
+                self.context.intake(place.queue).depth.put_in(flight.answers.len() as u64);
             }
         }
         for answer in flight.answers {
@@ -192,7 +192,7 @@ impl Publisher {
     }
 }
 
-impl Desk {
+impl Context {
     /// One body as it is; several as a batch, under the first one's id.
     fn message(&self, departure: Departure) -> (Message, Flight) {
         let (letter, to, is_awaited, answers) = match departure {
