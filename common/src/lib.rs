@@ -46,6 +46,7 @@ pub mod parts;
 
 // Edges.
 pub mod config;
+mod lines;
 pub mod metrics;
 pub mod output;
 pub mod retry;

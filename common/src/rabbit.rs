@@ -147,6 +147,9 @@ impl Rabbit {
 
     /// Waits for the first attempt, within the deadline of a publish, and for no later one.
     async fn generation(&self) -> Result<Arc<Generation>, BrokerError> {
+        if let Link::Up(generation) = &*self.shared.link.borrow() {
+            return Ok(Arc::clone(generation));
+        }
         let mut link = self.shared.link.subscribe();
         let deadline = Duration::from_millis(self.shared.settings.publish_deadline_ms);
         let known = link.wait_for(|link| !matches!(link, Link::Connecting));
@@ -179,7 +182,11 @@ impl Rabbit {
 impl Broker for Rabbit {
     async fn publish(&self, queue: Queue, body: Vec<u8>) -> Result<(), BrokerError> {
         let generation = self.generation().await?;
-        let id = wire::lane_message_id(&body).unwrap_or_else(|| self.new_id());
+        let id = match queue {
+            Queue::Lane(_) | Queue::GivenUp => wire::lane_message_id(&body),
+            Queue::Receipts => None,
+        };
+        let id = id.unwrap_or_else(|| self.new_id());
         self.put(&generation, queue, generation.letter(id, body)).await
     }
 

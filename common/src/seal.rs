@@ -29,7 +29,65 @@ const LEG_TAG_BYTES: usize = ID_BYTES + 1 + LEG_MAC_BYTES;
 /// Holds the sealing root. Everyone who may read a person's data has one; nobody else needs it.
 pub struct Vault {
     root: hkdf::Prk,
+    /// By use: derived once, because a message asks for half a dozen tags.
+    tag_keys: [hmac::Key; TagUse::ALL.len()],
     random: SystemRandom,
+}
+
+/// What a tag is for. Each has a key of its own, so that tags of different uses never meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagUse {
+    Number,
+    NoNumber,
+    /// Of an API request, for its idempotency key to be held against.
+    Request,
+    IdempotencyKey,
+    Living,
+    Messages,
+    Guesses,
+    Calls,
+    Spend,
+    Leg,
+    CheckKey,
+    OneCheck,
+    SandboxSecret,
+}
+
+impl TagUse {
+    pub const ALL: [Self; 13] = [
+        Self::Number,
+        Self::NoNumber,
+        Self::Request,
+        Self::IdempotencyKey,
+        Self::Living,
+        Self::Messages,
+        Self::Guesses,
+        Self::Calls,
+        Self::Spend,
+        Self::Leg,
+        Self::CheckKey,
+        Self::OneCheck,
+        Self::SandboxSecret,
+    ];
+
+    /// What goes into the key: stored tags are found again by it.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::NoNumber => "no number",
+            Self::Request => "request",
+            Self::IdempotencyKey => "idempotency key",
+            Self::Living => "living",
+            Self::Messages => "messages",
+            Self::Guesses => "guesses",
+            Self::Calls => "calls",
+            Self::Spend => "spend",
+            Self::Leg => "leg",
+            Self::CheckKey => "check key",
+            Self::OneCheck => "one check",
+            Self::SandboxSecret => "sandbox secret",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +110,11 @@ impl Vault {
             return Err(SealError::RootTooShort { len: root.len() });
         }
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(root);
-        Ok(Self { root, random: SystemRandom::new() })
+        let tag_key = |usage: TagUse| -> hmac::Key {
+            let info = [TAG_INFO, usage.word().as_bytes()];
+            root.expand(&info, hmac::HMAC_SHA256).expect("32 bytes are within what HKDF gives").into()
+        };
+        Ok(Self { tag_keys: TagUse::ALL.map(tag_key), root, random: SystemRandom::new() })
     }
 
     /// Bound to tenant and id: moved to another row, it does not open.
@@ -88,19 +150,14 @@ impl Vault {
         serde_json::from_slice(plain).ok()
     }
 
-    /// A keyed hash of `parts` under a key of its own for each `label`, so that tags of different uses never meet.
-    pub fn tag(&self, label: &str, parts: &[&[u8]]) -> Tag {
-        let key: hmac::Key = self
-            .root
-            .expand(&[TAG_INFO, label.as_bytes()], hmac::HMAC_SHA256)
-            .expect("32 bytes are within what HKDF gives")
-            .into();
-        let mac = hmac::sign(&key, &length_prefixed(parts));
+    /// A keyed hash of `parts`, for this use alone.
+    pub fn tag(&self, usage: TagUse, parts: &[&[u8]]) -> Tag {
+        let mac = hmac::sign(&self.tag_keys[usage as usize], &length_prefixed(parts));
         Tag(mac.as_ref().try_into().expect("HMAC-SHA256 gives 32 bytes"))
     }
 
     pub fn number_tag(&self, tenant: &TenantId, number: &PhoneNumber) -> Tag {
-        self.tag("number", &[tenant.as_str().as_bytes(), number.as_e164().as_bytes()])
+        self.tag(TagUse::Number, &[tenant.as_str().as_bytes(), number.as_e164().as_bytes()])
     }
 
     /// The bucket of wrong guesses of this message's tenant and number; payments have one of their own.
@@ -109,17 +166,17 @@ impl Vault {
             Purpose::Payment => b"payment",
             Purpose::Login | Purpose::Signup | Purpose::Notice => b"other",
         };
-        self.tag("guesses", &[&message.number_tag.0, of])
+        self.tag(TagUse::Guesses, &[&message.number_tag.0, of])
     }
 
     /// The bucket of calls of this tenant to this country.
     pub fn calls_bucket(&self, tenant: &TenantId, country: Country) -> Tag {
-        self.tag("calls", &[tenant.as_str().as_bytes(), country.as_str().as_bytes()])
+        self.tag(TagUse::Calls, &[tenant.as_str().as_bytes(), country.as_str().as_bytes()])
     }
 
     /// The bucket of what the legs of this tenant to this country cost.
     pub fn spend_bucket(&self, tenant: &TenantId, country: Country) -> Tag {
-        self.tag("spend", &[tenant.as_str().as_bytes(), country.as_str().as_bytes()])
+        self.tag(TagUse::Spend, &[tenant.as_str().as_bytes(), country.as_str().as_bytes()])
     }
 
     pub fn leg_tag(&self, id: MessageId, leg: LegNumber) -> LegTag {
@@ -140,7 +197,7 @@ impl Vault {
     }
 
     fn leg_mac(&self, id: MessageId, leg: LegNumber) -> [u8; LEG_MAC_BYTES] {
-        let tag = self.tag("leg", &[id.bytes(), &[leg]]);
+        let tag = self.tag(TagUse::Leg, &[id.bytes(), &[leg]]);
         *tag.0.first_chunk().expect("a tag is longer than the MAC of a leg")
     }
 

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, LogSettings, Problem};
+use crate::lines;
 
 /// Libraries that see requests as bytes or URLs: what they would say at `debug` is not ours to keep clean. One shows whole
 /// messages, at `warn`, when the broker returns them, and calls every refusal an error, which ours tell with a remedy.
@@ -24,8 +25,11 @@ pub fn write_logs(settings: &LogSettings) -> Result<(), Problem> {
     })?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let taken = match settings.format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Text => {
+            let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false);
+            lines.map_fmt_fields(|_| lines::Text).try_init()
+        }
+        LogFormat::Json => lines.json().flatten_event(true).map_event_format(lines::Json).try_init(),
     };
     // A second call in one process, as tests make it, keeps the first.
     drop(taken);

@@ -1,9 +1,7 @@
 //! Which trace a piece of work belongs to, as W3C Trace Context (level 1) writes it: `traceparent` and `tracestate`.
 //!
-//! We record no spans of our own, so what came in goes on as it is. As the span of a log line does, the trace goes along with
-//! the task that works for it: `within` sets it, and whatever a backend of the broker publishes meanwhile carries it.
-
-use tracing::Instrument;
+//! We record no spans of our own, so what came in goes on as it is. The trace goes along with the task that works for it:
+//! `within` sets it, log lines name it (`lines`), and whatever a backend of the broker publishes meanwhile carries it.
 
 use crate::dice::Dice;
 
@@ -85,14 +83,15 @@ const fn is_lower_hex(byte: u8) -> bool {
 }
 
 /// Does `work` for this trace: its log lines carry `trace_id`, and so does what it publishes. A task that it spawns is not
-/// within. No async function, which would hold `work` two times over, and most tasks begin with this.
+/// within. No async function, which would hold `work` two times over, and most tasks begin with this; and no span of the
+/// log's, which would be written down for each of them, whether or not a line comes.
 pub fn within<W: Future>(trace: Option<TraceContext>, work: W) -> impl Future<Output = W::Output> {
-    let span = match &trace {
-        // Of the highest level, so that no filter that shows a line hides whose it is.
-        Some(trace) => tracing::error_span!("trace", trace_id = trace.trace_id()),
-        None => tracing::Span::none(),
-    };
-    CURRENT.scope(trace, work.instrument(span))
+    CURRENT.scope(trace, work)
+}
+
+/// Looks at the trace that the running task works for.
+pub fn with_current<T>(look: impl FnOnce(&TraceContext) -> T) -> Option<T> {
+    CURRENT.try_with(|trace| trace.as_ref().map(look)).ok().flatten()
 }
 
 /// The trace that the running task works for.

@@ -12,6 +12,7 @@ use otodoke_common::message::{End, Kind, Message, Person, Purpose, State, Tag};
 use otodoke_common::outcome::Reason;
 use otodoke_common::phone::PhoneNumber;
 use otodoke_common::request;
+use otodoke_common::seal::TagUse;
 use otodoke_common::time::Timestamp;
 use otodoke_common::transaction::Transaction;
 
@@ -43,13 +44,15 @@ impl Guess {
         key: Option<&str>,
         body: &CheckBody,
     ) -> Result<Self, Problem> {
-        let tag = |label: &str, key: &[u8]| door.desk.vault.tag(label, &[message.id.bytes(), key]);
+        let tag = |usage: TagUse, key: &[u8]| door.desk.vault.tag(usage, &[message.id.bytes(), key]);
         Ok(Self {
             digits: digits(&body.code)?,
             to: number(caller, message, body.to.as_deref())?,
             transaction: request::transaction(message.purpose, body.transaction.as_ref())?,
-            key: key
-                .map_or_else(|| tag("one check", &door.desk.dice.id_bits()), |key| tag("check key", key.as_bytes())),
+            key: key.map_or_else(
+                || tag(TagUse::OneCheck, &door.desk.dice.id_bits()),
+                |key| tag(TagUse::CheckKey, key.as_bytes()),
+            ),
         })
     }
 }

@@ -1,19 +1,28 @@
 //! One vendor's API as we reach it over HTTP, and the one place that sorts what went wrong on the way.
 //!
-//! No redirects, no retries, no proxy from the environment, bounded answers. What a vendor's own codes mean is
+//! No redirects, no retries of what may have left, no proxy from the environment, bounded answers. What a vendor's own codes mean is
 //! in that vendor's file; nothing here knows a vendor. No number, text or body ever enters an error.
 
 use std::time::Duration;
 
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use otodoke_common::leg::ProviderId;
 use otodoke_common::outcome::{Answer, Class, Refusal, Scope};
 use otodoke_common::provider::AskError;
-use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, StatusCode, Url};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
+use url::Url;
 
-use crate::settings::{ProviderError, ProviderSettings, is_loopback};
+use self::connector::Connector;
+use crate::settings::{ProviderError, ProviderSettings};
 
+mod connector;
 #[cfg(test)]
 mod tests;
 
@@ -27,8 +36,11 @@ const IDLE_MS_MAX: u64 = 15_000;
 const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 
 pub(crate) struct Api {
-    client: Client,
+    client: Client<Connector, Full<Bytes>>,
     base: Url,
+    /// Of every request.
+    headers: HeaderMap,
+    timeout: Duration,
 }
 
 /// An HTTP answer of any status.
@@ -53,61 +65,84 @@ impl Api {
         let mut secret = HeaderValue::from_str(secret)
             .map_err(|_| settings.error("secret", "(hidden)", "a header can carry visible ASCII only"))?;
         secret.set_sensitive(true);
-        let headers = HeaderMap::from_iter([(name, secret), (ACCEPT, HeaderValue::from_static("application/json"))]);
-
-        // A second installation is refused, which is as good: the provider is the same for the whole process.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = Client::builder()
-            .default_headers(headers)
-            .user_agent(concat!("otodoke/", env!("CARGO_PKG_VERSION")))
-            .timeout(settings.timeout())
-            .connect_timeout(Duration::from_millis(CONNECT_MS_MAX.min(settings.timeout_ms / 2)))
-            .pool_idle_timeout(Duration::from_millis(IDLE_MS_MAX))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy();
-        if base.scheme() == "http" && is_loopback(&base) {
-            // No TLS will be spoken: the machine's root certificates need not exist.
-            client = client.tls_certs_only([]);
-        }
-        let client = client.build().map_err(|_| {
+        let headers = HeaderMap::from_iter([
+            (name, secret),
+            (ACCEPT, HeaderValue::from_static("application/json")),
+            (USER_AGENT, HeaderValue::from_static(concat!("otodoke/", env!("CARGO_PKG_VERSION")))),
+        ]);
+        let connect_max = Duration::from_millis(CONNECT_MS_MAX.min(settings.timeout_ms / 2));
+        let connector = Connector::new(&base, connect_max).map_err(|_| {
             settings.error("base_url", base.as_str(), "TLS could not be set up: install the system's root certificates")
         })?;
-        Ok(Self { client, base })
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_millis(IDLE_MS_MAX))
+            .build(connector);
+        Ok(Self { client, base, headers, timeout: settings.timeout() })
     }
 
-    pub(crate) fn post(&self, path: &[&str]) -> RequestBuilder {
-        self.client.post(self.url(path))
+    /// The base and `path`, each segment escaped: a vendor's reference cannot lead elsewhere.
+    pub(crate) fn place(&self, path: &[&str]) -> Uri {
+        uri(&self.url(path))
     }
 
-    pub(crate) fn get(&self, path: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
+    pub(crate) fn post_json(&self, place: Uri, body: &impl Serialize) -> Request<Full<Bytes>> {
+        let body = serde_json::to_vec(body).expect("what vendors are sent has string keys and no failing fields");
+        self.post(place, "application/json", body)
+    }
+
+    pub(crate) fn post(&self, place: Uri, content_type: &'static str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+        let mut request = self.request(Method::POST, place, body.into());
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        request
+    }
+
+    pub(crate) fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Request<Full<Bytes>> {
         let mut url = self.url(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.client.get(url)
+        self.request(Method::GET, uri(&url), Bytes::new())
     }
 
-    /// The base and `path`, each segment escaped: a vendor's reference cannot lead elsewhere.
+    fn request(&self, method: Method, place: Uri, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        (*request.method_mut(), *request.uri_mut()) = (method, place);
+        request.headers_mut().clone_from(&self.headers);
+        request
+    }
+
     fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         url.path_segments_mut().expect("http and https URLs have a path").pop_if_empty().extend(path);
         url
     }
 
-    pub(crate) async fn call(&self, request: RequestBuilder) -> Result<Reply, Lost> {
-        let mut response = request.send().await.map_err(|error| Lost::sort(&error))?;
-        let retry_after_ms = retry_after_ms(response.headers());
-        let mut body = Some(Vec::new());
-        while let Some(read) = body.as_mut() {
-            match response.chunk().await {
-                Ok(Some(chunk)) if read.len() + chunk.len() <= BODY_BYTES_MAX => read.extend_from_slice(&chunk),
-                Ok(None) => break,
-                Ok(Some(_)) | Err(_) => body = None,
-            }
-        }
-        Ok(Reply { status: response.status(), retry_after_ms, body })
+    /// Bounded from its beginning to the last byte of the answer.
+    pub(crate) async fn call(&self, request: Request<Full<Bytes>>) -> Result<Reply, Lost> {
+        let until = Instant::now() + self.timeout;
+        let answered = timeout_at(until, self.client.request(request)).await;
+        let response = answered.map_err(|_| Lost::Unknown("no answer in time"))?.map_err(|error| Lost::sort(&error))?;
+        let (status, retry_after_ms) = (response.status(), retry_after_ms(response.headers()));
+        Ok(Reply { status, retry_after_ms, body: timeout_at(until, body(response)).await.unwrap_or(None) })
     }
+}
+
+/// `None`: longer than the limit, or the connection broke while it came.
+async fn body(response: Response<Incoming>) -> Option<Vec<u8>> {
+    let (mut incoming, mut read) = (response.into_body(), Vec::new());
+    while let Some(frame) = incoming.frame().await {
+        let Ok(chunk) = frame.ok()?.into_data() else { continue };
+        if read.len() + chunk.len() > BODY_BYTES_MAX {
+            return None;
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Some(read)
+}
+
+fn uri(url: &Url) -> Uri {
+    url.as_str().parse().expect("what is a URL with a host is a URI")
 }
 
 impl Reply {
@@ -149,12 +184,13 @@ impl Reply {
 }
 
 impl Lost {
-    /// Only an error before the first byte was written is `NotSent`: building, DNS, TCP and TLS.
-    fn sort(error: &reqwest::Error) -> Self {
-        if error.is_connect() || error.is_builder() {
-            return Self::NotSent("could not connect");
+    /// Only an error before the first byte was written is `NotSent`: DNS, TCP and TLS.
+    fn sort(error: &Error) -> Self {
+        if error.is_connect() {
+            Self::NotSent("could not connect")
+        } else {
+            Self::Unknown("the connection broke before an answer")
         }
-        Self::Unknown(if error.is_timeout() { "no answer in time" } else { "the connection broke before an answer" })
     }
 
     const fn why(self) -> &'static str {

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use hyper::Uri;
+use hyper::header::AUTHORIZATION;
 use otodoke_common::leg::{Abilities, Channel, ProviderId};
 use otodoke_common::outcome::{About, Answer, Class, Proof, Report, ReportStatus, Scope};
 use otodoke_common::provider::{
@@ -14,9 +16,8 @@ use otodoke_common::provider::{
 };
 use otodoke_common::seal::Vault;
 use otodoke_common::time::Timestamp;
-use reqwest::header::AUTHORIZATION;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::http::{Api, Reply};
 use crate::report::{asked, received, reference, refused};
@@ -35,6 +36,7 @@ const HINTS_MAX: usize = 100;
 pub(crate) struct Infobip {
     id: ProviderId,
     api: Api,
+    messages: Uri,
     vault: Arc<Vault>,
     /// One URL for all legs, so that the vendor can batch its receipts.
     receipts_url: String,
@@ -45,7 +47,8 @@ impl Infobip {
         settings.no_account()?;
         let api = Api::new(settings, AUTHORIZATION, &format!("App {}", settings.secret))?;
         let receipts_url = format!("{}/receipts/{}", settings.public()?, settings.id);
-        Ok(Self { id: settings.id.clone(), api, vault, receipts_url })
+        let messages = api.place(&["sms", "3", "messages"]);
+        Ok(Self { id: settings.id.clone(), api, messages, vault, receipts_url })
     }
 }
 
@@ -68,7 +71,7 @@ impl Provider for Infobip {
             return refused((Class::Config, Scope::Message), "carries texts only");
         };
         let body = self.body(request, text);
-        match self.api.call(self.api.post(&["sms", "3", "messages"]).json(&body)).await {
+        match self.api.call(self.api.post_json(self.messages.clone(), &body)).await {
             Ok(reply) => read_answer(&reply, &request.our_reference),
             Err(lost) => lost.into(),
         }
@@ -80,18 +83,19 @@ impl Provider for Infobip {
         let ours = question.our_reference.as_str();
         let request = self.api.get(&["sms", "3", "logs"], &[("messageId", ours), ("limit", "1")]);
         let reply = self.api.call(request).await.map_err(|lost| lost.asking(&self.id))?;
-        let logs: Batch = reply.answer_to_asking(&self.id)?;
-        let entry = logs.entries().find(|entry| entry.message_id.as_deref() == Some(ours));
+        let logs: Batch<Value> = reply.answer_to_asking(&self.id)?;
+        let mut entries = logs.results.into_iter().filter_map(|result| serde_json::from_value::<Entry>(result).ok());
+        let entry = entries.find(|entry| entry.message_id.as_deref() == Some(ours));
         let report = |entry: Entry| asked(&self.id, question, entry.read(), entry.happened_at(question.now));
         Ok(entry.map(report).into_iter().collect())
     }
 
     fn read_webhook(&self, request: &WebhookRequest<'_>) -> WebhookReading {
-        let Ok(batch) = serde_json::from_slice::<Batch>(request.body) else {
+        let Some(entries) = entries(request.body) else {
             return WebhookReading::Rejected { status: 400, why: "the body is not a batch of delivery reports" };
         };
-        let (mut reports, hints): (Vec<Report>, Vec<Report>) = batch
-            .entries()
+        let (mut reports, hints): (Vec<Report>, Vec<Report>) = entries
+            .into_iter()
             .filter_map(|entry| self.read_receipt(&entry, request.now))
             .partition(|report| report.proof == Proof::Tag);
         reports.extend(hints.into_iter().take(HINTS_MAX));
@@ -101,18 +105,23 @@ impl Provider for Infobip {
 
 impl Infobip {
     /// `validityPeriod` counts minutes unless told otherwise; ours is exact to the second.
-    fn body(&self, request: &SendRequest, text: &str) -> Value {
-        json!({ "messages": [{
-            "sender": request.sender,
-            "destinations": [{ "to": request.to.as_e164().trim_start_matches('+'), "messageId": request.our_reference }],
-            "content": { "text": text },
-            "options": { "validityPeriod": { "amount": request.validity_s.max(1), "timeUnit": "SECONDS" } },
-            "webhooks": {
-                "delivery": { "url": self.receipts_url },
-                "contentType": "application/json",
-                "callbackData": request.tag.as_str(),
-            },
-        }] })
+    fn body<'a>(&'a self, request: &'a SendRequest, text: &'a str) -> Messages<'a> {
+        let to = request.to.as_e164().trim_start_matches('+');
+        Messages {
+            messages: [Message {
+                sender: &request.sender,
+                destinations: [Destination { to, message_id: &request.our_reference }],
+                content: Content { text },
+                options: Options {
+                    validity_period: ValidityPeriod { amount: request.validity_s.max(1), time_unit: "SECONDS" },
+                },
+                webhooks: Webhooks {
+                    delivery: Delivery { url: &self.receipts_url },
+                    content_type: "application/json",
+                    callback_data: request.tag.as_str(),
+                },
+            }],
+        }
     }
 
     /// One result of a batch. With a tag of ours it is a receipt; without, anybody could have posted it: a hint.
@@ -126,6 +135,59 @@ impl Infobip {
         let happened_at = entry.happened_at(now).filter(|_| proof == Proof::Tag);
         Some(Report { provider: self.id.clone(), about, status, proof, at: now, happened_at })
     }
+}
+
+/// The body of `POST /sms/3/messages`, with one message to one handset.
+#[derive(Serialize)]
+struct Messages<'a> {
+    messages: [Message<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    sender: &'a str,
+    destinations: [Destination<'a>; 1],
+    content: Content<'a>,
+    options: Options,
+    webhooks: Webhooks<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Destination<'a> {
+    to: &'a str,
+    message_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Options {
+    validity_period: ValidityPeriod,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ValidityPeriod {
+    amount: u32,
+    time_unit: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Webhooks<'a> {
+    delivery: Delivery<'a>,
+    content_type: &'static str,
+    callback_data: &'a str,
+}
+
+#[derive(Serialize)]
+struct Delivery<'a> {
+    url: &'a str,
 }
 
 #[derive(Deserialize)]
@@ -162,16 +224,19 @@ fn read_answer(reply: &Reply, our_reference: &str) -> Answer {
 }
 
 /// A batch of delivery reports, or a page of logs: both hold the same results. At most 100 are documented; more
-/// are read, for the door bounds the body. One garbled result must not lose the others.
+/// are read, for the door bounds the body.
 #[derive(Deserialize)]
-struct Batch {
-    results: Vec<Value>,
+struct Batch<R> {
+    results: Vec<R>,
 }
 
-impl Batch {
-    fn entries(self) -> impl Iterator<Item = Entry> {
-        self.results.into_iter().filter_map(|result| serde_json::from_value(result).ok())
+/// One garbled result must not lose the others: where all cannot be read at once, each is read by itself. `None`: no batch.
+fn entries(body: &[u8]) -> Option<Vec<Entry>> {
+    if let Ok(batch) = serde_json::from_slice::<Batch<Entry>>(body) {
+        return Some(batch.results);
     }
+    let batch = serde_json::from_slice::<Batch<Value>>(body).ok()?;
+    Some(batch.results.into_iter().filter_map(|result| serde_json::from_value(result).ok()).collect())
 }
 
 #[derive(Deserialize)]

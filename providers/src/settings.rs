@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use otodoke_common::leg::ProviderId;
-use reqwest::Url;
+use url::Url;
 
 /// Shorter than this no vendor answers; longer than this a leg is better called unknown.
 const TIMEOUT_MS_MIN: u64 = 100;

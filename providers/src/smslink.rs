@@ -6,13 +6,13 @@
 //! Error bodies and rate limits of version 1 are not documented: there only the HTTP status is read.
 
 use async_trait::async_trait;
+use hyper::header::HeaderName;
 use otodoke_common::leg::{Abilities, Channel, ProviderId};
 use otodoke_common::outcome::{About, Answer, Class, Proof, Report, ReportStatus, Scope};
 use otodoke_common::phone::PhoneNumber;
 use otodoke_common::provider::{
     AskError, Provider, Question, SendContent, SendRequest, WebhookReading, WebhookReply, WebhookRequest,
 };
-use reqwest::header::HeaderName;
 use serde::{Deserialize, Serialize};
 
 use crate::http::{Api, Reply};
@@ -67,7 +67,7 @@ impl Provider for Smslink {
             Ok(body) => body,
             Err((meaning, code)) => return refused(meaning, code),
         };
-        match self.api.call(self.api.post(&["api", "v1", "delivery"]).json(&body)).await {
+        match self.api.call(self.api.post_json(self.api.place(&["api", "v1", "delivery"]), &body)).await {
             Ok(reply) => read_answer(&reply),
             Err(lost) => lost.into(),
         }

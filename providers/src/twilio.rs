@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use data_encoding::BASE64;
+use hyper::header::AUTHORIZATION;
 use otodoke_common::leg::ProviderId;
 use otodoke_common::outcome::{About, Answer, Proof, Refusal, Report, ReportStatus};
 use otodoke_common::provider::{AskError, Question, SendRequest, WebhookReading, WebhookRequest};
 use otodoke_common::seal::Vault;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use ring::hmac;
 use serde::Deserialize;
 
@@ -71,11 +71,11 @@ impl Account {
     /// `collection` is `Messages` or `Calls`; `sid` names one of it.
     async fn post(&self, collection: &str, sid: Option<&str>, form: &[(&str, &str)]) -> Result<Reply, Lost> {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let request = match sid {
-            None => self.api.post(&[VERSION, "Accounts", &self.sid, &format!("{collection}.json")]),
-            Some(sid) => self.api.post(&[VERSION, "Accounts", &self.sid, collection, &format!("{sid}.json")]),
+        let place = match sid {
+            None => self.api.place(&[VERSION, "Accounts", &self.sid, &format!("{collection}.json")]),
+            Some(sid) => self.api.place(&[VERSION, "Accounts", &self.sid, collection, &format!("{sid}.json")]),
         };
-        self.api.call(request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)).await
+        self.api.call(self.api.post(place, "application/x-www-form-urlencoded", body)).await
     }
 
     /// By the vendor's own name only: its lists cannot be searched for ours.

@@ -79,7 +79,8 @@ impl Up {
             seal_root: self.place.data().join("seal-root"),
             kodama: String::new(),
         };
-        stand.kodama = stand.vault().tag("sandbox secret", &[b"kodama"]).hex()[..32].to_owned();
+        stand.kodama =
+            stand.vault().tag(otodoke_common::seal::TagUse::SandboxSecret, &[b"kodama"]).hex()[..32].to_owned();
         stand
     }
 

@@ -73,8 +73,9 @@ impl Consumer {
             // What is settled is carried by its row, and its calls by the permits of their providers: a slow provider holds up
             // nobody's deliveries.
             let delivery = delivery.occupying(Box::new(permit));
-            // A task of its own even when alone: if it panics, or outlasts a stop, the consumer does not.
-            let task = tasks.spawn(trace::within(trace, work(Arc::clone(courier), delivery)));
+            // A task of its own even when alone: if it panics, or outlasts a stop, the consumer does not. On the heap from
+            // the start: to spawn moves what is spawned a dozen times, and this is thousands of bytes.
+            let task = tasks.spawn(trace::within(trace, Box::pin(work(Arc::clone(courier), delivery))));
             if alone {
                 stop.run_until_cancelled(task).await;
             }

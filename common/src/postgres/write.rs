@@ -112,11 +112,29 @@ impl Verb for Write {
         Some(ask.message().id)
     }
 
+    /// Nearly every opening is the first of its id. One that is not shows when its row is added, or holds a claim of its
+    /// own; only then are rows of these ids looked for.
     async fn run(&self, client: &mut Client, asks: &[Ask]) -> Result<Answers, Trouble> {
+        match self.attempt(client, asks, Repeats::Unexpected).await {
+            Err(Trouble::Raced { .. }) => self.attempt(client, asks, Repeats::LookedFor).await,
+            done => done,
+        }
+    }
+}
+
+/// Whether messages that are to be opened may be there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeats {
+    Unexpected,
+    LookedFor,
+}
+
+impl Write {
+    async fn attempt(&self, client: &mut Client, asks: &[Ask], repeats: Repeats) -> Result<Answers, Trouble> {
         let days: BTreeSet<i32> = asks.iter().filter(|ask| ask.is_opening()).map(|ask| ask.day).collect();
         self.days.ensure(client, days.iter().copied()).await.map_err(|error| Trouble::before_commit(&error))?;
         let transaction = client.transaction().await.map_err(|error| Trouble::before_commit(&error))?;
-        let answers = group(&transaction, asks).await.inspect_err(|halt| {
+        let answers = group(&transaction, asks, repeats).await.inspect_err(|halt| {
             if let Halt::Error(error) = halt
                 && error.as_db_error().is_some_and(is_missing_day)
             {
@@ -150,9 +168,9 @@ impl From<Halt> for Trouble {
     }
 }
 
-async fn group(transaction: &Transaction<'_>, asks: &[Ask]) -> Result<Answers, Halt> {
+async fn group(transaction: &Transaction<'_>, asks: &[Ask], repeats: Repeats) -> Result<Answers, Halt> {
     let mut draft = Draft::new(asks);
-    look(transaction, asks, &mut draft).await?;
+    look(transaction, asks, repeats, &mut draft).await?;
     let mut answers: Answers = Vec::with_capacity(asks.len());
     for (index, ask) in asks.iter().enumerate() {
         draft.current = index;

@@ -7,7 +7,7 @@ use crate::lifecycle::Note;
 use crate::message::{End, Kid, Kind, Lane, Message, MessageId, State, Tag, TenantId};
 use crate::outcome::Reason;
 use crate::policy::Policy;
-use crate::seal::Vault;
+use crate::seal::{TagUse, Vault};
 use crate::store::{Claim, ClaimKind, Opening};
 use crate::time::Timestamp;
 use crate::transaction::Transaction;
@@ -100,7 +100,7 @@ impl Opener<'_> {
 
     fn spends(&self, request: &Request) -> Vec<Spend> {
         let parts = [self.tenant.as_str().as_bytes(), request.person.to.as_e164().as_bytes()];
-        let bucket = self.vault.tag("messages", &parts);
+        let bucket = self.vault.tag(TagUse::Messages, &parts);
         // Looked at in the one window, where there must be room for one more, and paid in the other.
         let per_10_minutes = u64::from(self.terms.messages_per_10_minutes).saturating_sub(1);
         vec![
@@ -129,7 +129,7 @@ fn claims(vault: &Vault, message: &Message, key: Option<&str>, request: &Request
     let living = request.joins.then(|| Claim {
         kind: ClaimKind::Living,
         tag: living_tag(vault, &message.tenant, request),
-        fingerprint: vault.tag("living", &[]),
+        fingerprint: vault.tag(TagUse::Living, &[]),
         until: message.useful_until,
     });
     same_key.into_iter().chain(living).collect()
@@ -137,13 +137,13 @@ fn claims(vault: &Vault, message: &Message, key: Option<&str>, request: &Request
 
 /// What the key of a request is known by: the same for all addresses of the door.
 pub fn key_tag(vault: &Vault, tenant: &TenantId, key: &str) -> Tag {
-    vault.tag("idempotency key", &[tenant.as_str().as_bytes(), key.as_bytes()])
+    vault.tag(TagUse::IdempotencyKey, &[tenant.as_str().as_bytes(), key.as_bytes()])
 }
 
 /// Keyed, so that a row does not tell who was written to.
 pub fn fingerprint(vault: &Vault, request: &Request) -> Tag {
     let parsed = serde_json::to_vec(request).expect("a request has string keys and no failing fields");
-    vault.tag("request", &[&parsed])
+    vault.tag(TagUse::Request, &[&parsed])
 }
 
 fn living_tag(vault: &Vault, tenant: &TenantId, request: &Request) -> Tag {
@@ -151,7 +151,7 @@ fn living_tag(vault: &Vault, tenant: &TenantId, request: &Request) -> Tag {
     let amount = transaction.map(|transaction| transaction.amount.to_be_bytes());
     let words = transaction.map_or(["", "", ""], transaction_words);
     vault.tag(
-        "living",
+        TagUse::Living,
         &[
             tenant.as_str().as_bytes(),
             request.person.to.as_e164().as_bytes(),

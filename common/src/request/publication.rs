@@ -15,7 +15,7 @@ use crate::config::TenantSettings;
 use crate::message::{Kid, Kind, Lane, Locale, Message, MessageId, Purpose, State, TenantId, Voice};
 use crate::outcome::{Class, Reason};
 use crate::phone::{Country, LineType, PhoneError};
-use crate::seal::Vault;
+use crate::seal::{TagUse, Vault};
 use crate::time::Timestamp;
 use crate::wire;
 
@@ -162,7 +162,7 @@ impl Publication {
             useful_until: birth.accepted_at.plus_ms(wanted.useful_ms()),
             sealed: None,
             // Of no number: nobody is found by it.
-            number_tag: vault.tag("no number", &[self.id.bytes()]),
+            number_tag: vault.tag(TagUse::NoNumber, &[self.id.bytes()]),
             state: State::Queued,
             legs: Vec::new(),
             guesses_left: 0,

@@ -128,12 +128,12 @@ fn tags_of_different_uses_never_meet() {
     let (acme, other) = (tenant("acme"), tenant("other"));
     let country = |raw| Country::parse(raw).expect("a country");
     let tags = [
-        vault.tag("a", &[b"bc"]),
-        vault.tag("ab", &[b"c"]),
-        vault.tag("a", &[b"b", b"c"]),
-        vault.tag("a", &[b"bc", b""]),
-        vault.tag("a", &[]),
-        stranger.tag("a", &[b"bc"]),
+        vault.tag(TagUse::Leg, &[b"bc"]),
+        vault.tag(TagUse::Request, &[b"bc"]),
+        vault.tag(TagUse::Leg, &[b"b", b"c"]),
+        vault.tag(TagUse::Leg, &[b"bc", b""]),
+        vault.tag(TagUse::Leg, &[]),
+        stranger.tag(TagUse::Leg, &[b"bc"]),
         vault.number_tag(&acme, &number()),
         vault.number_tag(&other, &number()),
         vault.calls_bucket(&acme, country("JP")),
@@ -141,7 +141,15 @@ fn tags_of_different_uses_never_meet() {
         vault.calls_bucket(&other, country("JP")),
     ];
     assert_eq!(tags.iter().collect::<BTreeSet<_>>().len(), tags.len());
-    assert_eq!(vault.tag("a", &[b"bc"]), vault.tag("a", &[b"bc"]), "and the same one is found again");
+    assert_eq!(vault.tag(TagUse::Leg, &[b"bc"]), vault.tag(TagUse::Leg, &[b"bc"]), "and the same one is found again");
+}
+
+#[test]
+fn each_use_has_its_place_and_a_word_of_its_own() {
+    for (place, usage) in TagUse::ALL.into_iter().enumerate() {
+        assert_eq!(usage as usize, place, "{usage:?}");
+    }
+    assert_eq!(TagUse::ALL.map(TagUse::word).iter().collect::<BTreeSet<_>>().len(), TagUse::ALL.len());
 }
 
 #[test]

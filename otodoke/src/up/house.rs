@@ -9,7 +9,7 @@ use otodoke_common::clock::Clock;
 use otodoke_common::config::{SandboxCarrier, SandboxCarriers, SandboxPlace, Secret, Settings};
 use otodoke_common::dice::Dice;
 use otodoke_common::embedded::{Embedded, EmbeddedLimits};
-use otodoke_common::seal::Vault;
+use otodoke_common::seal::{TagUse, Vault};
 use otodoke_producer::Door;
 use otodoke_providers::{Backends, assemble};
 use otodoke_sandbox::{CarrierPlaces, CarrierUrls, Sandbox, SandboxSettings, Secrets, TwilioAccount, Waits};
@@ -84,7 +84,7 @@ impl House {
 
 /// The same in every run of one directory, so that receipts still owed from the last one are believed.
 fn secrets(vault: &Vault) -> Secrets {
-    let of = |name: &str| vault.tag("sandbox secret", &[name.as_bytes()]).hex();
+    let of = |name: &str| vault.tag(TagUse::SandboxSecret, &[name.as_bytes()]).hex();
     let account = |name: &str| TwilioAccount {
         account_sid: format!("AC{}", &of(&format!("{name} account"))[..32]),
         auth_token: of(name)[..32].to_owned(),

@@ -1,7 +1,7 @@
 //! The way to any vendor, whatever it answers, over real sockets on loopback.
 
+use hyper::header::HeaderName;
 use otodoke_common::outcome::{Answer, Class, Scope};
-use reqwest::header::HeaderName;
 
 use super::*;
 use crate::vendor::{NUMBER, Vendor, settings};

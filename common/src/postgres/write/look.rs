@@ -10,7 +10,7 @@ use tokio::join;
 use tokio_postgres::Error;
 use uuid::Uuid;
 
-use super::Ask;
+use super::{Ask, Repeats};
 use crate::message::{MessageId, Tag};
 use crate::postgres::days::day_of;
 use crate::postgres::draft::{BucketRow, Change, ClaimRow, Draft, Holder, decode_entries, tag};
@@ -19,8 +19,14 @@ use crate::time::Timestamp;
 
 type Bodies = BTreeMap<MessageId, Vec<u8>>;
 
-pub(super) async fn look(transaction: &Transaction<'_>, asks: &[Ask], draft: &mut Draft<'_>) -> Result<(), Error> {
-    let openings = asks.iter().filter(|ask| ask.is_opening()).map(|ask| ask.message().id).collect();
+pub(super) async fn look(
+    transaction: &Transaction<'_>,
+    asks: &[Ask],
+    repeats: Repeats,
+    draft: &mut Draft<'_>,
+) -> Result<(), Error> {
+    let looked_for = |ask: &&Ask| ask.is_opening() && repeats == Repeats::LookedFor;
+    let openings = asks.iter().filter(looked_for).map(|ask| ask.message().id).collect();
     let (claims, buckets, repeats, versions) = join!(
         claims(transaction, asks),
         buckets(transaction, asks),
