@@ -132,9 +132,9 @@ impl Shared {
         if let Some(delay) = self.delay {
             sleep(delay).await;
         }
-        let answer = words::answer(&messages);
+        let answer = json(StatusCode::OK, &words::answer(&messages));
         self.receipts.tell(messages);
-        json(StatusCode::OK, &answer)
+        answer
     }
 
     fn note(&self, arrivals: impl Iterator<Item = Arrival>) {

@@ -42,6 +42,7 @@ async fn deliver(courier: &Courier, lane: Lane, delivery: Delivery) -> Result<()
         return Box::pin(published::deliver(courier, lane, &label, delivery)).await;
     }
     match LaneMessage::decode(&delivery.body) {
+        Ok(LaneMessage::Row(message)) => courier.carry(*message, Event::Taken, Some(delivery)).await,
         Ok(LaneMessage::Wake { id }) => match courier.patiently(|| courier.desk.store.load(id)).await? {
             Some(message) => courier.carry(message, Event::Taken, Some(delivery)).await,
             None => {

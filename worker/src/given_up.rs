@@ -32,6 +32,7 @@ pub(crate) async fn end(courier: &Courier, delivery: Delivery, why: &str) -> Res
         return published::give_up(courier, &label, delivery, why).await;
     }
     let found = match LaneMessage::decode(&delivery.body) {
+        Ok(LaneMessage::Row(message)) => courier.patiently(|| courier.desk.store.load(message.id)).await?,
         Ok(LaneMessage::Wake { id }) => courier.patiently(|| courier.desk.store.load(id)).await?,
         Ok(LaneMessage::Send(opening)) => courier.patiently(|| end_opening(courier, &opening)).await?,
         Err(error) => {

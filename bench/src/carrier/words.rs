@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 const ACCEPTED: (u8, &str, u16, &str) = (1, "PENDING", 26, "PENDING_ACCEPTED");
 const DELIVERED: (u8, &str, u16, &str) = (3, "DELIVERED", 5, "DELIVERED_TO_HANDSET");
@@ -80,31 +79,113 @@ impl Taken {
     }
 }
 
-pub(super) fn answer(messages: &[Taken]) -> impl Serialize + use<> {
-    let one = |message: &Taken| {
-        json!({
-            "messageId": message.id, "status": status(ACCEPTED), "destination": message.to,
-            "details": { "messageCount": 1 },
-        })
-    };
-    json!({ "bulkId": "bench", "messages": messages.iter().map(one).collect::<Vec<_>>() })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Answer<'a> {
+    bulk_id: &'static str,
+    messages: Vec<Accepted<'a>>,
 }
 
-pub(super) fn report(messages: &[Taken]) -> impl Serialize + use<> {
-    let one = |message: &Taken| {
-        json!({
-            "bulkId": "bench", "messageId": message.id, "to": message.to, "sender": "Otodoke", "messageCount": 1,
-            "price": { "pricePerMessage": 0, "currency": "JPY" }, "status": status(DELIVERED),
-            "error": { "groupId": 0, "groupName": "OK", "id": 0, "name": "NO_ERROR", "description": "No error",
-                       "permanent": false },
-            "callbackData": message.webhook.as_ref().and_then(|(_, data)| data.as_deref()),
-        })
-    };
-    json!({ "results": messages.iter().map(one).collect::<Vec<_>>() })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Accepted<'a> {
+    message_id: &'a str,
+    status: Status,
+    destination: &'a str,
+    details: Details,
 }
 
-fn status((group_id, group_name, id, name): (u8, &str, u16, &str)) -> Value {
-    json!({ "groupId": group_id, "groupName": group_name, "id": id, "name": name, "description": name })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Details {
+    message_count: u8,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    group_id: u8,
+    group_name: &'static str,
+    id: u16,
+    name: &'static str,
+    description: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Reports<'a> {
+    results: Vec<Delivered<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Delivered<'a> {
+    bulk_id: &'static str,
+    message_id: &'a str,
+    to: &'a str,
+    sender: &'static str,
+    message_count: u8,
+    price: Price,
+    status: Status,
+    error: NoError,
+    callback_data: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Price {
+    price_per_message: u8,
+    currency: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NoError {
+    group_id: u8,
+    group_name: &'static str,
+    id: u8,
+    name: &'static str,
+    description: &'static str,
+    permanent: bool,
+}
+
+pub(super) fn answer(messages: &[Taken]) -> Answer<'_> {
+    fn one(message: &Taken) -> Accepted<'_> {
+        Accepted {
+            message_id: &message.id,
+            status: status(ACCEPTED),
+            destination: &message.to,
+            details: Details { message_count: 1 },
+        }
+    }
+    Answer { bulk_id: "bench", messages: messages.iter().map(one).collect() }
+}
+
+pub(super) fn report(messages: &[Taken]) -> Reports<'_> {
+    fn one(message: &Taken) -> Delivered<'_> {
+        Delivered {
+            bulk_id: "bench",
+            message_id: &message.id,
+            to: &message.to,
+            sender: "Otodoke",
+            message_count: 1,
+            price: Price { price_per_message: 0, currency: "JPY" },
+            status: status(DELIVERED),
+            error: NoError {
+                group_id: 0,
+                group_name: "OK",
+                id: 0,
+                name: "NO_ERROR",
+                description: "No error",
+                permanent: false,
+            },
+            callback_data: message.webhook.as_ref().and_then(|(_, data)| data.as_deref()),
+        }
+    }
+    Reports { results: messages.iter().map(one).collect() }
+}
+
+const fn status((group_id, group_name, id, name): (u8, &'static str, u16, &'static str)) -> Status {
+    Status { group_id, group_name, id, name, description: name }
 }
 
 #[cfg(test)]

@@ -72,8 +72,8 @@ pub(super) const MESSAGES_SAVE: Statement = Statement {
 /// Saves that pay nothing, with their due times, references and notes: one statement, one commit.
 ///
 /// What is listed as due is moved there, also where nothing seems to change: a lease may have moved it meanwhile, and a save
-/// sets it anew. Inserting over an entry would lock it first. `IS TRUE` keeps the server from turning the question whose save
-/// won into a join: of two lists without an index it walks the one for each of the other, and that grows with their product.
+/// sets it anew. Inserting over an entry would lock it first. `IS TRUE` and its like keep the server from turning the question whose
+/// save won into a join: of two lists without an index it walks the one for each of the other, and that grows with their product.
 pub(super) const MESSAGES_SAVE_ALL: Statement = Statement {
     name: "messages_save_all",
     sql: "WITH saved AS (
@@ -88,10 +88,11 @@ pub(super) const MESSAGES_SAVE_ALL: Statement = Statement {
               UPDATE due d SET due_at = s.due_at, live = s.live
               FROM saved s
               WHERE d.id = s.id AND (s.live OR s.due_at IS NOT NULL)
+              RETURNING d.id
           ), scheduled AS (
               INSERT INTO due (id, day, due_at, live)
-              SELECT id, day, due_at, live FROM saved s
-              WHERE (live OR due_at IS NOT NULL) AND NOT EXISTS (SELECT FROM due d WHERE d.id = s.id)
+              SELECT id, day, due_at, live FROM saved
+              WHERE (live OR due_at IS NOT NULL) AND (id IN (SELECT id FROM moved)) IS NOT TRUE
               ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, live = excluded.live
           ), dropped AS (
               DELETE FROM due d USING saved s WHERE d.id = s.id AND NOT s.live AND s.due_at IS NULL

@@ -48,6 +48,14 @@ fn a_lane_message_is_read_and_written_back_to_the_same_bytes() {
 }
 
 #[test]
+fn a_row_travels_as_it_is_stored() {
+    let message = decode_row(&row()).expect("a row of version 2");
+    let carried = LaneMessage::Row(Box::new(message));
+    assert_eq!(carried.encode(), row());
+    assert_eq!(LaneMessage::decode(&row()), Ok(carried));
+}
+
+#[test]
 fn a_send_from_before_guesses_were_counted_is_read_the_same() {
     let before = SEND.replacen(r#""guesses_open":0,"guess_paid_at":null,"lines_beside":0,"#, "", 1);
     assert_ne!(before, SEND);
@@ -68,6 +76,11 @@ fn a_lane_message_is_known_by_its_id_without_being_read() {
     assert_eq!(lane_message_id(golden(SEND)), Some(opening.message.id));
     let id = opening.message.id;
     assert_eq!(lane_message_id(&LaneMessage::Wake { id }.encode()), Some(id));
+    let row = row();
+    assert_eq!(lane_message_id(&row), decode_row(&row).ok().map(|message| message.id));
+    for length in 1..row.len() {
+        assert_eq!(lane_message_id(&row[..length]), None, "cut at {length}");
+    }
     for other in [&b"{}"[..], b"no JSON", golden(REPORTS)] {
         assert_eq!(lane_message_id(other), None);
     }

@@ -235,6 +235,7 @@ impl Bed {
     pub(super) fn woken(body: &[u8]) -> MessageId {
         match LaneMessage::decode(body).expect("a lane message") {
             LaneMessage::Wake { id } => id,
+            LaneMessage::Row(message) => message.id,
             LaneMessage::Send(_) => panic!("the whole opening was sent"),
         }
     }
