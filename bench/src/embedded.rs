@@ -70,7 +70,7 @@ async fn journey(plan: &Plan, embedded: &mut Embedded) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start(directory: &tempfile::TempDir) -> anyhow::Result<Process> {
+pub(crate) async fn start(directory: &tempfile::TempDir) -> anyhow::Result<Process> {
     let data = directory.path().join("data").display().to_string();
     let arguments = ["up", "--listen", "127.0.0.1:0", "--data", &data].map(str::to_owned);
     Process::start("otodoke", &arguments, &directory.path().join("up.log")).await

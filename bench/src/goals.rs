@@ -40,6 +40,7 @@ pub(crate) const SLOW: Goal = goal("fast provider beside a slow one / alone", Be
 pub(crate) const MEMORY: Goal = goal("resident memory of door and worker at most, MiB", Better::Less, 200.0, 100.0);
 pub(crate) const EMBEDDED: Goal = goal("embedded: messages per second", Better::More, 1_500.0, 4_000.0);
 pub(crate) const START: Goal = goal("embedded: start to first 202, s", Better::Less, 1.0, 0.3);
+pub(crate) const QUEUED: Goal = goal("resident memory with a million queued, MiB", Better::Less, 200.0, 100.0);
 
 /// A figure held against its goal.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -22,6 +22,7 @@ mod pairs;
 mod plan;
 mod plot;
 mod process;
+mod queued;
 mod report;
 mod rows;
 mod sample;
@@ -70,7 +71,7 @@ async fn measure(beds: &Beds, plan: &Plan) -> anyhow::Result<Report> {
 
 /// Asked before anything is measured. What needs no server is told nothing about servers.
 async fn terms(beds: &Beds, plan: &Plan) -> anyhow::Result<Terms> {
-    if plan.parts == [Part::Embedded] {
+    if plan.parts.iter().all(|part| matches!(part, Part::Embedded | Part::Queued)) {
         return Ok(Terms::default());
     }
     let bed = beds.make().await?;
@@ -93,6 +94,7 @@ async fn one(part: Part, beds: &Beds, plan: &Plan, report: &mut Report) -> anyho
         Part::Growth => report.growth = Some(growth::measure(beds, plan).await?),
         Part::Slow => report.slow = Some(slow::measure(&beds.make().await?, plan).await?),
         Part::Embedded => report.embedded = Some(embedded::measure(plan).await?),
+        Part::Queued => report.queued = Some(queued::measure().await?),
     }
     Ok(())
 }

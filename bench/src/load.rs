@@ -46,8 +46,7 @@ impl Crowd {
     }
 
     pub(crate) fn body(&self, person: u64) -> Bytes {
-        let (to, ttl_s) = (number(person), self.ttl_s);
-        format!("{{\"to\":\"+{to}\",\"purpose\":\"login\",\"ttl_seconds\":{ttl_s}}}").into()
+        body(person, self.ttl_s).into()
     }
 
     /// `asked_us` ago it was to be asked. Anything but an acceptance or a refusal for being busy is an error.
@@ -80,6 +79,12 @@ impl Crowd {
 pub(crate) enum Answered {
     Accepted,
     Refused,
+}
+
+/// What this person asks for, as the door takes it.
+pub(crate) fn body(person: u64, ttl_s: u32) -> String {
+    let to = number(person);
+    format!("{{\"to\":\"+{to}\",\"purpose\":\"login\",\"ttl_seconds\":{ttl_s}}}")
 }
 
 /// A Japanese mobile number, as digits.

@@ -16,6 +16,7 @@ use crate::intake::Intake;
 use crate::latency::Latency;
 use crate::pairs::Pairs;
 use crate::plan::Plan;
+use crate::queued::Queued;
 use crate::slow::Slow;
 use crate::spike::Spike;
 use crate::terms::Terms;
@@ -33,6 +34,7 @@ pub struct Report {
     pub(crate) growth: Option<Growth>,
     pub(crate) slow: Option<Slow>,
     pub(crate) embedded: Option<Embedded>,
+    pub(crate) queued: Option<Queued>,
 }
 
 impl Report {
@@ -48,6 +50,7 @@ impl Report {
             growth: None,
             slow: None,
             embedded: None,
+            queued: None,
         }
     }
 
@@ -124,6 +127,7 @@ impl Report {
             verdicts.push(goals::EMBEDDED.judge(embedded.per_s.median));
             verdicts.push(goals::START.judge(embedded.first_accepted_s.median));
         }
+        verdicts.extend(self.queued.as_ref().map(|queued| goals::QUEUED.judge(queued.resident_mib)));
         verdicts
     }
 

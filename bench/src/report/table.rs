@@ -9,6 +9,7 @@ use crate::growth::{Growth, Point};
 use crate::intake::Intake;
 use crate::latency::Latency;
 use crate::pairs::Pairs;
+use crate::queued::Queued;
 use crate::slow::Slow;
 use crate::spike::Spike;
 use crate::window::Measured;
@@ -27,6 +28,7 @@ fn write(report: &Report, text: &mut String) -> fmt::Result {
     report.growth.iter().try_for_each(|each| growth(text, each))?;
     report.slow.iter().try_for_each(|each| slow(text, each))?;
     report.embedded.iter().try_for_each(|each| embedded(text, each))?;
+    report.queued.iter().try_for_each(|each| queued(text, each))?;
     writeln!(text, "\n{:<50} {:>9}   {:<10} {:<10}", "figure", "measured", "reach", "aim")?;
     report.verdicts().iter().for_each(|verdict| text.push_str(&verdict.row()));
     Ok(())
@@ -192,6 +194,15 @@ fn embedded(text: &mut String, embedded: &Embedded) -> fmt::Result {
         embedded.refused,
         embedded.resident_mib,
         embedded.first_accepted_s.median
+    )
+}
+
+fn queued(text: &mut String, queued: &Queued) -> fmt::Result {
+    let Queued { queued, listens_s, resident_mib, worked_off_per_s } = queued;
+    writeln!(
+        text,
+        "\nembedded with {queued} queued: {resident_mib:.0} MiB at most; listens after {listens_s:.2} s, works off \
+         {worked_off_per_s:.0} per s"
     )
 }
 
