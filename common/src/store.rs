@@ -14,8 +14,9 @@ use crate::time::Timestamp;
 
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Row, claims, spends and journal in one commit, or nothing of it. Claims are looked at first, then spends. An opening
-    /// whose living claim is held joins its holder: its keys are claimed for that message.
+    /// Row, claims, spends and journal in one commit, or nothing of it. An id that is there already is a repeat, whatever else
+    /// would refuse it; then claims are looked at, then spends. An opening whose living claim is held joins its holder: its
+    /// keys are claimed for that message. A new row's version is one more than its opening's.
     async fn open(&self, opening: Opening) -> Result<Opened, StoreError>;
 
     async fn load(&self, id: MessageId) -> Result<Option<Message>, StoreError>;

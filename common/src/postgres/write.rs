@@ -112,8 +112,8 @@ impl Verb for Write {
         Some(ask.message().id)
     }
 
-    /// Nearly every opening is the first of its id. One that is not shows when its row is added, or holds a claim of its
-    /// own; only then are rows of these ids looked for.
+    /// Nearly every opening is the first of its id. One that is not shows when its row is added, or when it would be refused;
+    /// then all is done again, and rows of these ids are looked for before anything is decided.
     async fn run(&self, client: &mut Client, asks: &[Ask]) -> Result<Answers, Trouble> {
         match self.attempt(client, asks, Repeats::Unexpected).await {
             Err(Trouble::Raced { .. }) => self.attempt(client, asks, Repeats::LookedFor).await,
@@ -168,6 +168,15 @@ impl From<Halt> for Trouble {
     }
 }
 
+/// Openings that would not open: each may be the repeat of one that did, which counts more than why it is refused.
+fn refused(asks: &[Ask], answers: &Answers) -> BTreeSet<MessageId> {
+    let decided = asks.iter().zip(answers).filter(|(ask, answer)| {
+        let opened = matches!(answer, Ok(Answer::Opened(Opened::New | Opened::Repeat(_))));
+        ask.is_opening() && !opened
+    });
+    decided.map(|(ask, _)| ask.message().id).collect()
+}
+
 async fn group(transaction: &Transaction<'_>, asks: &[Ask], repeats: Repeats) -> Result<Answers, Halt> {
     let mut draft = Draft::new(asks);
     look(transaction, asks, repeats, &mut draft).await?;
@@ -179,6 +188,9 @@ async fn group(transaction: &Transaction<'_>, asks: &[Ask], repeats: Repeats) ->
             What::Save(save) => Ok(Answer::Saved(rules::save(&mut draft, save))),
         };
         answers.push(decided.map_err(|error| StoreError::Refused { why: error.to_string() }));
+    }
+    if repeats == Repeats::Unexpected && look::are_there(transaction, refused(asks, &answers)).await? {
+        return Err(Halt::Raced("message"));
     }
     // What need not wait for the server's answers is sent together; it works statements off in their order.
     let (claims, buckets, openings, lost) = join!(

@@ -71,6 +71,10 @@ async fn buckets(transaction: &Transaction<'_>, asks: &[Ask]) -> Result<BTreeMap
     Ok(found)
 }
 
+pub(super) async fn are_there(transaction: &Transaction<'_>, ids: BTreeSet<MessageId>) -> Result<bool, Error> {
+    Ok(!bodies(transaction, ids).await?.is_empty())
+}
+
 /// Repeats, and holders of claims.
 async fn bodies(transaction: &Transaction<'_>, wanted: BTreeSet<MessageId>) -> Result<Bodies, Error> {
     if wanted.is_empty() {
