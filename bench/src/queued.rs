@@ -27,7 +27,7 @@ use crate::figures::{float, ratio};
 use crate::load;
 use crate::metrics::Metrics;
 use crate::process::Process;
-use crate::usage::resident_mib;
+use crate::usage::most_resident_mib;
 
 /// All that one queue of the file may hold.
 const QUEUED: u64 = 1_000_000;
@@ -36,7 +36,6 @@ const WRITTEN_AT_ONCE: usize = 2_048;
 /// Longest that a code may live: none expires before it was measured.
 const TTL_S: u32 = 1_800;
 const WATCHED_MS: u64 = 20_000;
-const LOOK_MS: u64 = 100;
 /// As `up` names them in its directory.
 const SEAL_ROOT_FILE: &str = "seal-root";
 const KID: &str = "k1";
@@ -47,7 +46,7 @@ pub(crate) struct Queued {
     pub(crate) queued: u64,
     /// From the start of the process until it listened, seconds.
     pub(crate) listens_s: f64,
-    /// The most that was seen.
+    /// The most that it ever held.
     pub(crate) resident_mib: f64,
     pub(crate) worked_off_per_s: f64,
 }
@@ -66,10 +65,8 @@ pub(crate) async fn measure() -> anyhow::Result<Queued> {
 async fn watch(up: &Process, _kept: &TempDir, mut queued: Queued) -> anyhow::Result<Queued> {
     let begun = Instant::now();
     let before = Metrics::of(up.address()?).await?.recorded();
-    while begun.elapsed() < Duration::from_millis(WATCHED_MS) {
-        queued.resident_mib = queued.resident_mib.max(resident_mib(up.pid()));
-        sleep(Duration::from_millis(LOOK_MS)).await;
-    }
+    sleep(Duration::from_millis(WATCHED_MS)).await;
+    queued.resident_mib = most_resident_mib(up.pid());
     let recorded = Metrics::of(up.address()?).await?.recorded() - before;
     anyhow::ensure!(recorded > 0, "nothing of the queue was worked off");
     queued.worked_off_per_s = ratio(float(recorded), begun.elapsed().as_secs_f64());

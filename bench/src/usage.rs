@@ -153,11 +153,20 @@ fn read_machine(line: &str) -> (u64, u64) {
 
 /// Resident memory, MiB.
 pub(crate) fn resident_mib(pid: u32) -> f64 {
-    read_resident(&fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default())
+    read_mib(&status(pid), "VmRSS:")
 }
 
-fn read_resident(status: &str) -> f64 {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+/// The most that it held at any time.
+pub(crate) fn most_resident_mib(pid: u32) -> f64 {
+    read_mib(&status(pid), "VmHWM:")
+}
+
+fn status(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default()
+}
+
+fn read_mib(status: &str, field: &str) -> f64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u32>().ok());
     f64::from(kib.unwrap_or(0)) / KIB
 }
@@ -217,6 +226,6 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         assert_eq!(listener_on(port), Some(std::process::id()));
-        assert!((read_resident("Name:\tx\nVmRSS:\t  2048 kB\n") - 2.0).abs() < f64::EPSILON);
+        assert!((read_mib("VmHWM:\t4096 kB\nVmRSS:\t  2048 kB\n", "VmRSS:") - 2.0).abs() < f64::EPSILON);
     }
 }

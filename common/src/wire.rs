@@ -75,7 +75,7 @@ impl LaneMessage {
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        if bytes.first() == Some(&PAIR) {
+        if is_row(bytes) {
             return decode_row(bytes).map(|message| Self::Row(Box::new(message)));
         }
         decode::<LaneBody<Box<Opening>>>("a lane message", bytes).map(|body| match body.what {
@@ -85,9 +85,14 @@ impl LaneMessage {
     }
 }
 
+/// Whether these are bytes of a row, and not of any other body of ours.
+pub(crate) fn is_row(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&PAIR)
+}
+
 /// Whose lane message this is, without reading all of it; `None` where it is none.
 pub fn lane_message_id(bytes: &[u8]) -> Option<MessageId> {
-    if bytes.first() == Some(&PAIR) {
+    if is_row(bytes) {
         let (version, First(id)) = rmp_serde::from_slice::<(u32, First)>(bytes).ok()?;
         return (version == ROW_VERSION).then_some(id);
     }

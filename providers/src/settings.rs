@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use hyper::Uri;
 use otodoke_common::leg::ProviderId;
 use url::Url;
 
@@ -99,7 +100,9 @@ impl ProviderSettings {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(self.error(key, "(hidden)", remedy));
         }
-        if !url.has_host() || url.query().is_some() || url.fragment().is_some() {
+        // Not every host that a URL may have is one that HTTP can be asked for.
+        let askable = url.has_host() && url.as_str().parse::<Uri>().is_ok();
+        if !askable || url.query().is_some() || url.fragment().is_some() {
             return Err(self.error(key, raw, remedy));
         }
         match url.scheme() {
@@ -130,9 +133,14 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_names_its_key_its_value_and_what_would_be_right() {
-        let cases: [(ProviderError, &str, &str); 9] = [
+        let cases: [(ProviderError, &str, &str); 10] = [
             (refused(|s| s.kind = "fax".into()), "kind", "fax"),
             (refused(|s| s.base_url = "api.example.com".into()), "base_url", "api.example.com"),
+            (
+                refused(|s| s.base_url = "https://{account}.example.com".into()),
+                "base_url",
+                "https://{account}.example.com",
+            ),
             (refused(|s| s.base_url = "http://api.example.com".into()), "base_url", "http://api.example.com"),
             (refused(|s| s.base_url = "ftp://api.example.com".into()), "base_url", "ftp://api.example.com"),
             (refused(|s| s.public_url = "https://a.example/?b=c".into()), "public_url", "https://a.example/?b=c"),

@@ -114,13 +114,16 @@ async fn bodies_of_our_own_form_wake_nobody_when_another_program_publishes_them(
     // Its own wake is taken away, so that only the forged ones are left.
     world.memory.broker().take(NORMAL).await.expect("its wake").done().await.expect("memory settles");
     world.start_worker();
-    let wake = LaneMessage::Wake { id: parsed(&theirs) }.encode();
+    let row = world.store.load(parsed(&theirs)).await.expect("memory loads").expect("their row");
+    let bodies = [LaneMessage::Wake { id: row.id }.encode(), LaneMessage::Row(Box::new(row)).encode()];
     for (user, message_id) in [("beta-app", id(9)), ("beta-app", theirs.clone()), ("nobody", id(8))] {
-        let label = label(user, &message_id, world.clock.now());
-        world.memory.publish_from(label, NORMAL, wake.clone()).expect("memory takes it");
+        for body in &bodies {
+            let label = label(user, &message_id, world.clock.now());
+            world.memory.publish_from(label, NORMAL, body.clone()).expect("memory takes it");
+        }
     }
     world.wait_ms(5_000).await;
-    assert_eq!(parked(&world).await.len(), 3);
+    assert_eq!(parked(&world).await.len(), 6);
     assert_eq!(world.message(&theirs).await["status"], "accepted");
 }
 

@@ -43,6 +43,33 @@ async fn what_cannot_be_read_is_parked_with_its_reason_and_the_lane_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_old_copy_of_a_row_and_one_for_nobody_are_harmless() {
+    let mut world = World::idle(Options::default()).await;
+    let (broker, lane) = (world.memory.broker(), Queue::Lane(Lane::Normal));
+    let (delivered, cancelled) = (world.ask_for_code(&phone(1)).await, world.ask_for_code(&phone(2)).await);
+    let copy = async |id| {
+        let row = world.store.load(parsed(id)).await.expect("memory loads").expect("a row");
+        LaneMessage::Row(Box::new(row))
+    };
+    let (sent, stopped) = (copy(&delivered).await, copy(&cancelled).await);
+    let LaneMessage::Row(mut nobodys) = sent.clone() else { panic!("a row was made") };
+    nobodys.id = parsed("01939f3e-0000-7000-8000-000000000000");
+    world.post(&format!("/v1/verifications/{cancelled}/cancel"), json!({})).await;
+    world.start_worker();
+    world.until_status(&delivered, "delivered").await;
+    for body in [sent, stopped, LaneMessage::Row(nobodys)] {
+        broker.publish(lane, body.encode()).await.expect("memory takes it");
+    }
+    world.wait_ms(5_000).await;
+    assert_eq!(world.phone(&phone(1)).texts.len(), 1, "no second text");
+    assert_eq!(world.phone(&phone(2)).texts.len(), 0, "it was cancelled before");
+    assert_eq!((broker.backlog(lane).waiting, broker.parked(10).await.expect("memory shows them").len()), (0, 0));
+    // All permits are back.
+    let next = world.ask_for_code(&phone(3)).await;
+    world.until_status(&next, "delivered").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wake_for_nobody_and_wakes_too_many_are_harmless() {
     let world = World::new().await;
     let broker = world.memory.broker();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use otodoke_common::broker::{Delivery, Origin};
 use otodoke_common::lifecycle::Event;
-use otodoke_common::message::{Lane, Message};
+use otodoke_common::message::{Lane, Message, MessageId};
 use otodoke_common::outcome::Reason;
 use otodoke_common::request::opening;
 use otodoke_common::store::{Opened, Opening, StoreError};
@@ -42,14 +42,12 @@ async fn deliver(courier: &Courier, lane: Lane, delivery: Delivery) -> Result<()
         return Box::pin(published::deliver(courier, lane, &label, delivery)).await;
     }
     match LaneMessage::decode(&delivery.body) {
-        Ok(LaneMessage::Row(message)) => courier.carry(*message, Event::Taken, Some(delivery)).await,
-        Ok(LaneMessage::Wake { id }) => match courier.patiently(|| courier.desk.store.load(id)).await? {
-            Some(message) => courier.carry(message, Event::Taken, Some(delivery)).await,
-            None => {
-                courier.settle(delivery).await;
-                Ok(())
-            }
-        },
+        Ok(LaneMessage::Row(message)) if delivery.taken_before == 0 => {
+            courier.carry(*message, Event::Taken, Some(delivery)).await
+        }
+        // What was taken before has likely moved on, or is there no more.
+        Ok(LaneMessage::Row(message)) => wake(courier, message.id, delivery).await,
+        Ok(LaneMessage::Wake { id }) => wake(courier, id, delivery).await,
         Ok(LaneMessage::Send(opening)) => match Box::pin(courier.patiently(|| open(courier, &opening))).await? {
             Some(message) => courier.carry(message, Event::Taken, Some(delivery)).await,
             None => {
@@ -59,6 +57,16 @@ async fn deliver(courier: &Courier, lane: Lane, delivery: Delivery) -> Result<()
         },
         Err(error) => {
             park(courier, lane.into(), delivery, &error.to_string()).await;
+            Ok(())
+        }
+    }
+}
+
+async fn wake(courier: &Courier, id: MessageId, delivery: Delivery) -> Result<(), StoreError> {
+    match courier.patiently(|| courier.desk.store.load(id)).await? {
+        Some(message) => courier.carry(message, Event::Taken, Some(delivery)).await,
+        None => {
+            courier.settle(delivery).await;
             Ok(())
         }
     }

@@ -149,7 +149,7 @@ impl Write {
 /// Why a group stops before its commit.
 enum Halt {
     Error(Error),
-    /// Rows that were not there when they were looked for were there when they were written.
+    /// Rows that were not there when they were looked for, or that were not looked for, are there.
     Raced(&'static str),
 }
 
@@ -163,7 +163,7 @@ impl From<Halt> for Trouble {
     fn from(halt: Halt) -> Self {
         match halt {
             Halt::Error(error) => Self::before_commit(&error),
-            Halt::Raced(what) => Self::Raced { why: format!("another process wrote the same {what} meanwhile") },
+            Halt::Raced(what) => Self::Raced { why: format!("the same {what} was written already, or meanwhile") },
         }
     }
 }

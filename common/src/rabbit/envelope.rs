@@ -9,6 +9,7 @@ use super::batch::{self, Part};
 use crate::broker::{Label, Origin, Publisher, Queue};
 use crate::time::Timestamp;
 use crate::trace::TraceContext;
+use crate::wire;
 
 /// Of what travels around the body, not of the body itself, which says its own version.
 const CONTRACT_VERSION: i32 = 1;
@@ -29,6 +30,7 @@ const PARKED_AT_HEADER: &str = "otodoke-parked-at";
 /// As W3C Trace Context for AMQP names them.
 const TRACE_PARENT_HEADER: &str = "traceparent";
 const TRACE_STATE_HEADER: &str = "tracestate";
+const ROW_CONTENT_TYPE: &str = "application/vnd.otodoke.row+msgpack";
 
 /// Who we are at a broker, and who else is one of us.
 #[derive(Clone, Debug)]
@@ -47,7 +49,8 @@ pub(super) fn of(identity: &Identity, part: &Part) -> BasicProperties {
             headers.insert(TRACE_STATE_HEADER.into(), AMQPValue::LongString(state.into()));
         }
     }
-    ours(identity, part, headers).with_content_type("application/json".into())
+    let content_type = if wire::is_row(&part.body) { ROW_CONTENT_TYPE } else { "application/json" };
+    ours(identity, part, headers).with_content_type(content_type.into())
 }
 
 /// For several bodies of ours in one message; what stands on each is within.

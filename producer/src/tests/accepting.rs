@@ -161,7 +161,8 @@ async fn neither_row_nor_queue_holds_number_or_payee_in_the_clear() {
     let id = bed.post("/v1/verifications", &payment("9876543")).await.accepted();
     let row = otodoke_common::wire::encode_row(&bed.load(id).await);
     let row = String::from_utf8_lossy(&row);
-    let body = String::from_utf8(bed.taken(Queue::Lane(Lane::Critical)).await).expect("JSON");
+    let body = bed.taken(Queue::Lane(Lane::Critical)).await;
+    let body = String::from_utf8_lossy(&body);
     let code = bed.code(id).await;
     for secret in [&NUMBER[1..], "09012345678", "YAMADA", "9876543", "1234567", code.as_str()] {
         assert!(!row.contains(secret) && !body.contains(secret), "{secret}");

@@ -33,6 +33,8 @@ impl Connector {
         tcp.enforce_http(false);
         // A request is one packet or two: waiting to fill them only delays it.
         tcp.set_nodelay(true);
+        // Shared by the addresses of a name: one that is silent leaves time for the others.
+        tcp.set_connect_timeout(Some(max));
         let https = HttpsConnectorBuilder::new();
         let https = if base.scheme() == "http" && is_loopback(base) {
             // No TLS will be spoken: the machine's root certificates need not exist.

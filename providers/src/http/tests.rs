@@ -1,5 +1,7 @@
 //! The way to any vendor, whatever it answers, over real sockets on loopback.
 
+use std::sync::Arc;
+
 use hyper::header::HeaderName;
 use otodoke_common::outcome::{Answer, Class, Scope};
 
@@ -79,6 +81,40 @@ async fn what_never_left_is_not_sent_and_what_may_have_left_is_unknown() {
         for kind in KINDS {
             assert_eq!(sort(&send(kind, url).await), Some((class, Scope::Provider)), "{kind} {url}");
         }
+    }
+}
+
+/// A vendor on `localhost` whose certificate nobody vouches for. Tells of each connection whether the handshake was completed.
+fn stranger() -> (String, std::sync::mpsc::Receiver<bool>) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let (config, listener) = (Arc::new(config), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let done = connection.complete_io(&mut socket.unwrap()).is_ok() && !connection.is_handshaking();
+            if tell.send(done).is_err() {
+                return;
+            }
+        }
+    });
+    (url, told)
+}
+
+#[tokio::test]
+async fn a_vendor_whose_certificate_nobody_vouches_for_is_told_nothing() {
+    let (url, handshakes) = stranger();
+    for kind in KINDS {
+        assert_eq!(sort(&send(kind, &url).await), Some((Class::NotSent, Scope::Provider)), "{kind}");
+        assert!(!handshakes.recv().unwrap(), "{kind} believed it");
     }
 }
 
