@@ -27,6 +27,9 @@ const SETTLE_MS_MAX: u64 = 5_000;
 /// A channel at the broker holds back what it would tell a quorum queue while more than 32 such commands are under way,
 /// and what it holds back goes with it when it closes: the last acknowledgements get this time to pass.
 const LINGER_MS: u64 = 200;
+/// What a batch went through says little of any of its bodies, and where it comes again while it is taken apart, a broken
+/// connection was why: alone, each begins as one that was taken once.
+const TAKEN_IN_A_BATCH: u32 = 1;
 /// Unique on its channel, which has no other.
 const TAG: &str = "otodoke";
 
@@ -107,7 +110,7 @@ fn arrive(generation: &Generation, place: &Place, (ledger, intake): (&Ledger, &I
     let copy = |letter, origin| Copy { tag, letter, home, origin, taken_before, given_back: 0 };
     let copies: Vec<Copy> = match parts(identity, &delivery.properties, &delivery.data) {
         Some(parts) if delivery.redelivered || taken_before > 0 || place.queue == Queue::GivenUp => {
-            return ledger.take_apart(tag, Apart { home, parts, taken_before: taken_before.max(1) });
+            return ledger.take_apart(tag, Apart { home, parts, taken_before: TAKEN_IN_A_BATCH });
         }
         Some(parts) => parts.into_iter().map(|part| copy(Letter::Part(part), Origin::Ours)).collect(),
         None => {
