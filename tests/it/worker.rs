@@ -232,7 +232,7 @@ async fn a_message_that_breaks_whoever_takes_it_is_parked_and_its_lane_goes_on()
     assert!(parked[0].reason.contains("too often"), "{}", parked[0].reason);
 }
 
-/// A store that breaks whoever loads one message.
+/// A store that breaks whoever loads one message, or saves it.
 struct Cursed {
     id: MessageId,
     inner: Arc<dyn Store>,
@@ -251,6 +251,7 @@ impl Store for Cursed {
         self.inner.holder(kind, tag, now).await
     }
     async fn save(&self, save: Save) -> Result<Saved, StoreError> {
+        assert_ne!(save.message.id, self.id, "the scripted end of a task");
         self.inner.save(save).await
     }
     async fn by_reference(
