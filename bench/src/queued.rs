@@ -19,14 +19,12 @@ use otodoke_common::seal::Vault;
 use otodoke_common::store::{Opened, Store};
 use otodoke_common::wire::LaneMessage;
 use serde::Serialize;
-use tempfile::TempDir;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::embedded::start;
 use crate::figures::{float, ratio};
 use crate::load;
 use crate::metrics::Metrics;
-use crate::process::Process;
 use crate::usage::most_resident_mib;
 
 /// All that one queue of the file may hold.
@@ -59,18 +57,16 @@ pub(crate) async fn measure() -> anyhow::Result<Queued> {
     let begun = Instant::now();
     let up = start(&directory).await?;
     let listens_s = begun.elapsed().as_secs_f64();
-    watch(&up, &directory, Queued { queued: QUEUED, listens_s, ..Queued::default() }).await
-}
-
-async fn watch(up: &Process, _kept: &TempDir, mut queued: Queued) -> anyhow::Result<Queued> {
-    let begun = Instant::now();
-    let before = Metrics::of(up.address()?).await?.recorded();
+    let (begun, before) = (Instant::now(), Metrics::of(up.address()?).await?.recorded());
     sleep(Duration::from_millis(WATCHED_MS)).await;
-    queued.resident_mib = most_resident_mib(up.pid());
     let recorded = Metrics::of(up.address()?).await?.recorded() - before;
     anyhow::ensure!(recorded > 0, "nothing of the queue was worked off");
-    queued.worked_off_per_s = ratio(float(recorded), begun.elapsed().as_secs_f64());
-    Ok(queued)
+    Ok(Queued {
+        queued: QUEUED,
+        listens_s,
+        resident_mib: most_resident_mib(up.pid()),
+        worked_off_per_s: ratio(float(recorded), begun.elapsed().as_secs_f64()),
+    })
 }
 
 async fn fill(data: &Path) -> anyhow::Result<()> {

@@ -142,7 +142,7 @@ async fn body(response: Response<Incoming>) -> Option<Vec<u8>> {
 }
 
 fn uri(url: &Url) -> Uri {
-    url.as_str().parse().expect("what is a URL with a host is a URI")
+    url.as_str().parse().expect("the base was read as a URI, and what is put behind it is bounded and escaped")
 }
 
 impl Reply {

@@ -84,8 +84,7 @@ impl Provider for Infobip {
         let request = self.api.get(&["sms", "3", "logs"], &[("messageId", ours), ("limit", "1")]);
         let reply = self.api.call(request).await.map_err(|lost| lost.asking(&self.id))?;
         let logs: Batch<Value> = reply.answer_to_asking(&self.id)?;
-        let mut entries = logs.results.into_iter().filter_map(|result| serde_json::from_value::<Entry>(result).ok());
-        let entry = entries.find(|entry| entry.message_id.as_deref() == Some(ours));
+        let entry = logs.readable().find(|entry| entry.message_id.as_deref() == Some(ours));
         let report = |entry: Entry| asked(&self.id, question, entry.read(), entry.happened_at(question.now));
         Ok(entry.map(report).into_iter().collect())
     }
@@ -235,8 +234,13 @@ fn entries(body: &[u8]) -> Option<Vec<Entry>> {
     if let Ok(batch) = serde_json::from_slice::<Batch<Entry>>(body) {
         return Some(batch.results);
     }
-    let batch = serde_json::from_slice::<Batch<Value>>(body).ok()?;
-    Some(batch.results.into_iter().filter_map(|result| serde_json::from_value(result).ok()).collect())
+    serde_json::from_slice::<Batch<Value>>(body).ok().map(|batch| batch.readable().collect())
+}
+
+impl Batch<Value> {
+    fn readable(self) -> impl Iterator<Item = Entry> {
+        self.results.into_iter().filter_map(|result| serde_json::from_value(result).ok())
+    }
 }
 
 #[derive(Deserialize)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use otodoke_common::broker::{Delivery, Origin, Queue};
 use otodoke_common::lifecycle::Event;
-use otodoke_common::message::Message;
+use otodoke_common::message::{Message, MessageId};
 use otodoke_common::outcome::Reason;
 use otodoke_common::request::opening;
 use otodoke_common::store::{Opening, StoreError};
@@ -32,8 +32,8 @@ pub(crate) async fn end(courier: &Courier, delivery: Delivery, why: &str) -> Res
         return published::give_up(courier, &label, delivery, why).await;
     }
     let found = match LaneMessage::decode(&delivery.body) {
-        Ok(LaneMessage::Row(message)) => courier.patiently(|| courier.desk.store.load(message.id)).await?,
-        Ok(LaneMessage::Wake { id }) => courier.patiently(|| courier.desk.store.load(id)).await?,
+        Ok(LaneMessage::Row(message)) => stored(courier, message.id).await?,
+        Ok(LaneMessage::Wake { id }) => stored(courier, id).await?,
         Ok(LaneMessage::Send(opening)) => courier.patiently(|| end_opening(courier, &opening)).await?,
         Err(error) => {
             let reports = decode_reports(&delivery.body).is_ok();
@@ -43,6 +43,10 @@ pub(crate) async fn end(courier: &Courier, delivery: Delivery, why: &str) -> Res
         }
     };
     end_row(courier, found, delivery).await
+}
+
+async fn stored(courier: &Courier, id: MessageId) -> Result<Option<Message>, StoreError> {
+    courier.patiently(|| courier.desk.store.load(id)).await
 }
 
 /// A row that waits for nothing but this ends; one that somebody carries on goes on.

@@ -72,8 +72,9 @@ pub(super) const MESSAGES_SAVE: Statement = Statement {
 /// Saves that pay nothing, with their due times, references and notes: one statement, one commit.
 ///
 /// What is listed as due is moved there, also where nothing seems to change: a lease may have moved it meanwhile, and a save
-/// sets it anew. Inserting over an entry would lock it first. `IS TRUE` and its like keep the server from turning the question whose
-/// save won into a join: of two lists without an index it walks the one for each of the other, and that grows with their product.
+/// sets it anew. Inserting over an entry would lock it first. `IS TRUE` and `IS NOT TRUE` keep the server from turning a
+/// question about a list into a join: of two lists without an index it walks the one for each of the other, and that grows
+/// with their product.
 pub(super) const MESSAGES_SAVE_ALL: Statement = Statement {
     name: "messages_save_all",
     sql: "WITH saved AS (

@@ -19,6 +19,7 @@ contract![
     a_key_is_held_beyond_the_end_of_its_message,
     an_opening_that_joins_claims_its_key_for_the_message_it_joins,
     a_freed_claim_belongs_to_whoever_takes_it_next,
+    a_repeat_whose_claim_another_took_is_a_repeat_and_takes_nothing,
     a_held_claim_is_told_before_a_spend_over_its_limit,
     a_refused_opening_leaves_no_claim,
     the_holder_of_a_claim_is_told_without_claiming,
@@ -121,6 +122,18 @@ async fn a_freed_claim_belongs_to_whoever_takes_it_next(factory: &impl Factory) 
     saved(&*backend.store, save(over)).await;
     let third = backend.store.open(claiming(3, living(), until)).await;
     assert!(matches!(third, Ok(Opened::Held { by, .. }) if by.id == id(2)), "the second message holds it");
+}
+
+async fn a_repeat_whose_claim_another_took_is_a_repeat_and_takes_nothing(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    let living = || claim(ClaimKind::Living, 1);
+    assert_eq!(backend.store.open(claiming(1, living(), START)).await, Ok(Opened::New));
+    let stored = saved(&*backend.store, save(ended(loaded(&*backend.store, 1).await))).await;
+    assert_eq!(backend.store.open(claiming(2, living(), START)).await, Ok(Opened::New));
+    let again = Opening { claims: vec![claim(ClaimKind::Key, 2), living()], ..claiming(1, living(), START) };
+    assert_eq!(backend.store.open(again).await, Ok(Opened::Repeat(Box::new(stored))));
+    // It did not join the message that holds its claim now: the key is free.
+    assert_eq!(backend.store.open(claiming(3, claim(ClaimKind::Key, 2), START)).await, Ok(Opened::New));
 }
 
 async fn a_held_claim_is_told_before_a_spend_over_its_limit(factory: &impl Factory) {
