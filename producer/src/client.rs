@@ -35,7 +35,7 @@ pub enum ClientError {
         retry_after_s: Option<u64>,
     },
     /// No answer came: the request may have been taken. Repeat it with the same idempotency key.
-    #[error("{url} did not answer")]
+    #[error("{url} did not answer: check the URL, and whether the door runs there")]
     Unreachable { url: String, source: reqwest::Error },
     /// Something answered that is not the door.
     #[error("{url} answered {status}, which is no answer of Otodoke: check the URL")]

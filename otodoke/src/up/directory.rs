@@ -32,7 +32,7 @@ impl Directory {
     /// Makes what is not there yet. Safe to repeat: what is there is kept.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let made = std::fs::DirBuilder::new().recursive(true).mode(PRIVATE_MODE).create(path);
-        made.with_context(|| format!("the data directory {} cannot be made", path.display()))?;
+        made.with_context(|| format!("the data directory {} cannot be made; --data takes another", path.display()))?;
         let root = |name: &str| Root::read_or_create(&path.join(name)).map_err(anyhow::Error::msg);
         let kid = Kid::parse(KID).expect("a good kid");
         Ok(Self {
