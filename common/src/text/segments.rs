@@ -13,6 +13,17 @@ const GSM7_BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆ�
                           ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
 /// The extension table; each costs an escape and a septet.
 const GSM7_EXTENSION: &str = "\u{c}^{}\\[~]|€";
+/// What of the basic table is ASCII, a bit for each: most characters of most texts.
+const GSM7_ASCII: u128 = {
+    let (table, mut bits, mut at) = (GSM7_BASIC.as_bytes(), 0, 0);
+    while at < table.len() {
+        if table[at].is_ascii() {
+            bits |= 1 << table[at];
+        }
+        at += 1;
+    }
+    bits
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -40,10 +51,10 @@ pub struct Segments {
 }
 
 pub fn segments(text: &str) -> Segments {
-    let gsm7: Option<Vec<usize>> = text.chars().map(septets).collect();
-    match gsm7 {
-        Some(costs) => pack(Encoding::Gsm7, &costs),
-        None => pack(Encoding::Ucs2, &text.chars().map(char::len_utf16).collect::<Vec<_>>()),
+    if text.chars().all(|c| septets(c).is_some()) {
+        pack(Encoding::Gsm7, text.chars().filter_map(septets))
+    } else {
+        pack(Encoding::Ucs2, text.chars().map(char::len_utf16))
     }
 }
 
@@ -61,7 +72,8 @@ const fn limits(encoding: Encoding) -> (usize, usize) {
 }
 
 fn septets(c: char) -> Option<usize> {
-    if GSM7_BASIC.contains(c) {
+    let usual = c.is_ascii() && GSM7_ASCII >> u32::from(c) & 1 == 1;
+    if usual || GSM7_BASIC.contains(c) {
         Some(1)
     } else if GSM7_EXTENSION.contains(c) {
         Some(2)
@@ -71,9 +83,9 @@ fn septets(c: char) -> Option<usize> {
 }
 
 /// Fills part after part; a character that costs two units never straddles two parts.
-fn pack(encoding: Encoding, costs: &[usize]) -> Segments {
+fn pack(encoding: Encoding, costs: impl Iterator<Item = usize> + Clone) -> Segments {
     let (single, part) = limits(encoding);
-    let units = costs.iter().sum();
+    let units = costs.clone().sum();
     if units <= single {
         return Segments { encoding, units, count: 1 };
     }
