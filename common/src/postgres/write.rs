@@ -12,6 +12,7 @@ use std::sync::Arc;
 use deadpool_postgres::{Client, Transaction};
 use tokio::join;
 use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 
 use super::days::{Days, day_of, welcome};
 use super::draft::{Draft, kind_code};
@@ -199,10 +200,11 @@ async fn group(transaction: &Transaction<'_>, asks: &[Ask], repeats: Repeats) ->
         rows::openings(transaction, asks, &draft),
         rows::saves(transaction, asks, &draft),
     );
-    claims?;
-    buckets?;
-    openings?;
-    let lost = lost?;
+    let (lost, unsaved) = match lost {
+        Ok(lost) => (lost, None),
+        Err(error) => (BTreeSet::new(), Some(error.into())),
+    };
+    first_cause([claims.err(), buckets.err(), openings.err().map(Halt::from), unsaved])?;
     draft.strike(&lost);
     for lost in lost {
         answers[lost] = Ok(Answer::Saved(Saved::Lost));
@@ -212,8 +214,17 @@ async fn group(transaction: &Transaction<'_>, asks: &[Ask], repeats: Repeats) ->
         rows::references(transaction, asks, &draft),
         rows::journal(transaction, asks, &draft),
     );
-    due?;
-    references?;
-    journal?;
+    first_cause([due, references, journal].map(|written| written.err().map(Halt::from)))?;
     Ok(answers)
+}
+
+/// Of statements that were sent together, those after one that failed say only that their transaction is over.
+fn first_cause<const N: usize>(halts: [Option<Halt>; N]) -> Result<(), Halt> {
+    let mut halts: Vec<Halt> = halts.into_iter().flatten().collect();
+    let is_cause = |halt: &Halt| match halt {
+        Halt::Error(error) => error.code() != Some(&SqlState::IN_FAILED_SQL_TRANSACTION),
+        Halt::Raced(_) => true,
+    };
+    let cause = halts.iter().position(is_cause).unwrap_or(0);
+    if halts.is_empty() { Ok(()) } else { Err(halts.swap_remove(cause)) }
 }

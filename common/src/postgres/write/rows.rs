@@ -12,8 +12,8 @@ use super::{Ask, Halt};
 use crate::message::MessageId;
 use crate::postgres::draft::{Change, Draft, Kept, encode_entries};
 use crate::postgres::statements::{
-    BUCKETS_ADD, BUCKETS_DROP, BUCKETS_SET, CLAIMS_ADD, CLAIMS_MOVE, DUE_DROP, DUE_SET, JOURNAL_ADD, MESSAGES_ADD,
-    MESSAGES_SAVE, REFERENCES_ADD, TALLY_ADD,
+    BUCKETS_ADD, BUCKETS_DROP, BUCKETS_SET, CLAIMS_ADD, CLAIMS_MOVE, DUE_ADD, DUE_DROP, DUE_SET, JOURNAL_ADD,
+    MESSAGES_ADD, MESSAGES_SAVE, REFERENCES_ADD, TALLY_ADD,
 };
 use crate::time::Timestamp;
 
@@ -61,20 +61,18 @@ pub(super) async fn buckets(transaction: &Transaction<'_>, draft: &Draft<'_>) ->
     Ok(())
 }
 
-pub(super) async fn openings(transaction: &Transaction<'_>, asks: &[Ask], draft: &Draft<'_>) -> Result<(), Halt> {
+pub(super) async fn openings(transaction: &Transaction<'_>, asks: &[Ask], draft: &Draft<'_>) -> Result<(), Error> {
     let opened: Vec<&Kept> = draft.kept.iter().filter(|kept| asks[kept.ask].is_opening()).collect();
     if opened.is_empty() {
         return Ok(());
     }
     let (messages, tally) =
         (transaction.prepare_cached(MESSAGES_ADD.sql).await?, transaction.prepare_cached(TALLY_ADD.sql).await?);
-    let (columns, count) = (Columns::of(asks, &opened), opened.len() as u64);
-    let (values, counted) = (columns.values(), count.cast_signed());
+    let (columns, counted) = (Columns::of(asks, &opened), (opened.len() as u64).cast_signed());
+    let values = columns.values();
     let told: [&(dyn ToSql + Sync); 1] = [&counted];
     let (added, tallied) = join!(transaction.execute(&messages, &values), transaction.execute(&tally, &told));
-    if added? != count {
-        return Err(Halt::Raced("message"));
-    }
+    added?;
     tallied?;
     Ok(())
 }
@@ -99,15 +97,19 @@ pub(super) async fn saves(
 /// is due from then on: sweeps count on it (`floor`).
 pub(super) async fn due(transaction: &Transaction<'_>, asks: &[Ask], draft: &Draft<'_>) -> Result<(), Error> {
     let kept = draft.kept.iter().map(|kept| &asks[kept.ask]);
-    let (set, dropped): (Vec<&Ask>, Vec<&Ask>) =
+    let (listed, dropped): (Vec<&Ask>, Vec<&Ask>) =
         kept.partition(|ask| ask.message().is_live() || ask.message().due.is_some());
+    let (opened, saved): (Vec<&Ask>, Vec<&Ask>) = listed.into_iter().partition(|ask| ask.is_opening());
     let ids = |asks: &[&Ask]| -> Vec<Uuid> { asks.iter().map(|ask| ask.message().id.0).collect() };
-    if !set.is_empty() {
-        let days: Vec<i32> = set.iter().map(|ask| ask.day).collect();
-        let dues: Vec<Option<i64>> = set.iter().map(|ask| ask.due().map(Timestamp::unix_ms)).collect();
-        let lives: Vec<bool> = set.iter().map(|ask| ask.message().is_live()).collect();
-        let statement = transaction.prepare_cached(DUE_SET.sql).await?;
-        transaction.execute(&statement, &[&ids(&set), &days, &dues, &lives]).await?;
+    for (listed, statement) in [(opened, &DUE_ADD), (saved, &DUE_SET)] {
+        if listed.is_empty() {
+            continue;
+        }
+        let days: Vec<i32> = listed.iter().map(|ask| ask.day).collect();
+        let dues: Vec<Option<i64>> = listed.iter().map(|ask| ask.due().map(Timestamp::unix_ms)).collect();
+        let lives: Vec<bool> = listed.iter().map(|ask| ask.message().is_live()).collect();
+        let statement = transaction.prepare_cached(statement.sql).await?;
+        transaction.execute(&statement, &[&ids(&listed), &days, &dues, &lives]).await?;
     }
     if !dropped.is_empty() {
         let statement = transaction.prepare_cached(DUE_DROP.sql).await?;
