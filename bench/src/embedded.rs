@@ -41,7 +41,7 @@ pub(crate) async fn measure(plan: &Plan) -> anyhow::Result<Embedded> {
         let up = start(&directory).await?;
         let crowd = crowd(&up)?;
         let mut line = Line::open(crowd.door, Some(&crowd.api_key)).await?;
-        let reply = line.post("/v1/verifications", crowd.body(crowd.next_person())).await?;
+        let reply = line.post("/v1/verifications", &crowd.body(crowd.next_person())).await?;
         anyhow::ensure!(reply.status == 202, "the first request was answered {}", reply.status);
         starts.push(begun.elapsed().as_secs_f64());
     }

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hyper::body::Bytes;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Duration, sleep};
 
@@ -44,10 +43,10 @@ async fn post_all(told: Arc<Mutex<mpsc::UnboundedReceiver<Taken>>>, per_post: us
         if told.lock().await.recv_many(&mut messages, per_post).await == 0 {
             return;
         }
-        let body = Bytes::from(serde_json::to_vec(&report(&messages)).expect("plain strings and numbers"));
+        let body = serde_json::to_vec(&report(&messages)).expect("plain strings and numbers");
         let Some((address, path)) = messages[0].webhook.as_ref().and_then(|(url, _)| place(url)) else { continue };
         for _ in 0..TRIES_MAX {
-            if post(&mut line, address, &path, body.clone()).await {
+            if post(&mut line, address, &path, &body).await {
                 break;
             }
             line = None;
@@ -56,7 +55,7 @@ async fn post_all(told: Arc<Mutex<mpsc::UnboundedReceiver<Taken>>>, per_post: us
     }
 }
 
-async fn post(line: &mut Option<Line>, address: SocketAddr, path: &str, body: Bytes) -> bool {
+async fn post(line: &mut Option<Line>, address: SocketAddr, path: &str, body: &[u8]) -> bool {
     if line.is_none() {
         *line = Line::open(address, None).await.ok();
     }

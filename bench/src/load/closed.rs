@@ -15,7 +15,7 @@ use crate::line::Line;
 use crate::metrics::Metrics;
 
 /// How often it is looked what was recorded.
-const LOOK_MS: u64 = 50;
+const LOOK_MS: u64 = 200;
 /// Whoever was refused asks again after this.
 const REFUSED_PAUSE_MS: u64 = 100;
 /// For what is under way when the load ends.
@@ -139,7 +139,7 @@ async fn ask(mut line: Line, crowd: Arc<Crowd>, gate: Arc<Gate>, stop: Cancellat
     while stop.run_until_cancelled(gate.pass()).await.is_some() {
         let body = crowd.body(crowd.next_person());
         let begun = Instant::now();
-        let reply = line.post("/v1/verifications", body).await.context("the door hung up")?;
+        let reply = line.post("/v1/verifications", &body).await.context("the door hung up")?;
         let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         if crowd.answered(reply.status, &reply.body, took_us)? == Answered::Refused {
             gate.back();

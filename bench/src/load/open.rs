@@ -84,7 +84,7 @@ async fn send_all(
     loop {
         let ask = given.lock().await.recv().await;
         let Some(Ask { number, scheduled_us, body }) = ask else { return Ok(()) };
-        let reply = line.post("/v1/verifications", body).await.context("the door hung up")?;
+        let reply = line.post("/v1/verifications", &body).await.context("the door hung up")?;
         let said = String::from_utf8_lossy(&reply.body);
         anyhow::ensure!([202, 429, 503].contains(&reply.status), "the door answered {}: {said}", reply.status);
         let joined = said.contains("\"joined\":true");
