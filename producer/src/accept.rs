@@ -43,7 +43,8 @@ pub(crate) struct Entry {
 /// Runs to its end even when the caller hangs up: a committed row is always published.
 pub(crate) async fn accept(entry: Entry) -> Result<Accepted, Problem> {
     let (metrics, purpose, country) = (entry.door.desk.metrics.clone(), entry.request.purpose, entry.request.country);
-    let taking = trace::within(trace::current(), async move { take(&entry).await });
+    // On the heap from the start: to spawn moves what is spawned a dozen times.
+    let taking = trace::within(trace::current(), Box::pin(async move { take(&entry).await }));
     let taken = tokio::spawn(taking).await.unwrap_or_else(|error| {
         tracing::error!(%error, "accepting a request broke off");
         Err(Problem::unavailable())
