@@ -7,7 +7,7 @@ use otodoke_tests::carrier::{Reply, Script, refusal};
 use otodoke_tests::world::{Options, World, id as parsed, legs};
 use serde_json::json;
 
-use crate::{PHONE, leg};
+use crate::{PHONE, leg, phone};
 
 fn failed(class: Class) -> ReportStatus {
     ReportStatus::Failed(refusal(class, Scope::Number))
@@ -37,6 +37,27 @@ async fn a_failure_reported_before_the_answer_starts_the_next_leg_once() {
     world.wait_ms(30_000).await;
     assert_eq!(legs(&world.message(&id).await), [leg("sms", "sakura", "refused"), leg("voice", "kodama", "delivered")]);
     assert_eq!(world.phone(PHONE).calls.len(), 1);
+}
+
+/// Whoever sent the text keeps a copy of its row for the receipt; what was saved since must not be lost by it.
+#[tokio::test(start_paused = true)]
+async fn a_receipt_finds_what_happened_since_the_text_was_sent() {
+    let world = World::new().await;
+    world.carrier("sakura").always(Script::reports(&[(2_000, ReportStatus::Delivered)]));
+    let (guessed, cancelled) = (world.ask_for_code(&phone(1)).await, world.ask_for_code(&phone(2)).await);
+    for id in [&guessed, &cancelled] {
+        world.until_status(id, "submitted").await;
+    }
+    world.check(&guessed, "000000").await;
+    let left = world.message(&guessed).await["guesses_left"].clone();
+    world.post(&format!("/v1/verifications/{cancelled}/cancel"), json!({})).await;
+    world.wait_ms(5_000).await;
+    let (guessed, cancelled) = (world.message(&guessed).await, world.message(&cancelled).await);
+    assert_eq!((&guessed["status"], &guessed["guesses_left"]), (&json!("delivered"), &left));
+    assert_eq!(cancelled["status"], "cancelled", "a receipt never undoes an end");
+    for message in [&guessed, &cancelled] {
+        assert_eq!(legs(message), [leg("sms", "sakura", "delivered")], "and what became of the leg is known");
+    }
 }
 
 #[tokio::test(start_paused = true)]

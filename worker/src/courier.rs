@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex};
 
 use otodoke_common::broker::{Broker, BrokerError, Delivery, Queue};
 use otodoke_common::code::CodeKeys;
-use otodoke_common::desk::{Applied, Committed, Desk, Routing};
+use otodoke_common::desk::{Committed, Desk, Routing};
 use otodoke_common::health::{Circuitry, Health};
 use otodoke_common::leg::{Leg, LegNumber};
 use otodoke_common::lifecycle::{Effect, Event, Step};
-use otodoke_common::message::{Kind, Message, MessageId, State};
+use otodoke_common::message::{Kind, Message, State};
 use otodoke_common::metrics::Circuit;
-use otodoke_common::outcome::{Answer, Proof, Report, ReportStatus};
+use otodoke_common::outcome::Answer;
 use otodoke_common::policy::REPEAT_PATIENCE_MS_MAX;
 use otodoke_common::provider::{Registry, SendRequest};
 use otodoke_common::request::publication::Publishers;
@@ -29,6 +29,7 @@ use crate::bill::Budget;
 use crate::hand::{Hand, Passage, acquire};
 use crate::inbox;
 use crate::permits::Permits;
+use crate::recent::Recent;
 use crate::request::{Unsendable, Words};
 use crate::waiting::{Crowds, Waiting};
 
@@ -56,6 +57,8 @@ pub(crate) struct Courier {
     /// Held by whoever looks up what other processes heard.
     pub(crate) catching_up: tokio::sync::Mutex<()>,
     pub(crate) crowds: Crowds,
+    /// Of the rows that were saved here last.
+    pub(crate) recent: Recent,
 }
 
 /// A decision that is committed, and what its leg goes out with.
@@ -80,8 +83,10 @@ impl Courier {
         }
         let mut next = Some(advanced);
         while let Some(Advanced { step, passage }) = next.take() {
-            let Some((leg, event)) = self.perform(&step, passage).await else { continue };
-            next = Some(self.save_answer(step.message, leg, &event).await?);
+            match self.perform(&step, passage).await {
+                Some((leg, event)) => next = Some(self.save_answer(step.message, leg, &event).await?),
+                None => self.recent.put(step.message),
+            }
         }
         Ok(())
     }
@@ -299,27 +304,6 @@ impl Courier {
         Ok(advanced)
     }
 
-    /// Applies a report to its leg, if it comes from that leg's provider. The next leg, where one follows, is left to whoever takes the wake.
-    pub(crate) async fn hear(&self, id: MessageId, number: LegNumber, report: &Report) -> Result<Heard, StoreError> {
-        let Some(message) = self.desk.store.load(id).await? else { return Ok(Heard::Nothing) };
-        let Some(leg) = message.leg(number).filter(|leg| leg.provider == report.provider) else {
-            return Ok(Heard::Nothing);
-        };
-        if tells_an_end(report) {
-            self.lock_health().heard(&leg.route, (id, number));
-        }
-        let event = Event::reported(number, report);
-        let punctual = |_: &Leg| true;
-        let routing = Routing { punctual: &punctual, ..Routing::ELSEWHERE };
-        match self.desk.apply_to(message, &event, &routing, &[]).await? {
-            Applied::Done(step) => {
-                Box::pin(self.perform(&step, None)).await;
-                Ok(if step.save { Heard::News } else { Heard::Known })
-            }
-            Applied::Missing | Applied::OverLimit { .. } => Ok(Heard::Nothing),
-        }
-    }
-
     /// Asks the provider about a leg. No news is no event: the sweep comes again.
     async fn ask(&self, message: &Message, number: LegNumber) {
         let Some(leg) = message.leg(number) else { return };
@@ -367,21 +351,6 @@ impl Courier {
 pub(crate) async fn pause(courier: &Courier, failures: u32, stop: &CancellationToken) {
     let wait_ms = Delays::new(AWAY_FIRST_MS, AWAY_LAST_MS).delay_ms(failures, courier.desk.dice.roll());
     stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(wait_ms))).await;
-}
-
-/// Only a proven end tells that receipts of a route come: pokes can be forged, and "underway" is what is said while they do not.
-const fn tells_an_end(report: &Report) -> bool {
-    let proven = !matches!(report.proof, Proof::Nothing);
-    proven && matches!(report.status, ReportStatus::Delivered | ReportStatus::Failed(_))
-}
-
-/// What a report did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
-    News,
-    Known,
-    /// Its message is not there (any more).
-    Nothing,
 }
 
 fn unknown(leg: LegNumber, why: &str) -> Event {

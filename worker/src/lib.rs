@@ -2,8 +2,9 @@
 //! whatever is due. What to do is decided in `otodoke_common::lifecycle`; here it is done.
 //!
 //! Reading order: `worker` starts the loops that its `roles` ask for, a `consumer` takes from its queue, `deliver`,
-//! `published`, `receipts` and `given_up` handle what was taken, `sweep` takes what is due; `courier` carries one message, `hand` holds permits while a
-//! route is chosen, `permits` counts them, `request` puts a leg into words, `hearsay` looks up what other processes heard;
+//! `published`, `receipts` and `given_up` handle what was taken, `sweep` takes what is due; `courier` carries one message,
+//! `hand` holds permits while a route is chosen, `permits` counts them, `request` puts a leg into words; `hearing` applies what
+//! was reported of a leg, to a copy of its row where `recent` has one, and `hearsay` looks up what other processes heard;
 //! `probes` tell from outside how all of it is.
 
 mod bill;
@@ -12,6 +13,7 @@ mod courier;
 mod deliver;
 mod given_up;
 mod hand;
+mod hearing;
 mod hearsay;
 mod inbox;
 mod parking;
@@ -19,6 +21,7 @@ mod permits;
 mod probes;
 mod published;
 mod receipts;
+mod recent;
 mod request;
 mod roles;
 mod sweep;

@@ -12,7 +12,8 @@ use otodoke_common::outcome::{About, Proof, Report};
 use otodoke_common::store::StoreError;
 use otodoke_common::wire::decode_reports;
 
-use crate::courier::{Courier, Heard};
+use crate::courier::Courier;
+use crate::hearing::Heard;
 use crate::parking::park;
 
 /// Deliveries of reports in hand at once, each of one webhook, and so mostly one report; a question to a provider holds one of

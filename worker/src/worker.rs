@@ -20,6 +20,7 @@ use crate::consumer::Consumer;
 use crate::courier::Courier;
 use crate::permits::{Capacity, Permits};
 use crate::probes::Probes;
+use crate::recent::Recent;
 use crate::roles::{Role, Roles};
 use crate::sweep::{self, Pace};
 use crate::waiting::Crowds;
@@ -83,6 +84,7 @@ impl Worker {
             health,
             catching_up: tokio::sync::Mutex::default(),
             crowds: Crowds::default(),
+            recent: Recent::default(),
         };
         // A gauge without a value looks like a provider without a state.
         for provider in courier.providers.keys() {

@@ -1,0 +1,62 @@
+//! What is reported of a leg, applied to its message.
+
+use otodoke_common::desk::{Applied, Routing};
+use otodoke_common::leg::{Leg, LegNumber};
+use otodoke_common::lifecycle::Event;
+use otodoke_common::message::{Message, MessageId};
+use otodoke_common::outcome::{Proof, Report, ReportStatus};
+use otodoke_common::store::StoreError;
+
+use crate::courier::Courier;
+
+/// What a report did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    News,
+    Known,
+    /// Its message is not there (any more).
+    Nothing,
+}
+
+impl Courier {
+    /// Applies a report to its leg, if it comes from that leg's provider. The next leg, where one follows, is left to whoever
+    /// takes the wake.
+    pub(crate) async fn hear(&self, id: MessageId, number: LegNumber, report: &Report) -> Result<Heard, StoreError> {
+        // A copy may be old. What it takes for news is saved by compare-and-set; that something is none, only the row can say.
+        if let Some(copy) = self.recent.take(id)
+            && self.hear_of(copy, number, report).await? == Heard::News
+        {
+            return Ok(Heard::News);
+        }
+        match self.desk.store.load(id).await? {
+            Some(message) => self.hear_of(message, number, report).await,
+            None => Ok(Heard::Nothing),
+        }
+    }
+
+    async fn hear_of(&self, message: Message, number: LegNumber, report: &Report) -> Result<Heard, StoreError> {
+        let id = message.id;
+        let Some(leg) = message.leg(number).filter(|leg| leg.provider == report.provider) else {
+            return Ok(Heard::Nothing);
+        };
+        if tells_an_end(report) {
+            self.lock_health().heard(&leg.route, (id, number));
+        }
+        let event = Event::reported(number, report);
+        let punctual = |_: &Leg| true;
+        let routing = Routing { punctual: &punctual, ..Routing::ELSEWHERE };
+        match self.desk.apply_to(message, &event, &routing, &[]).await? {
+            Applied::Done(step) => {
+                Box::pin(self.perform(&step, None)).await;
+                Ok(if step.save { Heard::News } else { Heard::Known })
+            }
+            Applied::Missing | Applied::OverLimit { .. } => Ok(Heard::Nothing),
+        }
+    }
+}
+
+/// Only a proven end tells that receipts of a route come: pokes can be forged, and "underway" is what is said while they do not.
+const fn tells_an_end(report: &Report) -> bool {
+    let proven = !matches!(report.proof, Proof::Nothing);
+    proven && matches!(report.status, ReportStatus::Delivered | ReportStatus::Failed(_))
+}
