@@ -12,6 +12,8 @@ use tokio::net::TcpStream;
 /// More than any answer of ours has.
 const HEADERS_MAX: usize = 32;
 const READ_BYTES: usize = 4_096;
+/// The longest are a carrier's arrivals, some 60 bytes each.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 pub(crate) struct Line {
     stream: TcpStream,
@@ -43,12 +45,11 @@ impl Line {
         Ok(Self { stream, headers, request: Vec::new(), read: Vec::new() })
     }
 
-    pub(crate) async fn post(&mut self, path: &str, body: &[u8]) -> anyhow::Result<Reply> {
+    pub(crate) async fn post(&mut self, path: &str, body: &str) -> anyhow::Result<Reply> {
         self.request.clear();
         let headers = &self.headers;
         write!(self.request, "POST {path} HTTP/1.1\r\n{headers}content-type: application/json\r\n")?;
-        write!(self.request, "content-length: {}\r\n\r\n", body.len())?;
-        self.request.extend_from_slice(body);
+        write!(self.request, "content-length: {}\r\n\r\n{body}", body.len())?;
         self.answer().await
     }
 
@@ -61,11 +62,12 @@ impl Line {
     async fn answer(&mut self) -> anyhow::Result<Reply> {
         self.stream.write_all(&self.request).await?;
         loop {
-            if let Some(head) = head(&self.read)?
-                && self.read.len() >= head.bytes + head.body_bytes
+            if let Some(Head { bytes, status, body_bytes }) = head(&self.read)?
+                && let Some(body) = self.read.get(bytes..bytes + body_bytes)
             {
-                let answer: Vec<u8> = self.read.drain(..head.bytes + head.body_bytes).collect();
-                return Ok(Reply { status: head.status, body: answer[head.bytes..].to_vec() });
+                let body = body.to_vec();
+                self.read.drain(..bytes + body_bytes);
+                return Ok(Reply { status, body });
             }
             self.read.reserve(READ_BYTES);
             anyhow::ensure!(self.stream.read_buf(&mut self.read).await? > 0, "closed before the answer was whole");
@@ -81,6 +83,7 @@ fn head(read: &[u8]) -> anyhow::Result<Option<Head>> {
     let length = answer.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
     let length = length.context("an answer without a content-length")?;
     let body_bytes = std::str::from_utf8(length.value)?.parse()?;
+    anyhow::ensure!(body_bytes <= ANSWER_BYTES_MAX, "an answer of {body_bytes} bytes is longer than any of ours");
     Ok(Some(Head { bytes, status: answer.code.context("an answer without a status")?, body_bytes }))
 }
 
@@ -99,6 +102,7 @@ mod tests {
             assert_eq!(head(&answer[..length]).expect("HTTP so far"), None, "{length}");
         }
         assert!(head(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
+        assert!(head(b"HTTP/1.1 200 OK\r\ncontent-length: 18446744073709551615\r\n\r\n").is_err());
         assert!(head(b"no HTTP at all").is_err());
     }
 
@@ -121,9 +125,9 @@ mod tests {
         });
         let mut line = Line::open(address, Some("key")).await.expect("a connection");
         for round in 0..3 {
-            let reply = line.post("/x", b"{}").await.expect("an answer");
+            let reply = line.post("/x", "{}").await.expect("an answer");
             assert_eq!((reply.status, &reply.body[..]), (200 + round, format!("ab{round}").as_bytes()));
         }
-        assert!(line.post("/x", b"{}").await.is_err(), "it hung up");
+        assert!(line.post("/x", "{}").await.is_err(), "it hung up");
     }
 }

@@ -8,8 +8,6 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hyper::body::Bytes;
-
 use crate::figures::Latencies;
 
 /// Below it are the numbers whose last digits choose what a handset of the sandbox does.
@@ -45,8 +43,8 @@ impl Crowd {
         self.next.fetch_add(1, Ordering::Relaxed) % PEOPLE_MAX
     }
 
-    pub(crate) fn body(&self, person: u64) -> Bytes {
-        body(person, self.ttl_s).into()
+    pub(crate) fn body(&self, person: u64) -> String {
+        body(person, self.ttl_s)
     }
 
     /// `asked_us` ago it was to be asked. Anything but an acceptance or a refusal for being busy is an error.
@@ -107,7 +105,7 @@ mod tests {
         assert_ne!(first, second);
         assert_eq!(number(first), 819_020_000_000);
         assert!(number(PEOPLE_MAX - 1) < 819_100_000_000);
-        let body: serde_json::Value = serde_json::from_slice(&crowd.body(second)).expect("JSON");
+        let body: serde_json::Value = serde_json::from_str(&crowd.body(second)).expect("JSON");
         assert_eq!(body["to"], "+819020000001");
     }
 

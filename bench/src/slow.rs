@@ -92,6 +92,6 @@ async fn settle(house: &House<'_>) -> anyhow::Result<()> {
     timeout(Duration::from_millis(SETTLE_MS_MAX), quiet).await.unwrap_or(Ok(()))
 }
 
-fn body(number: u64) -> hyper::body::Bytes {
-    format!("{{\"to\":\"+{number}\",\"purpose\":\"login\",\"ttl_seconds\":{TTL_S}}}").into()
+fn body(number: u64) -> String {
+    format!("{{\"to\":\"+{number}\",\"purpose\":\"login\",\"ttl_seconds\":{TTL_S}}}")
 }

@@ -6,7 +6,6 @@ mod outcome;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use hyper::body::Bytes;
 use serde::Serialize;
 use tokio::time::{Duration, sleep};
 
@@ -124,7 +123,7 @@ fn plan(begun_us: u64) -> BinaryHeap<Press> {
     people.chain(payments).map(Reverse).collect()
 }
 
-fn body(person: u64) -> Bytes {
+fn body(person: u64) -> String {
     let to = number(person);
     let purpose = if person < PAYERS_FROM {
         "\"login\"".to_owned()
@@ -133,7 +132,7 @@ fn body(person: u64) -> Bytes {
          \"payee\":{\"name\":\"YAMADA TARO\",\"account\":\"1234567\"}}"
             .to_owned()
     };
-    format!("{{\"to\":\"+{to}\",\"ttl_seconds\":{TTL_S},\"purpose\":{purpose}}}").into()
+    format!("{{\"to\":\"+{to}\",\"ttl_seconds\":{TTL_S},\"purpose\":{purpose}}}")
 }
 
 #[cfg(test)]
@@ -153,7 +152,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_json() {
         for person in [0, PAYERS_FROM] {
-            let body: serde_json::Value = serde_json::from_slice(&body(person)).expect("JSON");
+            let body: serde_json::Value = serde_json::from_str(&body(person)).expect("JSON");
             assert_eq!(body["purpose"] == "payment", person >= PAYERS_FROM);
         }
     }

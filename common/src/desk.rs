@@ -68,7 +68,8 @@ impl Desk {
         self.apply_to(message, event, routing, spends).await
     }
 
-    /// The same, for a caller that has just loaded the message.
+    /// The same, for a caller that has the message at hand. An old copy is loaded anew where its save loses; where there is
+    /// nothing to save, the answer is only as good as the copy.
     pub async fn apply_to(
         &self,
         mut message: Message,

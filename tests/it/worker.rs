@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use otodoke_common::broker::Queue;
@@ -221,7 +222,7 @@ async fn a_panic_while_sending_costs_only_its_own_message_a_while() {
 async fn a_message_that_breaks_whoever_takes_it_is_parked_and_its_lane_goes_on() {
     let mut world = World::idle(Options::default()).await;
     let cursed = world.ask_for_code(&phone(0)).await;
-    let store = Cursed { id: parsed(&cursed), inner: Arc::clone(&world.store) };
+    let store = Watched { cursed: Some(parsed(&cursed)), ..Watched::over(&world.store) };
     world.replace_store_of_worker(Arc::new(store));
     world.start_worker();
     world.wait_ms(10_000).await;
@@ -232,16 +233,49 @@ async fn a_message_that_breaks_whoever_takes_it_is_parked_and_its_lane_goes_on()
     assert!(parked[0].reason.contains("too often"), "{}", parked[0].reason);
 }
 
-/// A store that breaks whoever loads one message, or saves it.
-struct Cursed {
-    id: MessageId,
+#[tokio::test(start_paused = true)]
+async fn the_worker_that_sent_a_text_hears_its_receipts_without_reading_the_row_again() {
+    let mut world = World::idle(Options::default()).await;
+    let store = Arc::new(Watched::over(&world.store));
+    world.replace_store_of_worker(store.clone());
+    world.start_worker();
+    let twice = [(1_000, ReportStatus::Underway { reference: None }), (2_000, ReportStatus::Delivered)];
+    world.carrier("sakura").always(Script::reports(&twice));
+    let id = world.ask_for_code(PHONE).await;
+    world.until_status(&id, "submitted").await;
+    let loads = store.loads.load(Ordering::Relaxed);
+    world.until_status(&id, "delivered").await;
+    assert_eq!(store.loads.load(Ordering::Relaxed), loads);
+    // One that is sent by another process is read.
+    world.kill_worker();
+    world.start_worker();
+    let id = world.ask_for_code(PHONE).await;
+    world.until_status(&id, "submitted").await;
+    world.kill_worker();
+    world.start_worker();
+    let loads = store.loads.load(Ordering::Relaxed);
+    world.until_status(&id, "delivered").await;
+    assert!(store.loads.load(Ordering::Relaxed) > loads);
+}
+
+/// A store that counts how often a row is read, and breaks whoever loads or saves one that is cursed.
+struct Watched {
+    cursed: Option<MessageId>,
+    loads: AtomicUsize,
     inner: Arc<dyn Store>,
 }
 
+impl Watched {
+    fn over(inner: &Arc<dyn Store>) -> Self {
+        Self { cursed: None, loads: AtomicUsize::new(0), inner: Arc::clone(inner) }
+    }
+}
+
 #[async_trait]
-impl Store for Cursed {
+impl Store for Watched {
     async fn load(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
-        assert_ne!(id, self.id, "the scripted end of a task");
+        assert_ne!(Some(id), self.cursed, "the scripted end of a task");
+        self.loads.fetch_add(1, Ordering::Relaxed);
         self.inner.load(id).await
     }
     async fn open(&self, opening: Opening) -> Result<Opened, StoreError> {
@@ -251,7 +285,7 @@ impl Store for Cursed {
         self.inner.holder(kind, tag, now).await
     }
     async fn save(&self, save: Save) -> Result<Saved, StoreError> {
-        assert_ne!(save.message.id, self.id, "the scripted end of a task");
+        assert_ne!(Some(save.message.id), self.cursed, "the scripted end of a task");
         self.inner.save(save).await
     }
     async fn by_reference(

@@ -57,7 +57,7 @@ pub(crate) struct Courier {
     /// Held by whoever looks up what other processes heard.
     pub(crate) catching_up: tokio::sync::Mutex<()>,
     pub(crate) crowds: Crowds,
-    /// Of the rows that were saved here last.
+    /// Copies of rows that wait for a report.
     pub(crate) recent: Recent,
 }
 

@@ -1,4 +1,7 @@
-//! What is reported of a leg, applied to its message.
+//! What is reported of a leg, applied to its message. `receipts`, `inbox` and questions to a provider bring it here; a next leg is
+//! begun by whoever takes the wake.
+//!
+//! The row is often at hand as a copy (`recent`), and then it is read only where the copy knows no better.
 
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::leg::{Leg, LegNumber};
@@ -48,7 +51,9 @@ impl Courier {
         match self.desk.apply_to(message, &event, &routing, &[]).await? {
             Applied::Done(step) => {
                 Box::pin(self.perform(&step, None)).await;
-                Ok(if step.save { Heard::News } else { Heard::Known })
+                let heard = if step.save { Heard::News } else { Heard::Known };
+                self.recent.put(step.message);
+                Ok(heard)
             }
             Applied::Missing | Applied::OverLimit { .. } => Ok(Heard::Nothing),
         }

@@ -43,7 +43,7 @@ async fn post_all(told: Arc<Mutex<mpsc::UnboundedReceiver<Taken>>>, per_post: us
         if told.lock().await.recv_many(&mut messages, per_post).await == 0 {
             return;
         }
-        let body = serde_json::to_vec(&report(&messages)).expect("plain strings and numbers");
+        let body = serde_json::to_string(&report(&messages)).expect("plain strings and numbers");
         let Some((address, path)) = messages[0].webhook.as_ref().and_then(|(url, _)| place(url)) else { continue };
         for _ in 0..TRIES_MAX {
             if post(&mut line, address, &path, &body).await {
@@ -55,7 +55,7 @@ async fn post_all(told: Arc<Mutex<mpsc::UnboundedReceiver<Taken>>>, per_post: us
     }
 }
 
-async fn post(line: &mut Option<Line>, address: SocketAddr, path: &str, body: &[u8]) -> bool {
+async fn post(line: &mut Option<Line>, address: SocketAddr, path: &str, body: &str) -> bool {
     if line.is_none() {
         *line = Line::open(address, None).await.ok();
     }

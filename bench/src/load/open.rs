@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
-use hyper::body::Bytes;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, MissedTickBehavior, interval};
@@ -21,7 +20,7 @@ pub(crate) struct Ask {
     /// Whom the code is for.
     pub(crate) number: u64,
     pub(crate) scheduled_us: u64,
-    pub(crate) body: Bytes,
+    pub(crate) body: String,
 }
 
 /// What the door said to it.

@@ -52,8 +52,9 @@ pub(super) const MESSAGES_LOCK: Statement = Statement {
           FOR UPDATE OF m",
 };
 
-/// What is new is added without looking for its like first, which takes a third of the time; where it is there already, the
-/// server says so, and the group is done again (`Trouble::Raced`). So it is with claims, buckets and due entries.
+/// What is new is added without looking for its like first (13 us a row instead of 20 where that was measured). Where it is there
+/// already, the server says so, in its log too, and the group is done again (`Trouble::Raced`). So it is with claims, buckets
+/// and due entries.
 pub(super) const MESSAGES_ADD: Statement = Statement {
     name: "messages_add",
     sql: "INSERT INTO message (day, id, version, ended_at, body)
@@ -171,7 +172,8 @@ pub(super) const BUCKETS_DROP: Statement = Statement {
     sql: "DELETE FROM bucket b USING unnest($1::bytea[]) AS u (tag) WHERE b.tag = u.tag",
 };
 
-/// Of messages that are opened.
+/// Of messages that are opened. Only a day that was dropped could have left an entry without its message, and nothing is opened
+/// on one.
 pub(super) const DUE_ADD: Statement = Statement {
     name: "due_add",
     sql: "INSERT INTO due (id, day, due_at, live)

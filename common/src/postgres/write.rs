@@ -150,8 +150,8 @@ impl Write {
 /// Why a group stops before its commit.
 enum Halt {
     Error(Error),
-    /// Rows that were not there when they were looked for, or that were not looked for, are there.
-    Raced(&'static str),
+    /// Rows that were not looked for are there.
+    Raced,
 }
 
 impl From<Error> for Halt {
@@ -164,7 +164,7 @@ impl From<Halt> for Trouble {
     fn from(halt: Halt) -> Self {
         match halt {
             Halt::Error(error) => Self::before_commit(&error),
-            Halt::Raced(what) => Self::Raced { why: format!("the same {what} was written already, or meanwhile") },
+            Halt::Raced => Self::Raced { why: "the same message was written already".to_owned() },
         }
     }
 }
@@ -191,7 +191,7 @@ async fn group(transaction: &Transaction<'_>, asks: &[Ask], repeats: Repeats) ->
         answers.push(decided.map_err(|error| StoreError::Refused { why: error.to_string() }));
     }
     if repeats == Repeats::Unexpected && look::are_there(transaction, refused(asks, &answers)).await? {
-        return Err(Halt::Raced("message"));
+        return Err(Halt::Raced);
     }
     // What need not wait for the server's answers is sent together; it works statements off in their order.
     let (claims, buckets, openings, lost) = join!(
@@ -202,9 +202,9 @@ async fn group(transaction: &Transaction<'_>, asks: &[Ask], repeats: Repeats) ->
     );
     let (lost, unsaved) = match lost {
         Ok(lost) => (lost, None),
-        Err(error) => (BTreeSet::new(), Some(error.into())),
+        Err(error) => (BTreeSet::new(), Some(error)),
     };
-    first_cause([claims.err(), buckets.err(), openings.err().map(Halt::from), unsaved])?;
+    first_cause([claims.err(), buckets.err(), openings.err(), unsaved])?;
     draft.strike(&lost);
     for lost in lost {
         answers[lost] = Ok(Answer::Saved(Saved::Lost));
@@ -214,17 +214,13 @@ async fn group(transaction: &Transaction<'_>, asks: &[Ask], repeats: Repeats) ->
         rows::references(transaction, asks, &draft),
         rows::journal(transaction, asks, &draft),
     );
-    first_cause([due, references, journal].map(|written| written.err().map(Halt::from)))?;
+    first_cause([due.err(), references.err(), journal.err()])?;
     Ok(answers)
 }
 
 /// Of statements that were sent together, those after one that failed say only that their transaction is over.
-fn first_cause<const N: usize>(halts: [Option<Halt>; N]) -> Result<(), Halt> {
-    let mut halts: Vec<Halt> = halts.into_iter().flatten().collect();
-    let is_cause = |halt: &Halt| match halt {
-        Halt::Error(error) => error.code() != Some(&SqlState::IN_FAILED_SQL_TRANSACTION),
-        Halt::Raced(_) => true,
-    };
-    let cause = halts.iter().position(is_cause).unwrap_or(0);
-    if halts.is_empty() { Ok(()) } else { Err(halts.swap_remove(cause)) }
+fn first_cause<const N: usize>(errors: [Option<Error>; N]) -> Result<(), Error> {
+    let is_over = |error: &Error| error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION);
+    let (causes, echoes): (Vec<Error>, Vec<Error>) = errors.into_iter().flatten().partition(|error| !is_over(error));
+    causes.into_iter().chain(echoes).next().map_or(Ok(()), Err)
 }

@@ -8,7 +8,7 @@ use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::{Ask, Halt};
+use super::Ask;
 use crate::message::MessageId;
 use crate::postgres::draft::{Change, Draft, Kept, encode_entries};
 use crate::postgres::statements::{
@@ -17,7 +17,7 @@ use crate::postgres::statements::{
 };
 use crate::time::Timestamp;
 
-pub(super) async fn claims(transaction: &Transaction<'_>, draft: &Draft<'_>) -> Result<(), Halt> {
+pub(super) async fn claims(transaction: &Transaction<'_>, draft: &Draft<'_>) -> Result<(), Error> {
     for (change, statement) in [(Change::Add, &CLAIMS_ADD), (Change::Set, &CLAIMS_MOVE)] {
         let rows: Vec<_> = draft.claims.iter().filter(|(_, row)| row.change == change).collect();
         if rows.is_empty() {
@@ -29,15 +29,12 @@ pub(super) async fn claims(transaction: &Transaction<'_>, draft: &Draft<'_>) -> 
         let ids: Vec<Uuid> = rows.iter().map(|(_, row)| row.holder.by.0).collect();
         let untils: Vec<i64> = rows.iter().map(|(_, row)| row.holder.until.unix_ms()).collect();
         let statement = transaction.prepare_cached(statement.sql).await?;
-        let written = transaction.execute(&statement, &[&kinds, &tags, &fingerprints, &ids, &untils]).await?;
-        if written != rows.len() as u64 {
-            return Err(Halt::Raced("claim"));
-        }
+        transaction.execute(&statement, &[&kinds, &tags, &fingerprints, &ids, &untils]).await?;
     }
     Ok(())
 }
 
-pub(super) async fn buckets(transaction: &Transaction<'_>, draft: &Draft<'_>) -> Result<(), Halt> {
+pub(super) async fn buckets(transaction: &Transaction<'_>, draft: &Draft<'_>) -> Result<(), Error> {
     for (change, statement) in [(Change::Add, &BUCKETS_ADD), (Change::Set, &BUCKETS_SET)] {
         let rows: Vec<_> = draft.buckets.iter().filter(|(_, row)| row.change == change).collect();
         if rows.is_empty() {
@@ -47,10 +44,7 @@ pub(super) async fn buckets(transaction: &Transaction<'_>, draft: &Draft<'_>) ->
         let entries: Vec<Vec<u8>> = rows.iter().map(|(_, row)| encode_entries(&row.bucket)).collect();
         let untils: Vec<i64> = rows.iter().map(|(_, row)| row.until.unix_ms()).collect();
         let statement = transaction.prepare_cached(statement.sql).await?;
-        let written = transaction.execute(&statement, &[&tags, &entries, &untils]).await?;
-        if written != rows.len() as u64 {
-            return Err(Halt::Raced("bucket"));
-        }
+        transaction.execute(&statement, &[&tags, &entries, &untils]).await?;
     }
     let dropped = draft.buckets.iter().filter(|(_, row)| row.change == Change::Drop);
     let tags: Vec<&[u8]> = dropped.map(|(tag, _)| tag.0.as_slice()).collect();
