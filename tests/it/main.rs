@@ -14,6 +14,7 @@ mod resend;
 mod scarce;
 mod secrets;
 mod silence;
+mod watched;
 mod worker;
 
 /// A phone of the tests, and many more where one is not enough.

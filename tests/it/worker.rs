@@ -2,26 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use async_trait::async_trait;
 use otodoke_common::broker::Queue;
 use otodoke_common::code::{CodeKeys, revoke};
-use otodoke_common::leg::{LegNumber, ProviderId};
 use otodoke_common::message::{End, Kid, Lane, Message, MessageId, State, Tag};
-use otodoke_common::outcome::{About, Class, Proof, Report, ReportStatus, Scope};
+use otodoke_common::outcome::{About, Class, Proof, ReportStatus, Scope};
 use otodoke_common::policy::Policy;
 use otodoke_common::route::{International, Plan};
-use otodoke_common::store::{
-    Claim, ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError,
-};
-use otodoke_common::time::Timestamp;
+use otodoke_common::store::{Claim, ClaimKind, Opened, Opening};
 use otodoke_common::wire::LaneMessage;
 use otodoke_tests::carrier::{Reply, Script};
 use otodoke_tests::world::{Options, World, id as parsed, legs};
 use otodoke_worker::Capacity;
 use serde_json::json;
 
+use crate::watched::Watched;
 use crate::{PHONE, leg, phone};
 
 #[tokio::test(start_paused = true)]
@@ -222,7 +218,7 @@ async fn a_panic_while_sending_costs_only_its_own_message_a_while() {
 async fn a_message_that_breaks_whoever_takes_it_is_parked_and_its_lane_goes_on() {
     let mut world = World::idle(Options::default()).await;
     let cursed = world.ask_for_code(&phone(0)).await;
-    let store = Watched { cursed: Some(parsed(&cursed)), ..Watched::over(&world.store) };
+    let store = Watched::over(&world.store, Some(parsed(&cursed)));
     world.replace_store_of_worker(Arc::new(store));
     world.start_worker();
     world.wait_ms(10_000).await;
@@ -236,7 +232,7 @@ async fn a_message_that_breaks_whoever_takes_it_is_parked_and_its_lane_goes_on()
 #[tokio::test(start_paused = true)]
 async fn the_worker_that_sent_a_text_hears_its_receipts_without_reading_the_row_again() {
     let mut world = World::idle(Options::default()).await;
-    let store = Arc::new(Watched::over(&world.store));
+    let store = Arc::new(Watched::over(&world.store, None));
     world.replace_store_of_worker(store.clone());
     world.start_worker();
     let renamed = ReportStatus::Underway { reference: Some("by another name".to_owned()) };
@@ -255,81 +251,6 @@ async fn the_worker_that_sent_a_text_hears_its_receipts_without_reading_the_row_
     let loads = store.loads.load(Ordering::Relaxed);
     world.until_status(&id, "delivered").await;
     assert!(store.loads.load(Ordering::Relaxed) > loads);
-}
-
-/// A store that counts how often a row is read, and breaks whoever loads or saves one that is cursed.
-struct Watched {
-    cursed: Option<MessageId>,
-    loads: AtomicUsize,
-    inner: Arc<dyn Store>,
-}
-
-impl Watched {
-    fn over(inner: &Arc<dyn Store>) -> Self {
-        Self { cursed: None, loads: AtomicUsize::new(0), inner: Arc::clone(inner) }
-    }
-}
-
-#[async_trait]
-impl Store for Watched {
-    async fn load(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
-        assert_ne!(Some(id), self.cursed, "the scripted end of a task");
-        self.loads.fetch_add(1, Ordering::Relaxed);
-        self.inner.load(id).await
-    }
-    async fn open(&self, opening: Opening) -> Result<Opened, StoreError> {
-        self.inner.open(opening).await
-    }
-    async fn holder(&self, kind: ClaimKind, tag: Tag, now: Timestamp) -> Result<Option<Holder>, StoreError> {
-        self.inner.holder(kind, tag, now).await
-    }
-    async fn save(&self, save: Save) -> Result<Saved, StoreError> {
-        assert_ne!(Some(save.message.id), self.cursed, "the scripted end of a task");
-        self.inner.save(save).await
-    }
-    async fn by_reference(
-        &self,
-        provider: &ProviderId,
-        reference: &str,
-    ) -> Result<Option<(MessageId, LegNumber)>, StoreError> {
-        self.inner.by_reference(provider, reference).await
-    }
-    async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError> {
-        self.inner.due(now, limit, lease_ms).await
-    }
-    async fn inbox_put(&self, report: &Report) -> Result<(), StoreError> {
-        self.inner.inbox_put(report).await
-    }
-    async fn inbox_read(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
-        self.inner.inbox_read(provider, reference).await
-    }
-    async fn inbox_drop(&self, report: &Report) -> Result<(), StoreError> {
-        self.inner.inbox_drop(report).await
-    }
-    async fn prune(
-        &self,
-        now: Timestamp,
-        ended_before: Timestamp,
-        inbox_before: Timestamp,
-        limit: usize,
-    ) -> Result<usize, StoreError> {
-        self.inner.prune(now, ended_before, inbox_before, limit).await
-    }
-    async fn journal(&self, id: MessageId) -> Result<Vec<JournalEntry>, StoreError> {
-        self.inner.journal(id).await
-    }
-    async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
-        self.inner.counts(now).await
-    }
-    async fn setting_put(&self, name: &str, value: Option<&str>) -> Result<(), StoreError> {
-        self.inner.setting_put(name, value).await
-    }
-    async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.inner.setting(name).await
-    }
-    async fn settings(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
-        self.inner.settings(prefix).await
-    }
 }
 
 #[tokio::test(start_paused = true)]
