@@ -38,7 +38,7 @@ pub(crate) struct Hand<'a> {
 
 /// What a leg goes out with: a permit of its provider, and where that one rested, the only probe.
 pub(crate) struct Passage {
-    _permit: Permit,
+    permit: Permit,
     provider: ProviderId,
     probes: bool,
 }
@@ -50,7 +50,7 @@ impl Passage {
 
     /// Of a leg whose route is fixed: it is no probe, for it does not wait until its provider is back.
     pub(crate) fn of_repeat(permit: Permit, provider: &ProviderId) -> Self {
-        Self { _permit: permit, provider: provider.clone(), probes: false }
+        Self { permit, provider: provider.clone(), probes: false }
     }
 
     /// The leg does not go out after all.
@@ -58,6 +58,7 @@ impl Passage {
         if self.probes {
             health.forgo(&self.provider);
         }
+        self.permit.give_back_unused();
     }
 }
 
@@ -99,7 +100,7 @@ impl Hand<'_> {
                     if route.class == RouteClass::International && !full.is_empty() {
                         self.metrics.spillover(&route.id, message.lane);
                     }
-                    self.keep(Passage { _permit: permit, provider: route.provider.clone(), probes });
+                    self.keep(Passage { permit, provider: route.provider.clone(), probes });
                     return Choice::Go(route);
                 }
                 Err(none) => {

@@ -148,6 +148,18 @@ impl Permits {
     }
 }
 
+impl Permit {
+    /// Nothing was begun with it: another may begin in its place. While its provider is left alone, nobody may.
+    pub(crate) fn give_back_unused(self) {
+        if let Some(pool) = self.permits.lock().get_mut(&self.provider)
+            && pool.refilled_at <= Instant::now()
+        {
+            pool.tokens = (pool.tokens + 1.0).min(burst(pool.capacity));
+            pool.begun = pool.begun.saturating_sub(1);
+        }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(pool) = self.permits.lock().get_mut(&self.provider)
@@ -259,6 +271,21 @@ mod tests {
         drop(held);
         waiter.await.expect("the waiter ends");
         assert!(permits.try_acquire(&id, Lane::Normal).is_ok());
+    }
+
+    /// An old copy of a row takes a permit, and learns only by its save that there is nothing to send.
+    #[tokio::test(start_paused = true)]
+    async fn what_nothing_was_begun_with_counts_for_no_rate() {
+        let (permits, id) = sakura(10, 5);
+        for _ in 0..100 {
+            permits.try_acquire(&id, Lane::Normal).expect("nothing is used up").give_back_unused();
+        }
+        assert_eq!(permits.usage()[0].used_per_s, 0.0);
+        while permits.try_acquire(&id, Lane::Normal).is_ok() {}
+        let held = (0..10).find_map(|_| permits.try_acquire(&id, Lane::Critical).ok()).expect("critical's own");
+        permits.pause(&id, 1_000);
+        held.give_back_unused();
+        assert!(permits.try_acquire(&id, Lane::Critical).is_err(), "a pause goes on");
     }
 
     #[tokio::test(start_paused = true)]
