@@ -125,7 +125,7 @@ async fn open(entry: &Entry, wait_ms: u64) -> Result<Option<(Accepted, RequestRe
             note_accepted(door, &opening);
             // As the store wrote it: opened is saved once.
             opening.message.version += 1;
-            carry(door, &opening.message).await?;
+            carry_new(door, &opening.message).await?;
             Ok(Some((accepted(&opening.message), RequestResult::Accepted)))
         }
         Ok(Opened::Repeat(message)) => {
@@ -212,15 +212,24 @@ fn note_accepted(door: &Door, opening: &Opening) {
     }
 }
 
-/// Gives a stored message to its lane. With the broker away the row is made due now and the sweep carries it; so it is when
-/// the lane filled up after admission looked at it. Safe to repeat.
-async fn carry(door: &Door, message: &Message) -> Result<(), Problem> {
+/// Gives a message that was just opened to its lane, for the first time: nobody can have moved it on, so its row goes along.
+async fn carry_new(door: &Door, message: &Message) -> Result<(), Problem> {
     // Where queue and rows are one file, to read the row there costs less than to write it twice.
-    let body = if door.broker.outlives_the_store() {
-        encode_row(message)
+    if door.broker.outlives_the_store() {
+        give(door, message, encode_row(message)).await
     } else {
-        LaneMessage::Wake { id: message.id }.encode()
-    };
+        carry(door, message).await
+    }
+}
+
+/// Gives a stored message to its lane, where it may be already. Safe to repeat.
+async fn carry(door: &Door, message: &Message) -> Result<(), Problem> {
+    give(door, message, LaneMessage::Wake { id: message.id }.encode()).await
+}
+
+/// With the broker away the row is made due now and the sweep carries it; so it is when the lane filled up after admission
+/// looked at it.
+async fn give(door: &Door, message: &Message, body: Vec<u8>) -> Result<(), Problem> {
     if effects::publish(door, Queue::Lane(message.lane), body).await.is_ok() {
         return Ok(());
     }

@@ -212,6 +212,7 @@ impl Courier {
         let stored = self.desk.store.load(message.id).await;
         let in_hand = |stored: Message| stored.state == State::Sending { leg: leg.number };
         if !stored.ok().flatten().is_some_and(in_hand) {
+            permit.give_back_unused();
             return Err("the repeat is not wanted any more");
         }
         Ok(Passage::of_repeat(permit, &leg.provider))

@@ -95,7 +95,10 @@ impl Hand<'_> {
                         Admission::Goes => false,
                         Admission::Probes => true,
                         // Somebody took the probe since we looked: now it rests for us as well.
-                        Admission::Rests { .. } => continue,
+                        Admission::Rests { .. } => {
+                            permit.give_back_unused();
+                            continue;
+                        }
                     };
                     if route.class == RouteClass::International && !full.is_empty() {
                         self.metrics.spillover(&route.id, message.lane);

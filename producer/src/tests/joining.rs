@@ -5,6 +5,7 @@ use otodoke_common::lifecycle::Note;
 use otodoke_common::message::Lane;
 use otodoke_common::outcome::Reason;
 use otodoke_common::policy::LINES_BESIDE_MAX;
+use otodoke_common::wire::LaneMessage;
 use serde_json::json;
 
 use super::bed::{Bed, NUMBER, OTHER_NUMBER, advance_ms, payment};
@@ -16,6 +17,10 @@ async fn an_equal_living_verification_is_joined() {
     let again = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await;
     assert_eq!(again.accepted(), first);
     assert_eq!(again.json()["joined"], json!(true));
+    let lane = Queue::Lane(Lane::Normal);
+    let bodies = [bed.taken(lane).await, bed.taken(lane).await].map(|body| LaneMessage::decode(&body));
+    assert!(matches!(&bodies[0], Ok(LaneMessage::Row(row)) if row.id == first), "{bodies:?}");
+    assert_eq!(bodies[1], Ok(LaneMessage::Wake { id: first }), "its row may have moved on: an old copy helps nobody");
 }
 
 #[tokio::test(start_paused = true)]
