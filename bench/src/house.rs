@@ -2,7 +2,7 @@
 
 pub(crate) mod settings;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use anyhow::Context;
 use tokio::time::{Duration, sleep, timeout};
@@ -29,23 +29,25 @@ pub(crate) struct House<'a> {
 impl<'a> House<'a> {
     /// Returns when everything is ready.
     pub(crate) async fn open(bed: &'a Bed, layout: Layout) -> anyhow::Result<Self> {
-        let ports = free_ports(1 + layout.carriers.len())?;
-        let (door, carrier_ports) = ports.split_first().context("a port for the door")?;
-        let file = settings::write(bed, &layout, *door, carrier_ports)?.display().to_string();
         let log = |name: &str| bed.directory.path().join(format!("{name}.log"));
         let mut carriers = Vec::new();
-        for (carrier, port) in layout.carriers.iter().zip(carrier_ports) {
-            let mut arguments = words(&["bench-carrier", "--listen"]);
-            arguments.extend([format!("127.0.0.1:{port}"), "--key".to_owned(), CARRIER_KEY.to_owned()]);
+        for carrier in &layout.carriers {
+            let mut arguments = words(&["bench-carrier", "--listen", "127.0.0.1:0", "--key", CARRIER_KEY]);
             arguments.extend(["--delay-ms".to_owned(), carrier.delay_ms.to_string()]);
             if let Some(rate_per_s) = carrier.rate_per_s {
                 arguments.extend(["--rate-per-s".to_owned(), rate_per_s.to_string()]);
             }
             carriers.push(Process::start("otodoke", &arguments, &log("carrier")).await?);
         }
+        let carrier_addresses = carriers.iter().map(Process::address).collect::<anyhow::Result<Vec<_>>>()?;
+        let write =
+            |door| settings::write(bed, &layout, door, &carrier_addresses).map(|file| file.display().to_string());
+        let file = write(([127, 0, 0, 1], 0).into())?;
         let serve = words(&["serve", "--config", &file]);
         let door = Process::start("otodoke-producer", &serve, &log("door")).await?;
         ready(door.address()?).await?;
+        // Only who sends tells the carriers where receipts go, and the door has its port now.
+        let file = write(door.address()?)?;
         let api_key = make_key(&file)?;
         let mut workers = Vec::new();
         for _ in 0..layout.workers {
@@ -80,13 +82,6 @@ impl<'a> House<'a> {
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
-}
-
-/// Free now; whoever takes one before we do is named when our program does not start.
-fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
-    let listeners: Result<Vec<_>, _> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect();
-    let ports = listeners?.iter().map(|listener| Ok(listener.local_addr()?.port())).collect::<std::io::Result<_>>();
-    ports.context("no free port")
 }
 
 async fn ready(address: SocketAddr) -> anyhow::Result<()> {

@@ -24,9 +24,12 @@ const SPIKE_PER_S: u64 = 1_000;
 const SPIKE_S: u64 = 10;
 /// Payments: 5 % of the spike.
 const CRITICAL_PER_S: u64 = 50;
-/// Before it, so that there is something to hold the spike against; and after it, until everybody has a code or none.
+/// Before it, so that there is something to hold the spike against.
 const CALM_S: u64 = 15;
-const AFTER_S: u64 = 80;
+/// After it, until everybody has a code or none: the last press was accepted at the latest then, and its time is over.
+const AFTER_S: u64 = (PRESSES_MAX as u64 - 1) * PRESS_AGAIN_S + TTL_S as u64 + SETTLE_S;
+/// For what is under way at the end.
+const SETTLE_S: u64 = 3;
 /// How long a code is useful, and how long somebody waits for it.
 const TTL_S: u32 = 60;
 const PRESS_AGAIN_S: u64 = 20;

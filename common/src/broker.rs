@@ -79,6 +79,8 @@ pub enum Unpark {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backlog {
     pub waiting: u64,
+    /// With consumers that have all they may have: these go before those that wait. 0 where that is not known.
+    pub ahead: u64,
     /// Settled per second, over those of the last seconds in which something waited; `None` while too little did.
     pub drained_per_s: Option<f64>,
 }

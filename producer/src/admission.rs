@@ -8,7 +8,7 @@ use otodoke_common::message::Lane;
 
 use crate::problem::Problem;
 
-/// A lane with so few waiting takes every message, whatever was measured.
+/// A lane with so few before a message takes it, whatever was measured.
 pub const WAITING_SMALL_MAX: u64 = 64;
 /// How fast a lane is thought to drain before anything was measured, messages per second.
 pub const DRAINED_PER_S_ASSUMED: f64 = 50.0;
@@ -66,7 +66,8 @@ pub(crate) fn admit(broker: &dyn Broker, windows: &LaneWindows, candidate: Candi
 }
 
 fn decide(backlog: Backlog, window: u64, candidate: Candidate) -> Result<u64, Problem> {
-    let wait = wait_ms(backlog.waiting, backlog);
+    let before = backlog.waiting + backlog.ahead;
+    let wait = wait_ms(before, backlog);
     if backlog.waiting >= window {
         let detail = format!("lane `{}` holds as many messages as it may: try again later", candidate.lane.word());
         return Err(Problem::busy(detail, retry_after_s(wait_ms(backlog.waiting - window + 1, backlog))));
@@ -76,7 +77,7 @@ fn decide(backlog: Backlog, window: u64, candidate: Candidate) -> Result<u64, Pr
         Lane::Critical | Lane::Normal => room,
         Lane::Bulk => room * BULK_WAIT_PERCENT_MAX / 100,
     };
-    if backlog.waiting > WAITING_SMALL_MAX && wait > room {
+    if before > WAITING_SMALL_MAX && wait > room {
         let detail =
             "this message could not arrive while it is useful: try again later, or with a longer `ttl_seconds`";
         return Err(Problem::busy(detail, retry_after_s(wait - room)));
@@ -104,8 +105,12 @@ mod tests {
     use super::*;
 
     fn check(waiting: u64, drained_per_s: Option<f64>, lane: Lane) -> Result<u64, u64> {
+        check_all(Backlog { waiting, ahead: 0, drained_per_s }, lane)
+    }
+
+    fn check_all(backlog: Backlog, lane: Lane) -> Result<u64, u64> {
         let candidate = Candidate { lane, useful_ms: 300_000, usual_ms: 10_000 };
-        decide(Backlog { waiting, drained_per_s }, 10_000, candidate)
+        decide(backlog, 10_000, candidate)
             .map_err(|problem| problem.retry_after_s.expect("every refusal says when to come again"))
     }
 
@@ -137,6 +142,15 @@ mod tests {
     fn bulk_is_shed_before_the_lanes_above_it() {
         assert!(check(2_000, Some(10.0), Lane::Bulk).is_err());
         assert!(check(2_000, Some(10.0), Lane::Normal).is_ok());
+    }
+
+    #[test]
+    fn what_workers_hold_goes_first() {
+        let backlog = |waiting, ahead| Backlog { waiting, ahead, drained_per_s: Some(10.0) };
+        assert_eq!(check_all(backlog(1_900, 1_000), Lane::Normal), Ok(290_000));
+        assert_eq!(check_all(backlog(1_950, 1_000), Lane::Normal), Err(5));
+        let fast = Backlog { waiting: 9_999, ahead: 1_000, drained_per_s: Some(1e9) };
+        assert!(check_all(fast, Lane::Normal).is_ok(), "they take no place in the lane");
     }
 
     #[test]

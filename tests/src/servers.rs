@@ -5,11 +5,16 @@ pub mod postgres;
 pub mod proxy;
 pub mod rabbit;
 
+use std::ops::Range;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Instead of a URL: a server that is there already is not looked for.
 const PRIVATE: &str = "private";
+const PORTS_TO_GIVE: Range<u16> = 10_000..32_000;
+/// More than one process asks for.
+const PORTS_APART: u32 = 512;
 
 /// Installs this package of Debian's unless what it brings is found. Lists of packages may be missing or old.
 fn install(package: &str, found: impl Fn() -> bool, otherwise: &str) {
@@ -29,8 +34,21 @@ fn install(package: &str, found: impl Fn() -> bool, otherwise: &str) {
     assert!(done && found(), "there is no {package}: {otherwise}");
 }
 
-/// Free now; another process may take one before the server does, which then does not start and says so.
+/// Ports, none of them twice in one process, that were free a moment ago.
+///
+/// They are below those that systems give to outgoing connections (RFC 6335: from 49152; Linux: from 32768, `ip(7)`), or one
+/// of these would now and then have the port when its server starts.
 pub fn free_ports<const PORTS: usize>() -> [u16; PORTS] {
-    let listeners = [(); PORTS].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("it is bound").port())
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    // Other processes do the same, and each begins elsewhere.
+    let first = std::process::id().wrapping_mul(PORTS_APART);
+    [(); PORTS].map(|()| {
+        let one_after_the_other = std::iter::repeat_with(|| first.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)));
+        let ports = one_after_the_other.take(PORTS_TO_GIVE.len()).map(|n| {
+            let places = u32::from(PORTS_TO_GIVE.end - PORTS_TO_GIVE.start);
+            PORTS_TO_GIVE.start + u16::try_from(n % places).expect("there are fewer than 65536")
+        });
+        let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        ports.into_iter().find(free).expect("a free port")
+    })
 }

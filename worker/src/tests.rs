@@ -52,7 +52,7 @@ impl Broker for Silent {
     }
 
     fn backlog(&self, _queue: Queue) -> Backlog {
-        Backlog { waiting: self.waiting, drained_per_s: None }
+        Backlog { waiting: self.waiting, ahead: 0, drained_per_s: None }
     }
 
     fn trouble(&self) -> Option<String> {

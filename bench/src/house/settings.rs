@@ -1,6 +1,7 @@
 //! The settings of a house, as one file for door and workers, secrets in files beside it.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use otodoke_common::config::{Root, Secret};
@@ -50,14 +51,15 @@ impl Default for Layout {
     }
 }
 
-/// Writes the file and what it names; returns its path. `door` and `carriers` are ports.
-pub(super) fn write(bed: &Bed, layout: &Layout, door: u16, carriers: &[u16]) -> anyhow::Result<PathBuf> {
+/// Writes the file and what it names, or writes it again; returns its path. `door` and `carriers` are where they listen,
+/// the door at port 0 while it has not chosen one.
+pub(super) fn write(bed: &Bed, layout: &Layout, door: SocketAddr, carriers: &[SocketAddr]) -> anyhow::Result<PathBuf> {
     let directory = bed.directory.path();
     for root in ["code-root", "seal-root"] {
         Root::read_or_create(&directory.join(root)).map_err(anyhow::Error::msg)?;
     }
     let mut text = format!(
-        "public_url = \"http://127.0.0.1:{door}\"\nlisten = \"127.0.0.1:{door}\"\n\
+        "public_url = \"http://{door}\"\nlisten = \"{door}\"\n\
          [amqp]\nurl_file = \"{amqp}\"\nnamespace = \"{namespace}\"\nshards = {shards}\n\
          [postgres]\nurl_file = \"{postgres}\"\n\
          [codes]\nactive = \"1\"\nroots = {{ 1 = \"{place}/code-root\" }}\n[seal]\nroot_file = \"{place}/seal-root\"\n\
@@ -69,14 +71,14 @@ pub(super) fn write(bed: &Bed, layout: &Layout, door: u16, carriers: &[u16]) -> 
         place = directory.display(),
     );
     let key = secret(directory, "carrier-key", CARRIER_KEY)?;
-    for (carrier, port) in layout.carriers.iter().zip(carriers) {
+    for (carrier, address) in layout.carriers.iter().zip(carriers) {
         let Carrier { name, country, rate_per_s, concurrency, .. } = carrier;
         let rate_per_s = rate_per_s.unwrap_or(RATE_PER_S_UNLIMITED);
         write!(
             text,
             "[plan.{country}]\ninternational = \"never\"\nvoice = false\n\
              [[provider]]\nid = \"{name}\"\nkind = \"infobip\"\nsecret_file = \"{key}\"\n\
-             base_url = \"http://127.0.0.1:{port}\"\nrate_per_s = {rate_per_s}\nconcurrency = {concurrency}\n\
+             base_url = \"http://{address}\"\nrate_per_s = {rate_per_s}\nconcurrency = {concurrency}\n\
              [[route]]\nid = \"{name}\"\nprovider = \"{name}\"\ncountry = \"{country}\"\nclass = \"domestic\"\n\
              channel = \"sms\"\nrank = 1\nsender = \"Otodoke\"\nreceipt = \"handset\"\nusual_s = 1\noverdue_after_s = 120\n"
         )?;

@@ -156,7 +156,7 @@ impl Broker for EmbeddedBroker {
 
     fn backlog(&self, queue: Queue) -> Backlog {
         let mut window = self.line(queue).lock();
-        Backlog { waiting: window.waiting(), drained_per_s: window.drained_per_s(Instant::now()) }
+        Backlog { waiting: window.waiting(), ahead: 0, drained_per_s: window.drained_per_s(Instant::now()) }
     }
 
     fn outlives_the_store(&self) -> bool {

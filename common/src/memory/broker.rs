@@ -88,7 +88,8 @@ impl Broker for MemoryBroker {
     fn backlog(&self, queue: Queue) -> Backlog {
         let mut state = self.inner.lock();
         let waiting = state.waiting(queue);
-        Backlog { waiting, drained_per_s: state.drains.entry(queue).or_default().per_s(Instant::now(), waiting) }
+        let drained_per_s = state.drains.entry(queue).or_default().per_s(Instant::now(), waiting);
+        Backlog { waiting, ahead: 0, drained_per_s }
     }
 
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>, BrokerError> {

@@ -16,6 +16,8 @@ pub(super) struct Depth(Mutex<Counts>);
 struct Counts {
     /// By the last reading; `None` before the first.
     waiting: Option<u64>,
+    /// With other processes by the last reading: delivered to them before what waits.
+    ahead: u64,
     /// Since the last reading, by this process.
     put_in: u64,
     taken: u64,
@@ -23,6 +25,14 @@ struct Counts {
     read_at: Option<Instant>,
     drain: Drain,
     sizes: Sizes,
+}
+
+/// A reading, in AMQP messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Messages {
+    pub(super) ready: u64,
+    /// The most that may be with the consumers, where something is ready; else 0.
+    pub(super) ahead: u64,
 }
 
 /// What stood before a reading was asked for.
@@ -65,11 +75,14 @@ impl Depth {
         Before { held, taken: counts.taken, put_in: counts.put_in }
     }
 
-    /// `ready` messages are at the broker. What is taken while the question is under way may have been counted as waiting, so
+    /// What is taken while the question is under way may have been counted as waiting, so
     /// it is taken off: the result is the least that waits, and but for the guess never more than there is.
-    pub(super) fn read(&self, ready: u64, before: Before, now: Instant) {
+    pub(super) fn read(&self, messages: Messages, before: Before, now: Instant) {
         let mut counts = self.lock();
-        let waiting = (counts.sizes.bodies(ready) + before.held).saturating_sub(counts.taken - before.taken);
+        let ready = counts.sizes.bodies(messages.ready);
+        let with_consumers = counts.sizes.bodies(messages.ready + messages.ahead) - ready;
+        counts.ahead = with_consumers.saturating_sub(before.held);
+        let waiting = (ready + before.held).saturating_sub(counts.taken - before.taken);
         // What this process put in and is gone has left, whoever took it. Others' publishes hide some of it, and what is put
         // in while the question is under way may not be seen, so this is the least that left; what was settled here is known.
         let gone = counts.waiting.map_or(0, |was| (was + before.put_in).saturating_sub(waiting));
@@ -87,7 +100,10 @@ impl Depth {
     pub(super) fn backlog(&self, now: Instant) -> Backlog {
         let mut counts = self.lock();
         let waiting = (counts.waiting.unwrap_or(0) + counts.put_in).saturating_sub(counts.taken);
-        Backlog { waiting, drained_per_s: counts.drain.per_s(now) }
+        let drained_per_s = counts.drain.per_s(now);
+        // A queue that waits for but a moment says nothing of whether its consumers are slow.
+        let ahead = if drained_per_s.is_some() { counts.ahead } else { 0 };
+        Backlog { waiting, ahead, drained_per_s }
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -105,7 +121,7 @@ mod tests {
 
     fn read(depth: &Depth, ready: u64, now: Instant) {
         let before = depth.before_reading(0);
-        depth.read(ready, before, now);
+        depth.read(Messages { ready, ahead: 0 }, before, now);
     }
 
     #[tokio::test]
@@ -140,7 +156,7 @@ mod tests {
         let before = depth.before_reading(2);
         depth.taken();
         depth.taken();
-        depth.read(1, before, now);
+        depth.read(Messages { ready: 1, ahead: 0 }, before, now);
         assert_eq!(depth.backlog(now).waiting, 1);
     }
 
@@ -156,6 +172,21 @@ mod tests {
         (0..20).for_each(|_| depth.put_in(1));
         read(&depth, 50, start + 2 * SECOND);
         assert_eq!(rate(2 * SECOND), Some(50.0), "30 in the first second, 70 in the second one");
+    }
+
+    #[tokio::test]
+    async fn what_went_to_consumers_is_ahead_of_what_waits_for_longer_than_a_moment() {
+        let (depth, start) = (Depth::default(), Instant::now());
+        [9, 30, 20, 5, 2].into_iter().for_each(|bodies| depth.put_in(bodies));
+        let look = |second: u32, held: u64| {
+            let (before, now) = (depth.before_reading(held), start + second * SECOND);
+            depth.read(Messages { ready: 2, ahead: 2 }, before, now);
+            let backlog = depth.backlog(now);
+            (backlog.waiting, backlog.ahead)
+        };
+        assert_eq!(look(0, 0), (7, 0));
+        assert_eq!(look(1, 0), (7, 50));
+        assert_eq!(look(2, 10), (17, 40), "what this process holds waits in it");
     }
 
     #[tokio::test]

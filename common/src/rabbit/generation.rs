@@ -80,7 +80,8 @@ impl Generation {
         let place = address.place();
         let trouble = |error: lapin::Error| format!("{place}: {}", error::trouble(&error));
         let drifts = topology::ensure(&consume_line.connection, &shared.names).await.map_err(trouble)?;
-        let readings = Readings::new(consume_line.connection.create_channel().await.map_err(trouble)?);
+        let channel = consume_line.connection.create_channel().await.map_err(trouble)?;
+        let readings = Readings::new(channel, shared.settings.prefetch);
         // Before anything is published or taken here, so that it is exact.
         readings.read_all(&shared.names, &shared.intakes).await?;
         let identity = Identity {

@@ -10,9 +10,11 @@ use lapin::Channel;
 use lapin::types::ShortString;
 use tokio::time::{Duration, Instant};
 
+use super::depth::Messages;
 use super::generation::Generation;
 use super::intake::Intake;
 use super::names::{Names, Place};
+use super::topology::Occupancy;
 use super::{error, topology};
 use crate::broker::Queue;
 
@@ -24,12 +26,14 @@ const REFUSING_PERCENT: u64 = 80;
 
 pub(super) struct Readings {
     channel: tokio::sync::Mutex<Channel>,
+    /// Every consumer is taken to have the same.
+    prefetch: u16,
     ready: Mutex<HashMap<ShortString, (u64, Instant)>>,
 }
 
 impl Readings {
-    pub(super) fn new(channel: Channel) -> Self {
-        Self { channel: tokio::sync::Mutex::new(channel), ready: Mutex::default() }
+    pub(super) fn new(channel: Channel, prefetch: u16) -> Self {
+        Self { channel: tokio::sync::Mutex::new(channel), prefetch, ready: Mutex::default() }
     }
 
     /// Why a publish was refused: because of the queue's length, or something is wrong with the queue. Refusals come in
@@ -43,7 +47,7 @@ impl Readings {
         let channel = self.channel.lock().await;
         match last() {
             Some((ready, at)) if at >= sent_at => refusing(ready),
-            Some(_) | None => self.ask(&channel, &place.name).await.is_ok_and(refusing),
+            Some(_) | None => self.ask(&channel, &place.name).await.is_ok_and(|occupancy| refusing(occupancy.ready)),
         }
     }
 
@@ -51,21 +55,25 @@ impl Readings {
         let channel = self.channel.lock().await;
         for (queue, intake) in intakes {
             let before = intake.depth.before_reading(intake.held());
-            let mut ready = 0;
+            let (mut ready, mut ahead) = (0, 0);
             for place in names.places_of(*queue) {
-                ready += self.ask(&channel, &place.name).await?;
+                let occupancy = self.ask(&channel, &place.name).await?;
+                ready += occupancy.ready;
+                // Something waits only where every consumer has as many as it may have.
+                ahead += if occupancy.ready > 0 { occupancy.consumers * u64::from(self.prefetch) } else { 0 };
             }
-            intake.depth.read(ready, before, Instant::now());
+            intake.depth.read(Messages { ready, ahead }, before, Instant::now());
         }
         Ok(())
     }
 
-    async fn ask(&self, channel: &Channel, name: &ShortString) -> Result<u64, String> {
-        let asked = tokio::time::timeout(Duration::from_millis(ANSWER_MS_MAX), topology::waiting(channel, name)).await;
+    async fn ask(&self, channel: &Channel, name: &ShortString) -> Result<Occupancy, String> {
+        let asking = topology::occupancy(channel, name);
+        let asked = tokio::time::timeout(Duration::from_millis(ANSWER_MS_MAX), asking).await;
         let silent = |_| format!("the broker gave no answer about queue {name} within {ANSWER_MS_MAX} ms");
-        let ready = asked.map_err(silent)?.map_err(|error| format!("queue {name}: {}", error::trouble(&error)))?;
-        self.lock().insert(name.clone(), (ready, Instant::now()));
-        Ok(ready)
+        let told = asked.map_err(silent)?.map_err(|error| format!("queue {name}: {}", error::trouble(&error)))?;
+        self.lock().insert(name.clone(), (told.ready, Instant::now()));
+        Ok(told)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ShortString, (u64, Instant)>> {

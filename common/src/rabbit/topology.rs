@@ -109,14 +109,21 @@ fn quorum(length: u32, deliveries: i32) -> BTreeMap<ShortString, AMQPValue> {
 }
 
 async fn exists(connection: &Connection, name: &ShortString) -> lapin::Result<bool> {
-    found(waiting(&connection.create_channel().await?, name).await.map(drop))
+    found(occupancy(&connection.create_channel().await?, name).await.map(drop))
 }
 
-/// Messages that are ready in a queue.
-pub(super) async fn waiting(channel: &Channel, name: &ShortString) -> lapin::Result<u64> {
+/// What the broker tells of a queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Occupancy {
+    /// Messages that are with no consumer.
+    pub(super) ready: u64,
+    pub(super) consumers: u64,
+}
+
+pub(super) async fn occupancy(channel: &Channel, name: &ShortString) -> lapin::Result<Occupancy> {
     let options = QueueDeclareOptions { passive: true, ..durable_queue() };
     let queue = channel.queue_declare(name.clone(), options, FieldTable::default()).await?;
-    Ok(queue.message_count().into())
+    Ok(Occupancy { ready: queue.message_count().into(), consumers: queue.consumer_count().into() })
 }
 
 async fn exchange_exists(connection: &Connection, names: &Names) -> lapin::Result<bool> {

@@ -123,7 +123,7 @@ impl Broker for Silent {
     }
 
     fn backlog(&self, _: Queue) -> Backlog {
-        Backlog { waiting: 0, drained_per_s: None }
+        Backlog { waiting: 0, ahead: 0, drained_per_s: None }
     }
 
     async fn parked(&self, _: usize) -> Result<Vec<Parked>, BrokerError> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use otodoke_common::broker::{Broker, Origin, Parked, Queue, Unpark};
 use otodoke_common::message::Lane;
+use otodoke_common::rabbit::RabbitSettings;
 use otodoke_tests::servers::rabbit::{rabbit, until};
 
 const NORMAL: Queue = Queue::Lane(Lane::Normal);
@@ -142,4 +143,25 @@ async fn a_process_that_only_publishes_holds_no_deliveries() {
         taking.take(NORMAL).await.expect("taken").done().await.expect("settled");
     }
     until("another process sees that the queue is empty", || publishing.backlog(NORMAL).waiting == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_other_processes_hold_is_known_to_go_before_what_waits() {
+    let server = rabbit().await;
+    let settings = RabbitSettings { batch: 1, prefetch: 30, ..server.settings() };
+    let [publishing, taking] = [(); 2].map(|()| server.connect(&settings));
+    for number in 0..100_u8 {
+        publishing.publish(NORMAL, vec![number]).await.expect("published");
+    }
+    let held = taking.take(NORMAL).await.expect("taken");
+    let seen = || {
+        let backlog = publishing.backlog(NORMAL);
+        (backlog.waiting, backlog.ahead)
+    };
+    until("it is seen", || seen() == (70, 30)).await;
+    held.done().await.expect("settled");
+    for _ in 0..80 {
+        taking.take(NORMAL).await.expect("taken").done().await.expect("settled");
+    }
+    until("nothing waits, so nobody knows what is held", || seen() == (0, 0)).await;
 }
