@@ -13,13 +13,14 @@ use otodoke_common::message::{Kind, Message, MessageId, Purpose, State, Tag, Wan
 use otodoke_common::metrics::{Metrics, RequestResult};
 use otodoke_common::request::opening::{self, Birth, CAPS, Opener};
 use otodoke_common::request::{Request, reach};
-use otodoke_common::store::{ClaimKind, Opened, Opening, Save, StoreError};
+use otodoke_common::store::{ClaimKind, Opened, Opening, StoreError};
 use otodoke_common::time::Timestamp;
 use otodoke_common::trace;
-use otodoke_common::wire::{LaneMessage, encode_row};
+use otodoke_common::wire::LaneMessage;
 
 use crate::admission::{self, Candidate};
 use crate::answer::Accepted;
+use crate::carry::{carry_again, carry_new};
 use crate::door::Door;
 use crate::effects;
 use crate::extract::Caller;
@@ -129,7 +130,7 @@ async fn open(entry: &Entry, wait_ms: u64) -> Result<Option<(Accepted, RequestRe
             Ok(Some((accepted(&opening.message), RequestResult::Accepted)))
         }
         Ok(Opened::Repeat(message)) => {
-            carry(door, &message).await?;
+            carry_again(door, &message).await?;
             Ok(Some((accepted(&message), RequestResult::Accepted)))
         }
         Ok(Opened::Held { kind: ClaimKind::Key, by }) => {
@@ -212,43 +213,11 @@ fn note_accepted(door: &Door, opening: &Opening) {
     }
 }
 
-/// Gives a message that was just opened to its lane, for the first time: nobody can have moved it on, so its row goes along.
-async fn carry_new(door: &Door, message: &Message) -> Result<(), Problem> {
-    // Where queue and rows are one file, to read the row there costs less than to write it twice.
-    if door.broker.outlives_the_store() {
-        give(door, message, encode_row(message)).await
-    } else {
-        carry(door, message).await
-    }
-}
-
-/// Gives a stored message to its lane, where it may be already. Safe to repeat.
-async fn carry(door: &Door, message: &Message) -> Result<(), Problem> {
-    give(door, message, LaneMessage::Wake { id: message.id }.encode()).await
-}
-
-/// With the broker away the row is made due now and the sweep carries it; so it is when the lane filled up after admission
-/// looked at it.
-async fn give(door: &Door, message: &Message, body: Vec<u8>) -> Result<(), Problem> {
-    if effects::publish(door, Queue::Lane(message.lane), body).await.is_ok() {
-        return Ok(());
-    }
-    let Some(stored) = door.desk.store.load(message.id).await? else { return Err(Problem::unavailable()) };
-    if stored.state != State::Queued {
-        return Ok(());
-    }
-    let now = door.now();
-    let message = Message { due: Some(now), ..stored };
-    // Lost means that somebody has it in hand already.
-    door.desk.store.save(Save { message, notes: vec![], spends: vec![], refunds: vec![], at: now }).await?;
-    Ok(())
-}
-
 /// The same key with the same body: the answer that was given then, to the letter.
 async fn repeated(entry: &Entry, by: &Message) -> Result<Accepted, Problem> {
     let door = &entry.door;
     if by.state == State::Queued {
-        carry(door, by).await?;
+        carry_again(door, by).await?;
     }
     let journal = door.desk.store.journal(by.id).await?;
     if let Some(joined) = journal.iter().find_map(|line| joined_by(entry, by, &line.note)) {
@@ -305,7 +274,7 @@ async fn join(entry: &Entry, by: Message, wait_ms: u64) -> Result<Option<(Accept
     }
     if message.state == State::Queued {
         // Whoever opened it may have died before its wake was published: from here on this answer is a promise too.
-        carry(door, &message).await?;
+        carry_again(door, &message).await?;
     }
     if let Some(key) = key_of(entry) {
         // The key was claimed with the look that found this message: repeated, it finds this answer.

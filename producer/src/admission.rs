@@ -67,10 +67,10 @@ pub(crate) fn admit(broker: &dyn Broker, windows: &LaneWindows, candidate: Candi
 
 fn decide(backlog: Backlog, window: u64, candidate: Candidate) -> Result<u64, Problem> {
     let before = backlog.waiting + backlog.ahead;
-    let wait = wait_ms(before, backlog);
+    let wait = wait_ms(backlog);
     if backlog.waiting >= window {
         let detail = format!("lane `{}` holds as many messages as it may: try again later", candidate.lane.word());
-        return Err(Problem::busy(detail, retry_after_s(wait_ms(backlog.waiting - window + 1, backlog))));
+        return Err(Problem::busy(detail, retry_after_s(worked_off_ms(backlog.waiting - window + 1, backlog))));
     }
     let room = candidate.useful_ms.saturating_sub(candidate.usual_ms);
     let room = match candidate.lane {
@@ -85,13 +85,18 @@ fn decide(backlog: Backlog, window: u64, candidate: Candidate) -> Result<u64, Pr
     Ok(wait)
 }
 
-/// A lane that stands still says that its workers are away, not how fast it drains when they are back: a restart of theirs
+/// How long a body that is published now is expected to wait, milliseconds.
+pub(crate) fn wait_ms(backlog: Backlog) -> u64 {
+    worked_off_ms(backlog.waiting + backlog.ahead, backlog)
+}
+
+/// How long so many bodies take. A lane that stands still says that its workers are away, not how fast it drains when they are back: a restart of theirs
 /// is no reason to send people away. How much then waits is bounded by the window and the rate that is assumed.
-fn wait_ms(waiting: u64, backlog: Backlog) -> u64 {
+fn worked_off_ms(bodies: u64, backlog: Backlog) -> u64 {
     let measured = backlog.drained_per_s.filter(|per_s| *per_s > 0.0);
     let per_s = measured.unwrap_or(DRAINED_PER_S_ASSUMED).max(DRAINED_PER_S_MIN);
     #[expect(clippy::cast_precision_loss, reason = "an estimate; more than 2^52 messages never wait")]
-    let ms = waiting as f64 * 1_000.0 / per_s;
+    let ms = bodies as f64 * 1_000.0 / per_s;
     std::time::Duration::try_from_secs_f64(ms / 1_000.0)
         .map_or(u64::MAX, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }

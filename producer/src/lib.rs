@@ -25,6 +25,7 @@ mod effects;
 // What can be asked.
 pub mod answer;
 mod cancel;
+mod carry;
 mod check;
 mod find;
 mod resend;

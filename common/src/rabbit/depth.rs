@@ -81,18 +81,18 @@ impl Depth {
         let mut counts = self.lock();
         let ready = counts.sizes.bodies(messages.ready);
         let with_consumers = counts.sizes.bodies(messages.ready + messages.ahead) - ready;
-        counts.ahead = with_consumers.saturating_sub(before.held);
+        let ahead = with_consumers.saturating_sub(before.held);
         let waiting = (ready + before.held).saturating_sub(counts.taken - before.taken);
         // What this process put in and is gone has left, whoever took it. Others' publishes hide some of it, and what is put
         // in while the question is under way may not be seen, so this is the least that left; what was settled here is known.
-        let gone = counts.waiting.map_or(0, |was| (was + before.put_in).saturating_sub(waiting));
+        let gone = counts.waiting.map_or(0, |was| (was + counts.ahead + before.put_in).saturating_sub(waiting + ahead));
         let left = gone.max(counts.settled);
         // When it was empty at either end, nobody knows for how long something waited.
         let was_waiting = counts.waiting.is_some_and(|was| was > 0) && waiting > 0;
         if let Some(read_at) = counts.read_at.filter(|_| was_waiting) {
             counts.drain.add(now, now.duration_since(read_at), left);
         }
-        counts.waiting = Some(waiting);
+        (counts.waiting, counts.ahead) = (Some(waiting), ahead);
         counts.read_at = Some(now);
         (counts.put_in, counts.taken, counts.settled) = (0, 0, 0);
     }
@@ -187,6 +187,20 @@ mod tests {
         assert_eq!(look(0, 0), (7, 0));
         assert_eq!(look(1, 0), (7, 50));
         assert_eq!(look(2, 10), (17, 40), "what this process holds waits in it");
+    }
+
+    /// The broker hands on message for message, however many bodies are in each.
+    #[tokio::test]
+    async fn what_goes_to_consumers_has_not_left() {
+        let (depth, start) = (Depth::default(), Instant::now());
+        [1, 1, 1, 1, 30, 30, 4].into_iter().for_each(|bodies| depth.put_in(bodies));
+        let look = |ready, second| {
+            depth.read(Messages { ready, ahead: 4 }, depth.before_reading(0), start + second * SECOND);
+            depth.backlog(start + second * SECOND)
+        };
+        look(3, 0);
+        let backlog = look(1, 1);
+        assert_eq!((backlog.waiting, backlog.ahead, backlog.drained_per_s), (4, 62, Some(2.0)));
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 /// Messages that are remembered of each direction.
-const REMEMBERED_MAX: usize = 1_024;
+const REMEMBERED_MAX: usize = 4_096;
 
 #[derive(Debug, Default)]
 pub(super) struct Sizes {
@@ -50,8 +50,8 @@ mod tests {
     fn without_batches_a_message_is_a_body() {
         let mut sizes = Sizes::default();
         assert_eq!([0, 1, 70_000].map(|messages| sizes.bodies(messages)), [0, 1, 70_000]);
-        (0..2_000).for_each(|_| sizes.put_in(1));
-        (0..2_000).for_each(|_| sizes.came(1));
+        (0..5_000).for_each(|_| sizes.put_in(1));
+        (0..5_000).for_each(|_| sizes.came(1));
         assert_eq!([0, 1, 70_000].map(|messages| sizes.bodies(messages)), [0, 1, 70_000]);
     }
 
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn who_puts_nothing_in_goes_by_what_comes() {
         let mut sizes = Sizes::default();
-        (0..3_000).for_each(|_| sizes.came(8));
+        (0..5_000).for_each(|_| sizes.came(8));
         assert_eq!([0, 1, 2_000].map(|messages| sizes.bodies(messages)), [0, 8, 16_000]);
     }
 }

@@ -23,6 +23,27 @@ async fn an_equal_living_verification_is_joined() {
     assert_eq!(bodies[1], Ok(LaneMessage::Wake { id: first }), "its row may have moved on: an old copy helps nobody");
 }
 
+/// Whoever opened it may have died before its row was on the lane; people who press again must not fill the lane.
+#[tokio::test(start_paused = true)]
+async fn what_is_joined_on_a_long_lane_is_due_when_the_lane_was_worked_off() {
+    let bed = Bed::new().await;
+    let (lane, body) = (Queue::Lane(Lane::Normal), json!({"to": NUMBER, "purpose": "login"}));
+    let first = bed.login().await;
+    for _ in 0..500 {
+        let other = LaneMessage::Wake { id: first }.encode();
+        bed.door.broker.publish(lane, other).await.expect("memory takes it");
+    }
+    let (waiting, opened) = (bed.waiting(lane), bed.load(first).await);
+    let joined = bed.post("/v1/verifications", &body).await.json();
+    assert_eq!((&joined["id"], &joined["joined"]), (&json!(first.to_string()), &json!(true)));
+    let expected_ms = joined["expected_wait_ms"].as_u64().expect("a number");
+    let row = bed.load(first).await;
+    let due_in_ms = row.due.expect("it is due").since_ms(bed.door.now());
+    assert!(due_in_ms >= expected_ms && row.due < opened.due, "{due_in_ms} of {expected_ms}");
+    bed.post("/v1/verifications", &body).await.accepted();
+    assert_eq!((bed.waiting(lane), bed.load(first).await.version), (waiting, row.version), "once is enough");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_nobody_can_verify_any_more_is_not_joined_and_nothing_such_is_accepted() {
     let mut bed = Bed::new().await;
