@@ -79,10 +79,17 @@ pub enum Unpark {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backlog {
     pub waiting: u64,
-    /// With consumers that have all they may have: these go before those that wait. 0 where that is not known.
+    /// With consumers that have all they may have: these go before those that wait. 0 where that, or the rate, is not known.
     pub ahead: u64,
     /// Settled per second, over those of the last seconds in which something waited; `None` while too little did.
     pub drained_per_s: Option<f64>,
+}
+
+impl Backlog {
+    /// Whether anything is known of how fast it gets less: what stands still only says that nobody works.
+    pub fn is_measured(&self) -> bool {
+        self.drained_per_s.is_some_and(|per_s| per_s > 0.0)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

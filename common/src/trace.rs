@@ -3,10 +3,19 @@
 //! We record no spans of our own, so what came in goes on as it is. The trace goes along with the task that works for it:
 //! `within` sets it, log lines name it (`lines`), and whatever a backend of the broker publishes meanwhile carries it.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
+use data_encoding::HEXLOWER;
+
 use crate::dice::Dice;
 
 /// `00-` 32 digits `-` 16 digits `-` 2 digits.
 const PARENT_CHARS: usize = 55;
+/// Where they stand in it.
+const TRACE: Range<usize> = 3..35;
+const SPAN: Range<usize> = 36..52;
+const FLAGS: Range<usize> = 53..PARENT_CHARS;
 /// Longer than this a `tracestate` is dropped, as the recommendation allows.
 const STATE_CHARS_MAX: usize = 512;
 
@@ -17,40 +26,46 @@ tokio::task_local! {
 /// A `traceparent` that is valid, with the `tracestate` that came with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext {
-    /// Always of version 00.
-    parent: String,
-    state: Option<String>,
+    /// ASCII, always of version 00.
+    parent: [u8; PARENT_CHARS],
+    state: Option<Box<str>>,
 }
 
 impl TraceContext {
     /// `None` where the `traceparent` is not valid: then its `tracestate` says nothing either.
     pub fn parse(parent: &str, state: Option<&str>) -> Option<Self> {
         // Of a later version, whatever follows the known part is not ours to read.
-        let (known, rest) = parent.split_at_checked(PARENT_CHARS)?;
-        let mut parts = known.split('-');
-        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let hex = |part: &str, digits: usize| part.len() == digits && part.bytes().all(is_lower_hex);
-        let named = |part: &str| part.bytes().any(|digit| digit != b'0');
-        let whole = parts.next().is_none() && hex(version, 2) && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
-        let ends = if version == "00" { rest.is_empty() } else { rest.is_empty() || rest.starts_with('-') };
-        if !whole || !ends || version == "ff" || !named(trace) || !named(span) {
+        let (known, rest) = parent.as_bytes().split_first_chunk::<PARENT_CHARS>()?;
+        let ([v, w, ..], hex) = (*known, |part: Range<usize>| known[part].iter().all(is_lower_hex));
+        let between = [2, TRACE.end, SPAN.end].iter().all(|at| known[*at] == b'-');
+        let named = |part: Range<usize>| known[part].iter().any(|digit| *digit != b'0');
+        let whole = between && hex(0..2) && hex(TRACE) && hex(SPAN) && hex(FLAGS);
+        let ends = rest.is_empty() || (&[v, w] != b"00" && rest.starts_with(b"-"));
+        if !whole || !ends || &[v, w] == b"ff" || !named(TRACE) || !named(SPAN) {
             return None;
         }
+        let mut parent = *known;
+        parent[..2].copy_from_slice(b"00");
         let printable = |state: &&str| {
             (1..=STATE_CHARS_MAX).contains(&state.len()) && state.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
         };
-        Some(Self { parent: format!("00-{trace}-{span}-{flags}"), state: state.filter(printable).map(str::to_owned) })
+        Some(Self { parent, state: state.filter(printable).map(Box::from) })
     }
 
     /// A trace that begins here; nobody records it, and its flags say so.
     pub fn new(dice: &Dice) -> Self {
         // The last bit of a word makes sure that neither is all zeros.
-        let long = || u64::from(dice.roll()) << 32 | u64::from(dice.roll() | 1);
-        Self { parent: format!("00-{:016x}{:016x}-{:016x}-00", long(), long(), long()), state: None }
+        let long = || (u64::from(dice.roll()) << 32 | u64::from(dice.roll() | 1)).to_be_bytes();
+        let mut parent = [b'-'; PARENT_CHARS];
+        HEXLOWER.encode_mut(&[0], &mut parent[..2]);
+        HEXLOWER.encode_mut([long(), long()].as_flattened(), &mut parent[TRACE]);
+        HEXLOWER.encode_mut(&long(), &mut parent[SPAN]);
+        HEXLOWER.encode_mut(&[0], &mut parent[FLAGS]);
+        Self { parent, state: None }
     }
 
     pub fn parent(&self) -> &str {
-        &self.parent
+        std::str::from_utf8(&self.parent).expect("a trace context is ASCII by construction")
     }
 
     pub fn state(&self) -> Option<&str> {
@@ -59,14 +74,14 @@ impl TraceContext {
 
     /// 32 digits, as log lines show it.
     pub fn trace_id(&self) -> &str {
-        self.parent.split('-').nth(1).expect("a trace context has its parts by construction")
+        &self.parent()[TRACE]
     }
 
     /// Both on one line, for a backend that keeps them.
-    pub fn to_line(&self) -> String {
+    pub fn to_line(&self) -> Cow<'_, str> {
         match &self.state {
-            Some(state) => format!("{} {state}", self.parent),
-            None => self.parent.clone(),
+            Some(state) => Cow::Owned(format!("{} {state}", self.parent())),
+            None => Cow::Borrowed(self.parent()),
         }
     }
 
@@ -78,7 +93,7 @@ impl TraceContext {
     }
 }
 
-const fn is_lower_hex(byte: u8) -> bool {
+const fn is_lower_hex(byte: &u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 

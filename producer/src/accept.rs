@@ -216,9 +216,7 @@ fn note_accepted(door: &Door, opening: &Opening) {
 /// The same key with the same body: the answer that was given then, to the letter.
 async fn repeated(entry: &Entry, by: &Message) -> Result<Accepted, Problem> {
     let door = &entry.door;
-    if by.state == State::Queued {
-        carry_again(door, by).await?;
-    }
+    carry_again(door, by).await?;
     let journal = door.desk.store.journal(by.id).await?;
     if let Some(joined) = journal.iter().find_map(|line| joined_by(entry, by, &line.note)) {
         return Ok(joined);
@@ -272,10 +270,8 @@ async fn join(entry: &Entry, by: Message, wait_ms: u64) -> Result<Option<(Accept
     if !message.is_live() {
         return Ok(None);
     }
-    if message.state == State::Queued {
-        // Whoever opened it may have died before its wake was published: from here on this answer is a promise too.
-        carry_again(door, &message).await?;
-    }
+    // Whoever opened it may have died before its row was published: from here on this answer is a promise too.
+    carry_again(door, &message).await?;
     if let Some(key) = key_of(entry) {
         // The key was claimed with the look that found this message: repeated, it finds this answer.
         let status = message.status().to_owned();

@@ -1,4 +1,4 @@
-//! Whether a message that arrives now could still be delivered in time, by what waits before it in its lane.
+//! Whether a message that arrives now could still be delivered in time, by what waits before it in its lane and with workers.
 //!
 //! Refusing early is kind: the caller can show another way at once, instead of a code that comes too late.
 
@@ -67,7 +67,7 @@ pub(crate) fn admit(broker: &dyn Broker, windows: &LaneWindows, candidate: Candi
 
 fn decide(backlog: Backlog, window: u64, candidate: Candidate) -> Result<u64, Problem> {
     let before = backlog.waiting + backlog.ahead;
-    let wait = wait_ms(backlog);
+    let wait = worked_off_ms(before, backlog);
     if backlog.waiting >= window {
         let detail = format!("lane `{}` holds as many messages as it may: try again later", candidate.lane.word());
         return Err(Problem::busy(detail, retry_after_s(worked_off_ms(backlog.waiting - window + 1, backlog))));
@@ -90,10 +90,11 @@ pub(crate) fn wait_ms(backlog: Backlog) -> u64 {
     worked_off_ms(backlog.waiting + backlog.ahead, backlog)
 }
 
-/// How long so many bodies take. A lane that stands still says that its workers are away, not how fast it drains when they are back: a restart of theirs
-/// is no reason to send people away. How much then waits is bounded by the window and the rate that is assumed.
+/// How long so many bodies take. A lane that stands still says that its workers are away, not how fast it drains when they
+/// are back: a restart of theirs is no reason to send people away. How much then waits is bounded by the window and the rate
+/// that is assumed.
 fn worked_off_ms(bodies: u64, backlog: Backlog) -> u64 {
-    let measured = backlog.drained_per_s.filter(|per_s| *per_s > 0.0);
+    let measured = backlog.drained_per_s.filter(|_| backlog.is_measured());
     let per_s = measured.unwrap_or(DRAINED_PER_S_ASSUMED).max(DRAINED_PER_S_MIN);
     #[expect(clippy::cast_precision_loss, reason = "an estimate; more than 2^52 messages never wait")]
     let ms = bodies as f64 * 1_000.0 / per_s;

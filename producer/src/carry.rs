@@ -2,7 +2,7 @@
 
 use otodoke_common::broker::Queue;
 use otodoke_common::message::{Message, State};
-use otodoke_common::store::Save;
+use otodoke_common::store::{Save, Saved};
 use otodoke_common::time::Timestamp;
 use otodoke_common::wire::{LaneMessage, encode_row};
 
@@ -13,6 +13,12 @@ use crate::problem::Problem;
 
 /// A lane that is worked off sooner may be given a message twice.
 const SHORT_WAIT_MS_MAX: u64 = 1_000;
+/// The lane is given this much longer than it is expected to take.
+const LATE_MS: u64 = 1_000;
+/// So long before a message is useless the sweep takes it from a lane that is longer than its life.
+const LAST_CHANCE_MS: u64 = 5_000;
+/// Lost compare-and-sets in a row.
+const TURNS_MAX: usize = 8;
 
 /// Gives a message that was just opened to its lane, for the first time: nobody can have moved it on, so its row goes along.
 pub(crate) async fn carry_new(door: &Door, message: &Message) -> Result<(), Problem> {
@@ -24,19 +30,23 @@ pub(crate) async fn carry_new(door: &Door, message: &Message) -> Result<(), Prob
     }
 }
 
-/// Sees to it that a message is carried which is on its lane, unless whoever opened it died before. Safe to repeat.
+/// Sees to it that a queued message is carried: it is on its lane, unless whoever opened it died before. Safe to repeat.
 pub(crate) async fn carry_again(door: &Door, message: &Message) -> Result<(), Problem> {
-    let wait_ms = admission::wait_ms(door.broker.backlog(Queue::Lane(message.lane)));
-    if wait_ms <= SHORT_WAIT_MS_MAX {
-        return carry(door, message).await;
-    }
-    // Behind all that waits a second body would come no sooner, and people who press again would fill the lane with them:
-    // the sweep looks at the row when whatever is on the lane now was taken.
-    let taken_by = door.now().plus_ms(wait_ms.saturating_add(SHORT_WAIT_MS_MAX));
-    if message.due.is_some_and(|due| due <= taken_by) {
+    if message.state != State::Queued {
         return Ok(());
     }
-    due_at(door, message.clone(), taken_by).await
+    let Some(wait_ms) = long_wait_ms(door, message) else { return carry(door, message).await };
+    // Behind all that waits a second body would come no sooner, and people who press again would fill the lane with them:
+    // the sweep looks at the row when whatever is on the lane now was taken.
+    let taken_by = door.now().plus_ms(wait_ms.saturating_add(LATE_MS));
+    due_by(door, message.clone(), taken_by.min(message.useful_until.minus_ms(LAST_CHANCE_MS))).await
+}
+
+/// How long its lane takes for what waits in it now; `None` where that is short, or not known.
+fn long_wait_ms(door: &Door, message: &Message) -> Option<u64> {
+    let backlog = door.broker.backlog(Queue::Lane(message.lane));
+    let known = backlog.is_measured() && door.broker.trouble().is_none();
+    Some(admission::wait_ms(backlog)).filter(|wait_ms| known && *wait_ms > SHORT_WAIT_MS_MAX)
 }
 
 /// Gives a stored message to its lane, where it may be already. Safe to repeat.
@@ -51,15 +61,23 @@ async fn give(door: &Door, message: &Message, body: Vec<u8>) -> Result<(), Probl
         return Ok(());
     }
     let Some(stored) = door.desk.store.load(message.id).await? else { return Err(Problem::unavailable()) };
-    if stored.state != State::Queued {
-        return Ok(());
-    }
-    due_at(door, stored, door.now()).await
+    due_by(door, stored, door.now()).await
 }
 
-/// Lost means that somebody has it in hand already.
-async fn due_at(door: &Door, message: Message, at: Timestamp) -> Result<(), Problem> {
-    let message = Message { due: Some(at), ..message };
-    door.desk.store.save(Save { message, notes: vec![], spends: vec![], refunds: vec![], at: door.now() }).await?;
-    Ok(())
+/// Lets the sweep look at a message by then, if it is queued still: whoever moves it on carries it.
+async fn due_by(door: &Door, mut message: Message, at: Timestamp) -> Result<(), Problem> {
+    for _ in 0..TURNS_MAX {
+        if message.state != State::Queued || message.due.is_some_and(|due| due <= at) {
+            return Ok(());
+        }
+        let id = message.id;
+        let sooner = Message { due: Some(at), ..message };
+        let save = Save { message: sooner, notes: vec![], spends: vec![], refunds: vec![], at: door.now() };
+        match door.desk.store.save(save).await? {
+            Saved::Won { .. } => return Ok(()),
+            Saved::Lost | Saved::OverLimit { .. } => {}
+        }
+        message = door.desk.store.load(id).await?.ok_or_else(Problem::unavailable)?;
+    }
+    Err(Problem::unavailable())
 }

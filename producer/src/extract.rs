@@ -143,12 +143,10 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
 
 /// The trace that the caller works in, as `traceparent` and `tracestate` say; else one that begins here.
 pub(crate) fn trace(headers: &HeaderMap, dice: &Dice) -> TraceContext {
-    let values = |name: &str| -> Vec<&str> {
-        headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect()
-    };
-    let state = values("tracestate").join(",");
-    let said = match values("traceparent").as_slice() {
-        [parent] => TraceContext::parse(parent, Some(&state)),
+    let values = |name| headers.get_all(name).iter().map(|value: &HeaderValue| value.to_str().unwrap_or_default());
+    let mut parents = values("traceparent");
+    let said = match (parents.next(), parents.next()) {
+        (Some(parent), None) => TraceContext::parse(parent, Some(&values("tracestate").collect::<Vec<_>>().join(","))),
         _ => None,
     };
     said.unwrap_or_else(|| TraceContext::new(dice))

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Instead of a URL: a server that is there already is not looked for.
 const PRIVATE: &str = "private";
 const PORTS_TO_GIVE: Range<u16> = 10_000..32_000;
-/// More than one process asks for.
-const PORTS_APART: u32 = 512;
+/// How far apart processes that were started one after the other begin to look.
+const PORTS_APART: u32 = 509;
 
 /// Installs this package of Debian's unless what it brings is found. Lists of packages may be missing or old.
 fn install(package: &str, found: impl Fn() -> bool, otherwise: &str) {
@@ -40,15 +40,14 @@ fn install(package: &str, found: impl Fn() -> bool, otherwise: &str) {
 /// of these would now and then have the port when its server starts.
 pub fn free_ports<const PORTS: usize>() -> [u16; PORTS] {
     static TRIED: AtomicU32 = AtomicU32::new(0);
-    // Other processes do the same, and each begins elsewhere.
     let first = std::process::id().wrapping_mul(PORTS_APART);
     [(); PORTS].map(|()| {
         let one_after_the_other = std::iter::repeat_with(|| first.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)));
-        let ports = one_after_the_other.take(PORTS_TO_GIVE.len()).map(|n| {
+        let mut ports = one_after_the_other.take(PORTS_TO_GIVE.len()).map(|n| {
             let places = u32::from(PORTS_TO_GIVE.end - PORTS_TO_GIVE.start);
             PORTS_TO_GIVE.start + u16::try_from(n % places).expect("there are fewer than 65536")
         });
         let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
-        ports.into_iter().find(free).expect("a free port")
+        ports.find(free).expect("a free port")
     })
 }

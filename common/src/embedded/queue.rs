@@ -114,7 +114,7 @@ impl Broker for EmbeddedBroker {
         let place = line.place(self.queue_max)?;
         let next_seq = Arc::clone(&line.next_seq);
         let (kept, trace) = (body.clone(), trace::current());
-        let line_of_trace = trace.as_ref().map(TraceContext::to_line);
+        let line_of_trace = trace.as_ref().map(|trace| trace.to_line().into_owned());
         let arrived = Arc::clone(&line);
         let insert = move |db: &Connection| {
             let seq = next_seq.fetch_add(1, Ordering::SeqCst);
@@ -215,7 +215,7 @@ impl Line {
     /// What could not be parked comes again.
     async fn park(&self, ticket: u64, reason: String) -> Result<(), Failure> {
         let Entry { body, trace, .. } = self.lock().in_hand(ticket).cloned().expect("a ticket is settled once");
-        let (queue, at, trace) = (self.queue, self.clock.now(), trace.map(|trace| trace.to_line()));
+        let (queue, at, trace) = (self.queue, self.clock.now(), trace.map(|trace| trace.to_line().into_owned()));
         let park = move |db: &Connection| {
             delete_body(db, queue, ticket)?;
             db.prepare_cached("INSERT INTO parked (queue, at, reason, body, trace) VALUES (?1, ?2, ?3, ?4, ?5)")?

@@ -92,6 +92,10 @@ impl Broker for MemoryBroker {
         Backlog { waiting, ahead: 0, drained_per_s }
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.inner.faults.broker().err().map(|error| error.to_string())
+    }
+
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>, BrokerError> {
         self.inner.faults.broker()?;
         Ok(self.inner.lock().parked.values().take(limit).cloned().collect())

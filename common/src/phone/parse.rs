@@ -110,8 +110,14 @@ fn dialled(raw: &str) -> Option<String> {
     if raw.chars().count() > RAW_CHARS_MAX {
         return None;
     }
-    let mut dialled = String::new();
-    for c in raw.trim().nfkc() {
+    let raw = raw.trim();
+    // Plain characters are their own normal form.
+    if raw.is_ascii() { dialled_of(raw.chars()) } else { dialled_of(raw.nfkc()) }
+}
+
+fn dialled_of(normal: impl Iterator<Item = char>) -> Option<String> {
+    let mut dialled = String::with_capacity(RAW_CHARS_MAX);
+    for c in normal {
         match c {
             '0'..='9' => dialled.push(c),
             '+' if dialled.is_empty() => dialled.push(c),

@@ -1,7 +1,9 @@
 //! Several bodies of ours in one AMQP message: what travels together under load. Only here is its form known.
 //!
-//! Four bytes say how long the heads are; then the heads, as JSON; then the bodies, one behind the other. A head holds what
-//! would stand on its body alone. Whatever is not exactly so is no batch.
+//! Four bytes say how long the heads are; then the heads, as `MessagePack` with structs as arrays; then the bodies, one behind
+//! the other. A head holds what would stand on its body alone. Whatever is not exactly so is no batch.
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +17,8 @@ const VERSION: u32 = 1;
 pub(super) const PARTS_MAX: usize = 64;
 /// Of all bodies of a batch together; a longer one travels alone.
 pub(super) const BODIES_BYTES_MAX: usize = 64 * 1_024;
-/// Twice what the longest traces take.
-const HEADS_BYTES_MAX: usize = 128 * 1_024;
+/// More than the longest traces take.
+const HEADS_BYTES_MAX: usize = 64 * 1_024;
 
 /// A body of ours that may travel with others, and what stands on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,19 +31,25 @@ pub(super) struct Part {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Heads {
+struct Heads<'a> {
     v: u32,
-    parts: Vec<Head>,
+    parts: Vec<Head<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Head {
+struct Head<'a> {
     id: MessageId,
     at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    trace: Option<String>,
+    trace: Option<Cow<'a, str>>,
     bytes: usize,
+}
+
+impl<'a> Head<'a> {
+    fn of(part: &'a Part) -> Self {
+        let trace = part.trace.as_ref().map(TraceContext::to_line);
+        Self { id: part.id, at: part.at, trace, bytes: part.body.len() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,14 +70,8 @@ pub(super) enum Unreadable {
 
 /// At most `PARTS_MAX` parts, of `BODIES_BYTES_MAX` together.
 pub(super) fn pack(parts: &[Part]) -> Vec<u8> {
-    let head = |part: &Part| Head {
-        id: part.id,
-        at: part.at,
-        trace: part.trace.as_ref().map(TraceContext::to_line),
-        bytes: part.body.len(),
-    };
-    let heads = Heads { v: VERSION, parts: parts.iter().map(head).collect() };
-    let heads = serde_json::to_vec(&heads).expect("heads have string keys and no failing fields");
+    let heads = Heads { v: VERSION, parts: parts.iter().map(Head::of).collect() };
+    let heads = rmp_serde::to_vec(&heads).expect("heads have no failing fields, and memory no failing writes");
     let length = u32::try_from(heads.len()).expect("so many heads are short");
     let bodies: usize = parts.iter().map(|part| part.body.len()).sum();
     let mut packed = Vec::with_capacity(size_of::<u32>() + heads.len() + bodies);
@@ -87,8 +89,7 @@ pub(super) fn unpack(packed: &[u8]) -> Result<Vec<Part>, Unreadable> {
     if heads.len() > HEADS_BYTES_MAX || bodies.len() > BODIES_BYTES_MAX {
         return Err(limit(0));
     }
-    let Heads { v, parts: heads } =
-        serde_json::from_slice(heads).map_err(|error| Unreadable::Heads { why: error.to_string() })?;
+    let Heads { v, parts: heads } = read(heads).map_err(|why| Unreadable::Heads { why })?;
     if v != VERSION {
         return Err(Unreadable::Version { found: v });
     }
@@ -105,8 +106,17 @@ pub(super) fn unpack(packed: &[u8]) -> Result<Vec<Part>, Unreadable> {
     if bodies.is_empty() { Ok(parts) } else { Err(Unreadable::Length) }
 }
 
+/// Nothing may follow the heads.
+fn read(heads: &[u8]) -> Result<Heads<'static>, String> {
+    let mut reader = rmp_serde::Deserializer::new(heads);
+    let known = Heads::deserialize(&mut reader).map_err(|error| error.to_string())?;
+    if reader.get_ref().is_empty() { Ok(known) } else { Err("something follows them".to_owned()) }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -120,8 +130,12 @@ mod tests {
         Part { id: MessageId(Uuid::from_u128(number)), at, trace, body: body.to_vec() }
     }
 
-    fn batch(heads: &str, bodies: &[u8]) -> Vec<u8> {
-        [&u32::try_from(heads.len()).expect("short").to_be_bytes()[..], heads.as_bytes(), bodies].concat()
+    fn heads(value: &impl Serialize) -> Vec<u8> {
+        rmp_serde::to_vec(value).expect("memory does not fail")
+    }
+
+    fn batch(heads: &[u8], bodies: &[u8]) -> Vec<u8> {
+        [&u32::try_from(heads.len()).expect("short").to_be_bytes()[..], heads, bodies].concat()
     }
 
     proptest! {
@@ -135,6 +149,7 @@ mod tests {
         #[test]
         fn garbage_is_refused_and_breaks_nothing(garbage in prop::collection::vec(any::<u8>(), 0..300)) {
             prop_assert!(unpack(&garbage).is_err());
+            prop_assert!(unpack(&batch(&garbage, b"x")).is_err());
         }
 
         #[test]
@@ -167,22 +182,25 @@ mod tests {
 
     #[test]
     fn heads_that_are_not_exactly_so_are_refused() {
-        let head = r#"{"id":"01890000-0000-7000-8000-000000000001","at":1,"bytes":1}"#;
-        assert_eq!(unpack(&batch(&format!(r#"{{"v":1,"parts":[{head}]}}"#), b"x")).map(|parts| parts.len()), Ok(1));
-        let other = unpack(&batch(&format!(r#"{{"v":2,"parts":[{head}]}}"#), b"x"));
+        let (id, at, none) = (MessageId(Uuid::from_u128(7)), Timestamp::from_unix_ms(1), None::<&str>);
+        let good = heads(&(VERSION, [(id, at, none, 1)]));
+        assert_eq!(unpack(&batch(&good, b"x")).map(|parts| parts.len()), Ok(1));
+        let other = unpack(&batch(&heads(&(2, [(id, at, none, 1)])), b"x"));
         assert_eq!(other, Err(Unreadable::Version { found: 2 }));
-        for heads in [
-            format!(r#"{{"v":1,"parts":[{head}],"more":1}}"#),
-            r#"{"v":1,"parts":[{"id":"order-1","at":1,"bytes":1}]}"#.to_owned(),
-            r#"{"v":1,"parts":[{"at":1,"bytes":1}]}"#.to_owned(),
-            head.replacen("\"bytes\":1", "\"bytes\":-1", 1),
+        for bad in [
+            heads(&(VERSION, [(id, at, none, 1)], "more")),
+            heads(&(VERSION, [(id, at, none, 1, "more")])),
+            heads(&(VERSION, [("order-1", at, none, 1)])),
+            heads(&(VERSION, [(id, at, none)])),
+            heads(&(VERSION, [(id, at, none, -1)])),
+            [&good[..], &[0]].concat(),
+            heads(&BTreeMap::from([("v", VERSION), ("more", 1)])),
         ] {
-            assert!(matches!(unpack(&batch(&heads, b"x")), Err(Unreadable::Heads { .. })), "{heads}");
+            assert!(matches!(unpack(&batch(&bad, b"x")), Err(Unreadable::Heads { .. })), "{bad:?}");
         }
-        let traced = head.replacen("\"at\"", r#""trace":"00-none","at""#, 1);
-        assert_eq!(unpack(&batch(&format!(r#"{{"v":1,"parts":[{traced}]}}"#), b"x")), Err(Unreadable::Trace));
-        let huge = head.replacen("\"bytes\":1", &format!("\"bytes\":{}", usize::MAX), 1);
-        let twice = format!(r#"{{"v":1,"parts":[{huge},{huge}]}}"#);
+        let traced = heads(&(VERSION, [(id, at, Some("00-none"), 1)]));
+        assert_eq!(unpack(&batch(&traced, b"x")), Err(Unreadable::Trace));
+        let twice = heads(&(VERSION, [(id, at, none, usize::MAX), (id, at, none, usize::MAX)]));
         assert_eq!(unpack(&batch(&twice, b"x")), Err(Unreadable::Length), "lengths are never added up");
     }
 }

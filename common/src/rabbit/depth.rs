@@ -16,8 +16,9 @@ pub(super) struct Depth(Mutex<Counts>);
 struct Counts {
     /// By the last reading; `None` before the first.
     waiting: Option<u64>,
-    /// With other processes by the last reading: delivered to them before what waits.
+    /// With consumers by the last reading, but for what this process holds untaken: in bodies, and of that reading.
     ahead: u64,
+    read: Messages,
     /// Since the last reading, by this process.
     put_in: u64,
     taken: u64,
@@ -28,7 +29,7 @@ struct Counts {
 }
 
 /// A reading, in AMQP messages.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Messages {
     pub(super) ready: u64,
     /// The most that may be with the consumers, where something is ready; else 0.
@@ -75,8 +76,8 @@ impl Depth {
         Before { held, taken: counts.taken, put_in: counts.put_in }
     }
 
-    /// What is taken while the question is under way may have been counted as waiting, so
-    /// it is taken off: the result is the least that waits, and but for the guess never more than there is.
+    /// What is taken while the question is under way may have been counted as waiting, so it is taken off: the result is the
+    /// least that waits, and but for the guess never more than there is.
     pub(super) fn read(&self, messages: Messages, before: Before, now: Instant) {
         let mut counts = self.lock();
         let ready = counts.sizes.bodies(messages.ready);
@@ -85,14 +86,17 @@ impl Depth {
         let waiting = (ready + before.held).saturating_sub(counts.taken - before.taken);
         // What this process put in and is gone has left, whoever took it. Others' publishes hide some of it, and what is put
         // in while the question is under way may not be seen, so this is the least that left; what was settled here is known.
-        let gone = counts.waiting.map_or(0, |was| (was + counts.ahead + before.put_in).saturating_sub(waiting + ahead));
+        // What went to consumers has not left, as far as both readings saw the same ones with all they may have.
+        let same = messages.ahead == counts.read.ahead;
+        let (was_ahead, is_ahead) = if same { (counts.ahead, ahead) } else { (0, 0) };
+        let gone = counts.waiting.map_or(0, |was| (was + was_ahead + before.put_in).saturating_sub(waiting + is_ahead));
         let left = gone.max(counts.settled);
         // When it was empty at either end, nobody knows for how long something waited.
         let was_waiting = counts.waiting.is_some_and(|was| was > 0) && waiting > 0;
         if let Some(read_at) = counts.read_at.filter(|_| was_waiting) {
             counts.drain.add(now, now.duration_since(read_at), left);
         }
-        (counts.waiting, counts.ahead) = (Some(waiting), ahead);
+        (counts.waiting, counts.ahead, counts.read) = (Some(waiting), ahead, messages);
         counts.read_at = Some(now);
         (counts.put_in, counts.taken, counts.settled) = (0, 0, 0);
     }
@@ -100,10 +104,9 @@ impl Depth {
     pub(super) fn backlog(&self, now: Instant) -> Backlog {
         let mut counts = self.lock();
         let waiting = (counts.waiting.unwrap_or(0) + counts.put_in).saturating_sub(counts.taken);
-        let drained_per_s = counts.drain.per_s(now);
-        // A queue that waits for but a moment says nothing of whether its consumers are slow.
-        let ahead = if drained_per_s.is_some() { counts.ahead } else { 0 };
-        Backlog { waiting, ahead, drained_per_s }
+        let backlog = Backlog { waiting, ahead: counts.ahead, drained_per_s: counts.drain.per_s(now) };
+        // By a rate that is only assumed the most that fast consumers may hold would take for ever.
+        if backlog.is_measured() { backlog } else { Backlog { ahead: 0, ..backlog } }
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -175,18 +178,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_went_to_consumers_is_ahead_of_what_waits_for_longer_than_a_moment() {
+    async fn what_went_to_consumers_is_ahead_of_what_waits_once_their_pace_is_known() {
         let (depth, start) = (Depth::default(), Instant::now());
         [9, 30, 20, 5, 2].into_iter().for_each(|bodies| depth.put_in(bodies));
-        let look = |second: u32, held: u64| {
+        let look = |ready: u64, second: u32, held: u64| {
             let (before, now) = (depth.before_reading(held), start + second * SECOND);
-            depth.read(Messages { ready: 2, ahead: 2 }, before, now);
+            depth.read(Messages { ready, ahead: 2 }, before, now);
             let backlog = depth.backlog(now);
-            (backlog.waiting, backlog.ahead)
+            (backlog.waiting, backlog.ahead, backlog.drained_per_s)
         };
-        assert_eq!(look(0, 0), (7, 0));
-        assert_eq!(look(1, 0), (7, 50));
-        assert_eq!(look(2, 10), (17, 40), "what this process holds waits in it");
+        assert_eq!(look(2, 0, 0), (7, 0, None));
+        assert_eq!(look(2, 1, 0), (7, 0, Some(0.0)), "who does nothing may soon do much");
+        assert_eq!(look(1, 2, 0), (2, 25, Some(15.0)));
+        assert_eq!(look(1, 3, 10), (12, 15, Some(10.0)), "what this process holds waits in it");
+    }
+
+    #[tokio::test]
+    async fn whoever_begins_to_consume_is_not_mistaken_for_slow() {
+        let (depth, start) = (Depth::default(), Instant::now());
+        (0..1_000).for_each(|_| depth.put_in(1));
+        let look = |ready, ahead, second| {
+            depth.read(Messages { ready, ahead }, depth.before_reading(0), start + second * SECOND);
+            depth.backlog(start + second * SECOND)
+        };
+        look(1_000, 0, 0);
+        let backlog = look(540, 400, 1);
+        assert_eq!((backlog.waiting, backlog.ahead, backlog.drained_per_s), (540, 400, Some(460.0)));
+        let backlog = look(480, 400, 2);
+        assert_eq!((backlog.waiting, backlog.ahead, backlog.drained_per_s), (480, 400, Some(260.0)));
     }
 
     /// The broker hands on message for message, however many bodies are in each.

@@ -35,7 +35,8 @@ pub struct RabbitSettings {
     pub namespace: String,
     /// Queues per lane. One quorum queue has one leader; more queues spread a lane over more of them.
     pub shards: u16,
-    /// AMQP messages a consumer holds unsettled, per queue; each may be a batch, so `batch` times as many bodies.
+    /// AMQP messages a consumer holds unsettled, per queue; each may be a batch, so `batch` times as many bodies. Doors reckon
+    /// with the same for all workers.
     pub prefetch: u16,
     /// Channels that publish, besides the one that is kept for `critical`. A queue always uses the same one, so that what
     /// waits for it can travel together; more than there are queues gain nothing.

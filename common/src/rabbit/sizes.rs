@@ -26,7 +26,7 @@ impl Sizes {
         remember(&mut self.came, bodies);
     }
 
-    /// In so many messages that wait: those put in last are those that wait.
+    /// In so many messages that wait, or are with consumers: they are those put in last.
     pub(super) fn bodies(&self, messages: u64) -> u64 {
         let known = if self.put_in.is_empty() { &self.came } else { &self.put_in };
         let last = known.iter().rev().take(usize::try_from(messages).unwrap_or(usize::MAX));

@@ -113,7 +113,7 @@ async fn exists(connection: &Connection, name: &ShortString) -> lapin::Result<bo
 }
 
 /// What the broker tells of a queue.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Occupancy {
     /// Messages that are with no consumer.
     pub(super) ready: u64,

@@ -2,7 +2,7 @@
 
 use otodoke_common::broker::Queue;
 use otodoke_common::lifecycle::Note;
-use otodoke_common::message::Lane;
+use otodoke_common::message::{Lane, MessageId};
 use otodoke_common::outcome::Reason;
 use otodoke_common::policy::LINES_BESIDE_MAX;
 use otodoke_common::wire::LaneMessage;
@@ -23,16 +23,26 @@ async fn an_equal_living_verification_is_joined() {
     assert_eq!(bodies[1], Ok(LaneMessage::Wake { id: first }), "its row may have moved on: an old copy helps nobody");
 }
 
-/// Whoever opened it may have died before its row was on the lane; people who press again must not fill the lane.
-#[tokio::test(start_paused = true)]
-async fn what_is_joined_on_a_long_lane_is_due_when_the_lane_was_worked_off() {
-    let bed = Bed::new().await;
-    let (lane, body) = (Queue::Lane(Lane::Normal), json!({"to": NUMBER, "purpose": "login"}));
-    let first = bed.login().await;
+/// A message, and so many wakes behind it that its lane takes seconds: ten a second are taken.
+async fn queued_on_a_long_lane(bed: &Bed) -> MessageId {
+    let (first, lane) = (bed.login().await, Queue::Lane(Lane::Normal));
     for _ in 0..500 {
         let other = LaneMessage::Wake { id: first }.encode();
         bed.door.broker.publish(lane, other).await.expect("memory takes it");
     }
+    for _ in 0..10 {
+        advance_ms(100).await;
+        bed.taken(lane).await;
+    }
+    first
+}
+
+/// Whoever opened it may have died before its row was on the lane; people who press again must not fill the lane.
+#[tokio::test(start_paused = true)]
+async fn what_is_joined_on_a_long_lane_is_due_when_the_lane_was_worked_off() {
+    let bed = Bed::new().await;
+    let first = queued_on_a_long_lane(&bed).await;
+    let (lane, body) = (Queue::Lane(Lane::Normal), json!({"to": NUMBER, "purpose": "login"}));
     let (waiting, opened) = (bed.waiting(lane), bed.load(first).await);
     let joined = bed.post("/v1/verifications", &body).await.json();
     assert_eq!((&joined["id"], &joined["joined"]), (&json!(first.to_string()), &json!(true)));
@@ -42,6 +52,16 @@ async fn what_is_joined_on_a_long_lane_is_due_when_the_lane_was_worked_off() {
     assert!(due_in_ms >= expected_ms && row.due < opened.due, "{due_in_ms} of {expected_ms}");
     bed.post("/v1/verifications", &body).await.accepted();
     assert_eq!((bed.waiting(lane), bed.load(first).await.version), (waiting, row.version), "once is enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_joined_on_a_lane_that_nobody_reaches_is_due_now() {
+    let bed = Bed::new().await;
+    let first = queued_on_a_long_lane(&bed).await;
+    bed.memory.faults().set_broker_away(true);
+    let body = json!({"to": NUMBER, "purpose": "login"});
+    assert_eq!(bed.post("/v1/verifications", &body).await.accepted(), first);
+    assert_eq!(bed.load(first).await.due, Some(bed.door.now()), "how long its lane was is no comfort");
 }
 
 #[tokio::test(start_paused = true)]

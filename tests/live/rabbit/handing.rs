@@ -153,15 +153,20 @@ async fn what_other_processes_hold_is_known_to_go_before_what_waits() {
     for number in 0..100_u8 {
         publishing.publish(NORMAL, vec![number]).await.expect("published");
     }
-    let held = taking.take(NORMAL).await.expect("taken");
     let seen = || {
         let backlog = publishing.backlog(NORMAL);
         (backlog.waiting, backlog.ahead)
     };
-    until("it is seen", || seen() == (70, 30)).await;
-    held.done().await.expect("settled");
-    for _ in 0..80 {
-        taking.take(NORMAL).await.expect("taken").done().await.expect("settled");
-    }
+    let ending = async {
+        for _ in 0..100 {
+            taking.take(NORMAL).await.expect("taken").done().await.expect("settled");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let ahead = until("it is seen", || {
+        let (waiting, ahead) = seen();
+        (1..70).contains(&waiting) && ahead == 30
+    });
+    tokio::join!(ending, ahead);
     until("nothing waits, so nobody knows what is held", || seen() == (0, 0)).await;
 }
