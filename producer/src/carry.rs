@@ -13,10 +13,9 @@ use crate::problem::Problem;
 
 /// A lane that is worked off sooner may be given a message twice.
 const SHORT_WAIT_MS_MAX: u64 = 1_000;
-/// The lane is given this much longer than it is expected to take.
+/// How much longer than it is expected to take a lane is given: a moment, and a part of that, percent.
 const LATE_MS: u64 = 1_000;
-/// So long before a message is useless the sweep takes it from a lane that is longer than its life.
-const LAST_CHANCE_MS: u64 = 5_000;
+const LATE_PERCENT: u64 = 25;
 /// Lost compare-and-sets in a row.
 const TURNS_MAX: usize = 8;
 
@@ -37,9 +36,10 @@ pub(crate) async fn carry_again(door: &Door, message: &Message) -> Result<(), Pr
     }
     let Some(wait_ms) = long_wait_ms(door, message) else { return carry(door, message).await };
     // Behind all that waits a second body would come no sooner, and people who press again would fill the lane with them:
-    // the sweep looks at the row when whatever is on the lane now was taken.
-    let taken_by = door.now().plus_ms(wait_ms.saturating_add(LATE_MS));
-    due_by(door, message.clone(), taken_by.min(message.useful_until.minus_ms(LAST_CHANCE_MS))).await
+    // the sweep looks at the row when whatever is on the lane now was taken. A lane that is longer than what is left of the
+    // message's life would bring a second body too late as well, and its deadline is due already.
+    let late_ms = LATE_MS.saturating_add(wait_ms / 100 * LATE_PERCENT);
+    due_by(door, message.clone(), door.now().plus_ms(wait_ms.saturating_add(late_ms))).await
 }
 
 /// How long its lane takes for what waits in it now; `None` where that is short, or not known.
