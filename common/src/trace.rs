@@ -36,12 +36,13 @@ impl TraceContext {
     pub fn parse(parent: &str, state: Option<&str>) -> Option<Self> {
         // Of a later version, whatever follows the known part is not ours to read.
         let (known, rest) = parent.as_bytes().split_first_chunk::<PARENT_CHARS>()?;
-        let ([v, w, ..], hex) = (*known, |part: Range<usize>| known[part].iter().all(is_lower_hex));
+        let version = &known[..2];
+        let hex = |part: Range<usize>| known[part].iter().all(is_lower_hex);
         let between = [2, TRACE.end, SPAN.end].iter().all(|at| known[*at] == b'-');
         let named = |part: Range<usize>| known[part].iter().any(|digit| *digit != b'0');
         let whole = between && hex(0..2) && hex(TRACE) && hex(SPAN) && hex(FLAGS);
-        let ends = rest.is_empty() || (&[v, w] != b"00" && rest.starts_with(b"-"));
-        if !whole || !ends || &[v, w] == b"ff" || !named(TRACE) || !named(SPAN) {
+        let ends = rest.is_empty() || (version != b"00" && rest.starts_with(b"-"));
+        if !whole || !ends || version == b"ff" || !named(TRACE) || !named(SPAN) {
             return None;
         }
         let mut parent = *known;

@@ -16,9 +16,9 @@ pub(super) struct Depth(Mutex<Counts>);
 struct Counts {
     /// By the last reading; `None` before the first.
     waiting: Option<u64>,
-    /// With consumers by the last reading, but for what this process holds untaken: in bodies, and of that reading.
+    /// With consumers by the last reading, but for what this process holds untaken, in bodies.
     ahead: u64,
-    read: Messages,
+    last: Messages,
     /// Since the last reading, by this process.
     put_in: u64,
     taken: u64,
@@ -33,7 +33,7 @@ struct Counts {
 pub(super) struct Messages {
     pub(super) ready: u64,
     /// The most that may be with the consumers, where something is ready; else 0.
-    pub(super) ahead: u64,
+    pub(super) with_consumers: u64,
 }
 
 /// What stood before a reading was asked for.
@@ -81,13 +81,13 @@ impl Depth {
     pub(super) fn read(&self, messages: Messages, before: Before, now: Instant) {
         let mut counts = self.lock();
         let ready = counts.sizes.bodies(messages.ready);
-        let with_consumers = counts.sizes.bodies(messages.ready + messages.ahead) - ready;
+        let with_consumers = counts.sizes.bodies(messages.ready + messages.with_consumers) - ready;
         let ahead = with_consumers.saturating_sub(before.held);
         let waiting = (ready + before.held).saturating_sub(counts.taken - before.taken);
         // What this process put in and is gone has left, whoever took it. Others' publishes hide some of it, and what is put
         // in while the question is under way may not be seen, so this is the least that left; what was settled here is known.
         // What went to consumers has not left, as far as both readings saw the same ones with all they may have.
-        let same = messages.ahead == counts.read.ahead;
+        let same = messages.with_consumers == counts.last.with_consumers;
         let (was_ahead, is_ahead) = if same { (counts.ahead, ahead) } else { (0, 0) };
         let gone = counts.waiting.map_or(0, |was| (was + was_ahead + before.put_in).saturating_sub(waiting + is_ahead));
         let left = gone.max(counts.settled);
@@ -96,7 +96,7 @@ impl Depth {
         if let Some(read_at) = counts.read_at.filter(|_| was_waiting) {
             counts.drain.add(now, now.duration_since(read_at), left);
         }
-        (counts.waiting, counts.ahead, counts.read) = (Some(waiting), ahead, messages);
+        (counts.waiting, counts.ahead, counts.last) = (Some(waiting), ahead, messages);
         counts.read_at = Some(now);
         (counts.put_in, counts.taken, counts.settled) = (0, 0, 0);
     }
@@ -124,7 +124,7 @@ mod tests {
 
     fn read(depth: &Depth, ready: u64, now: Instant) {
         let before = depth.before_reading(0);
-        depth.read(Messages { ready, ahead: 0 }, before, now);
+        depth.read(Messages { ready, with_consumers: 0 }, before, now);
     }
 
     #[tokio::test]
@@ -159,7 +159,7 @@ mod tests {
         let before = depth.before_reading(2);
         depth.taken();
         depth.taken();
-        depth.read(Messages { ready: 1, ahead: 0 }, before, now);
+        depth.read(Messages { ready: 1, with_consumers: 0 }, before, now);
         assert_eq!(depth.backlog(now).waiting, 1);
     }
 
@@ -183,7 +183,7 @@ mod tests {
         [9, 30, 20, 5, 2].into_iter().for_each(|bodies| depth.put_in(bodies));
         let look = |ready: u64, second: u32, held: u64| {
             let (before, now) = (depth.before_reading(held), start + second * SECOND);
-            depth.read(Messages { ready, ahead: 2 }, before, now);
+            depth.read(Messages { ready, with_consumers: 2 }, before, now);
             let backlog = depth.backlog(now);
             (backlog.waiting, backlog.ahead, backlog.drained_per_s)
         };
@@ -197,8 +197,8 @@ mod tests {
     async fn whoever_begins_to_consume_is_not_mistaken_for_slow() {
         let (depth, start) = (Depth::default(), Instant::now());
         (0..1_000).for_each(|_| depth.put_in(1));
-        let look = |ready, ahead, second| {
-            depth.read(Messages { ready, ahead }, depth.before_reading(0), start + second * SECOND);
+        let look = |ready, with_consumers, second| {
+            depth.read(Messages { ready, with_consumers }, depth.before_reading(0), start + second * SECOND);
             depth.backlog(start + second * SECOND)
         };
         look(1_000, 0, 0);
@@ -214,7 +214,7 @@ mod tests {
         let (depth, start) = (Depth::default(), Instant::now());
         [1, 1, 1, 1, 30, 30, 4].into_iter().for_each(|bodies| depth.put_in(bodies));
         let look = |ready, second| {
-            depth.read(Messages { ready, ahead: 4 }, depth.before_reading(0), start + second * SECOND);
+            depth.read(Messages { ready, with_consumers: 4 }, depth.before_reading(0), start + second * SECOND);
             depth.backlog(start + second * SECOND)
         };
         look(3, 0);

@@ -55,14 +55,16 @@ impl Readings {
         let channel = self.channel.lock().await;
         for (queue, intake) in intakes {
             let before = intake.depth.before_reading(intake.held());
-            let (mut ready, mut ahead) = (0, 0);
+            let (mut ready, mut with_consumers) = (0, 0);
             for place in names.places_of(*queue) {
                 let occupancy = self.ask(&channel, &place.name).await?;
                 ready += occupancy.ready;
                 // Something waits only where every consumer has as many as it may have.
-                ahead += if occupancy.ready > 0 { occupancy.consumers * u64::from(self.prefetch) } else { 0 };
+                if occupancy.ready > 0 {
+                    with_consumers += occupancy.consumers * u64::from(self.prefetch);
+                }
             }
-            intake.depth.read(Messages { ready, ahead }, before, Instant::now());
+            intake.depth.read(Messages { ready, with_consumers }, before, Instant::now());
         }
         Ok(())
     }
