@@ -3,8 +3,9 @@
 use otodoke_common::broker::Queue;
 use otodoke_common::message::Lane;
 use otodoke_common::policy::Policy;
+use otodoke_common::wire::LaneMessage;
 use otodoke_producer::LaneWindows;
-use otodoke_tests::world::{Options, Reply, World};
+use otodoke_tests::world::{Options, Reply, World, id as message_id};
 use otodoke_worker::Capacity;
 use serde_json::{Value, json};
 
@@ -214,6 +215,34 @@ async fn with_the_broker_away_the_row_carries_the_message() {
     let id = id_of(&world.post("/v1/verifications", login()).await);
     world.until_status(&id, "submitted").await;
     world.memory.faults().set_broker_away(false);
+    world.until_status(&id, "delivered").await;
+    assert_eq!(world.phone(PHONE).texts.len(), 1);
+}
+
+/// The door that opened it died before it had published the row, and the lane is long: a second press is a promise all the same.
+#[tokio::test(start_paused = true)]
+async fn what_was_joined_is_sent_though_its_lane_never_got_it() {
+    let mut world = World::idle(Options::default()).await;
+    let id = id_of(&world.post("/v1/verifications", login()).await);
+    let lane = Queue::Lane(Lane::Normal);
+    let broker = world.memory.broker();
+    let end_one = || async { broker.take(lane).await.expect("memory gives it").done().await.expect("it ends") };
+    end_one().await;
+    for _ in 0..300 {
+        let other = LaneMessage::Wake { id: message_id(&id) }.encode();
+        broker.publish(lane, other).await.expect("memory takes it");
+    }
+    for _ in 0..10 {
+        world.wait_ms(100).await;
+        end_one().await;
+    }
+    let joined = world.post("/v1/verifications", login()).await;
+    assert_eq!((id_of(&joined), &joined.body["joined"]), (id.clone(), &json!(true)));
+    for _ in 0..290 {
+        end_one().await;
+    }
+    assert_eq!(broker.backlog(lane).waiting, 0, "nothing on the lane tells of it");
+    world.start_worker();
     world.until_status(&id, "delivered").await;
     assert_eq!(world.phone(PHONE).texts.len(), 1);
 }
