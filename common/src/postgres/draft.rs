@@ -2,7 +2,7 @@
 //!
 //! Everything the rules may look at was read under locks before; what they write is collected here and goes out as arrays.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::write::Ask;
 use crate::bucket::Bucket;
@@ -22,7 +22,7 @@ pub(super) struct Draft<'a> {
     pub(super) current: usize,
     /// Bodies of repeats and of claims' holders.
     pub(super) bodies: BTreeMap<MessageId, Vec<u8>>,
-    /// Of messages that are locked, because what they pay depends on whether their save wins.
+    /// Of messages that are saved. They are locked, because what they pay depends on whether their save wins.
     pub(super) locked: BTreeMap<MessageId, u64>,
     pub(super) claims: BTreeMap<(i16, Tag), ClaimRow>,
     pub(super) buckets: BTreeMap<Tag, BucketRow>,
@@ -104,15 +104,9 @@ impl Draft<'_> {
         self.bodies.get(&id).map(|body| decode_row(body)).transpose()
     }
 
-    /// The stored version of the current message. A save that pays nothing is taken at its word: its statement writes
-    /// only where the version is right.
+    /// The stored version of the current message, which is locked.
     pub(super) fn version(&self) -> Option<u64> {
-        let ask = &self.asks[self.current];
-        if ask.touches_buckets() {
-            self.locked.get(&ask.message().id).copied()
-        } else {
-            Some(ask.message().version - 1)
-        }
+        self.locked.get(&self.asks[self.current].message().id).copied()
     }
 
     pub(super) fn holder(&self, claim: &Claim) -> Option<Holder> {
@@ -156,13 +150,6 @@ impl Draft<'_> {
                 *row = BucketRow { bucket: Bucket::default(), until: Timestamp::from_unix_ms(0), change: Change::Drop };
             }
         }
-    }
-
-    /// Saves that lost write nothing.
-    pub(super) fn strike(&mut self, lost: &BTreeSet<usize>) {
-        self.kept.retain(|kept| !lost.contains(&kept.ask));
-        self.references.retain(|reference| !lost.contains(&reference.ask));
-        self.notes.retain(|notes| !lost.contains(&notes.ask));
     }
 
     pub(super) fn put_reference(&mut self, leg: &Leg, reference: &str) {

@@ -1,7 +1,10 @@
 //! A group of openings and saves in one transaction: read under locks, apply the rules in memory, write arrays, commit.
 //!
-//! Locks are taken in one order everywhere: claims, buckets, messages, each sorted. Running a group again is safe, because
-//! it is only done after nothing of it was written.
+//! Everybody in it waits for each journey to the server, so there are two: the beginning travels with what is looked at, and
+//! the commit with what is added. Where something is changed as well, there is a third.
+//!
+//! Locks are taken in one order everywhere: claims, buckets, messages, each sorted; what is new comes after them, by one
+//! statement that is the same for all. Running a group again is safe, because it is only done after nothing of it was written.
 
 mod look;
 mod rows;
@@ -9,14 +12,14 @@ mod rows;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use deadpool_postgres::{Client, Transaction};
+use deadpool_postgres::Client;
 use tokio::join;
 use tokio_postgres::Error;
-use tokio_postgres::error::SqlState;
 
 use super::days::{Days, day_of, welcome};
 use super::draft::{Draft, kind_code};
 use super::group::Verb;
+use super::read::bodies;
 use super::rules;
 use super::trouble::{Trouble, is_missing_day};
 use crate::message::{Message, MessageId, Tag};
@@ -25,7 +28,7 @@ use crate::time::Timestamp;
 use crate::wire::{WireError, encode_row};
 use look::look;
 
-/// One opening or save, with its body encoded in the caller's task.
+/// One opening, or one save that pays or refunds, with its body encoded in the caller's task.
 pub(super) struct Ask {
     what: What,
     day: i32,
@@ -72,13 +75,6 @@ impl Ask {
 
     pub(super) const fn is_opening(&self) -> bool {
         matches!(self.what, What::Open(_))
-    }
-
-    pub(super) const fn touches_buckets(&self) -> bool {
-        match &self.what {
-            What::Open(opening) => !opening.spends.is_empty(),
-            What::Save(save) => !save.spends.is_empty() || !save.refunds.is_empty(),
-        }
     }
 
     fn bucket_tags(&self) -> Vec<Tag> {
@@ -134,39 +130,81 @@ impl Write {
     async fn attempt(&self, client: &mut Client, asks: &[Ask], repeats: Repeats) -> Result<Answers, Trouble> {
         let days: BTreeSet<i32> = asks.iter().filter(|ask| ask.is_opening()).map(|ask| ask.day).collect();
         self.days.ensure(client, days.iter().copied()).await.map_err(|error| Trouble::before_commit(&error))?;
-        let transaction = client.transaction().await.map_err(|error| Trouble::before_commit(&error))?;
-        let answers = group(&transaction, asks, repeats).await.inspect_err(|halt| {
-            if let Halt::Error(error) = halt
-                && error.as_db_error().is_some_and(is_missing_day)
-            {
-                self.days.forget(days);
-            }
-        })?;
-        transaction.commit().await.map_err(|error| Trouble::at_commit(&error))?;
-        Ok(answers)
+        let done = group(client, asks, repeats).await;
+        if let Err(Halt::Before(error)) = &done
+            && error.as_db_error().is_some_and(is_missing_day)
+        {
+            self.days.forget(days);
+        }
+        Ok(done?)
     }
 }
 
-/// Why a group stops before its commit.
+/// Why a group was not committed, or not for certain.
 enum Halt {
-    Error(Error),
+    /// Something before the commit failed.
+    Before(Error),
+    /// The commit was asked for.
+    AtCommit(Error),
     /// Rows that were not looked for are there.
     Raced,
 }
 
 impl From<Error> for Halt {
     fn from(error: Error) -> Self {
-        Self::Error(error)
+        Self::Before(error)
     }
 }
 
 impl From<Halt> for Trouble {
     fn from(halt: Halt) -> Self {
         match halt {
-            Halt::Error(error) => Self::before_commit(&error),
+            Halt::Before(error) => Self::before_commit(&error),
+            Halt::AtCommit(error) => Self::at_commit(&error),
             Halt::Raced => Self::Raced { why: "the same message was written already".to_owned() },
         }
     }
+}
+
+async fn group(client: &Client, asks: &[Ask], repeats: Repeats) -> Result<Answers, Halt> {
+    let mut draft = Draft::new(asks);
+    match decide(client, asks, repeats, &mut draft).await {
+        Ok(answers) => {
+            rows::commit(client, asks, &draft).await?;
+            Ok(answers)
+        }
+        Err(halt) => {
+            roll_back(client).await;
+            Err(halt)
+        }
+    }
+}
+
+/// A connection that cannot even do this has gone, and its transaction with it.
+async fn roll_back(client: &Client) {
+    if let Err(error) = client.batch_execute("ROLLBACK").await {
+        tracing::debug!(%error, "a transaction was not rolled back");
+    }
+}
+
+/// Begins, looks and applies the rules.
+async fn decide(client: &Client, asks: &[Ask], repeats: Repeats, draft: &mut Draft<'_>) -> Result<Answers, Halt> {
+    let (begun, looked) = join!(biased; client.batch_execute("BEGIN"), look(client, asks, repeats, draft));
+    begun?;
+    looked?;
+    let mut answers: Answers = Vec::with_capacity(asks.len());
+    for (index, ask) in asks.iter().enumerate() {
+        draft.current = index;
+        let decided: Result<Answer, WireError> = match &ask.what {
+            What::Open(opening) => rules::open(draft, opening).map(Answer::Opened),
+            What::Save(save) => Ok(Answer::Saved(rules::save(draft, save))),
+        };
+        answers.push(decided.map_err(|error| StoreError::Refused { why: error.to_string() }));
+    }
+    if repeats == Repeats::Unexpected && !bodies(client, &refused(asks, &answers)).await?.is_empty() {
+        return Err(Halt::Raced);
+    }
+    Ok(answers)
 }
 
 /// Openings that would not open: each may be the repeat of one that did, which counts more than why it is refused.
@@ -176,51 +214,4 @@ fn refused(asks: &[Ask], answers: &Answers) -> BTreeSet<MessageId> {
         ask.is_opening() && !opened
     });
     decided.map(|(ask, _)| ask.message().id).collect()
-}
-
-async fn group(transaction: &Transaction<'_>, asks: &[Ask], repeats: Repeats) -> Result<Answers, Halt> {
-    let mut draft = Draft::new(asks);
-    look(transaction, asks, repeats, &mut draft).await?;
-    let mut answers: Answers = Vec::with_capacity(asks.len());
-    for (index, ask) in asks.iter().enumerate() {
-        draft.current = index;
-        let decided: Result<Answer, WireError> = match &ask.what {
-            What::Open(opening) => rules::open(&mut draft, opening).map(Answer::Opened),
-            What::Save(save) => Ok(Answer::Saved(rules::save(&mut draft, save))),
-        };
-        answers.push(decided.map_err(|error| StoreError::Refused { why: error.to_string() }));
-    }
-    if repeats == Repeats::Unexpected && look::are_there(transaction, refused(asks, &answers)).await? {
-        return Err(Halt::Raced);
-    }
-    // What need not wait for the server's answers is sent together; it works statements off in their order.
-    let (claims, buckets, openings, lost) = join!(
-        rows::claims(transaction, &draft),
-        rows::buckets(transaction, &draft),
-        rows::openings(transaction, asks, &draft),
-        rows::saves(transaction, asks, &draft),
-    );
-    let (lost, unsaved) = match lost {
-        Ok(lost) => (lost, None),
-        Err(error) => (BTreeSet::new(), Some(error)),
-    };
-    first_cause([claims.err(), buckets.err(), openings.err(), unsaved])?;
-    draft.strike(&lost);
-    for lost in lost {
-        answers[lost] = Ok(Answer::Saved(Saved::Lost));
-    }
-    let (due, references, journal) = join!(
-        rows::due(transaction, asks, &draft),
-        rows::references(transaction, asks, &draft),
-        rows::journal(transaction, asks, &draft),
-    );
-    first_cause([due.err(), references.err(), journal.err()])?;
-    Ok(answers)
-}
-
-/// Of statements that were sent together, those after one that failed say only that their transaction is over.
-fn first_cause<const N: usize>(errors: [Option<Error>; N]) -> Result<(), Error> {
-    let is_over = |error: &Error| error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION);
-    let (causes, echoes): (Vec<Error>, Vec<Error>) = errors.into_iter().flatten().partition(|error| !is_over(error));
-    causes.into_iter().chain(echoes).next().map_or(Ok(()), Err)
 }

@@ -1,150 +1,209 @@
-//! What a group writes after the rules were applied: arrays, one statement each, sorted by key.
+//! What a group writes after the rules were applied, as arrays sorted by key: everything it adds in one statement, and one
+//! statement for each kind of row that it changes.
 
-use std::collections::BTreeSet;
-
-use deadpool_postgres::Transaction;
+use deadpool_postgres::Client;
 use tokio::join;
 use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::Ask;
-use crate::message::MessageId;
-use crate::postgres::draft::{Change, Draft, Kept, encode_entries};
+use super::{Ask, Halt, roll_back};
+use crate::message::Tag;
+use crate::postgres::draft::{BucketRow, Change, ClaimRow, Draft, Kept, encode_entries};
 use crate::postgres::statements::{
-    BUCKETS_ADD, BUCKETS_DROP, BUCKETS_SET, CLAIMS_ADD, CLAIMS_MOVE, DUE_ADD, DUE_DROP, DUE_SET, JOURNAL_ADD,
-    MESSAGES_ADD, MESSAGES_SAVE, REFERENCES_ADD, TALLY_ADD,
+    BUCKETS_DROP, BUCKETS_SET, CLAIMS_MOVE, DUE_DROP, DUE_SET, GROUP_ADD, MESSAGES_SAVE, REFERENCES_ADD, Statement,
 };
+use crate::postgres::trouble::is_connection;
 use crate::time::Timestamp;
 
-pub(super) async fn claims(transaction: &Transaction<'_>, draft: &Draft<'_>) -> Result<(), Error> {
-    for (change, statement) in [(Change::Add, &CLAIMS_ADD), (Change::Set, &CLAIMS_MOVE)] {
-        let rows: Vec<_> = draft.claims.iter().filter(|(_, row)| row.change == change).collect();
-        if rows.is_empty() {
-            continue;
+type Values<'a> = Vec<&'a (dyn ToSql + Sync)>;
+
+/// Writes and commits. Every row that is changed is locked, so that no statement can find less than it was sent for.
+pub(super) async fn commit(client: &Client, asks: &[Ask], draft: &Draft<'_>) -> Result<(), Halt> {
+    let (opened, saved): (Vec<&Kept>, Vec<&Kept>) = draft.kept.iter().partition(|kept| asks[kept.ask].is_opening());
+    let (added, changed) = (Added::of(asks, draft, &opened), Changed::of(asks, draft, &saved));
+    if changed.is_nothing() {
+        return add_and_commit(client, &added).await;
+    }
+    let (adding, changing) =
+        join!(run(client, added.is_something(), &GROUP_ADD, added.values()), changed.write(client));
+    if let Err(error) = first_cause([adding, changing]) {
+        roll_back(client).await;
+        return Err(Halt::Before(error));
+    }
+    client.batch_execute("COMMIT").await.map_err(Halt::AtCommit)
+}
+
+/// In one journey. The server works off what is sent together in its order: a commit behind a statement that failed rolls
+/// back, and one whose statement never left has nothing to commit.
+async fn add_and_commit(client: &Client, added: &Added<'_>) -> Result<(), Halt> {
+    let statement = match client.prepare_cached(GROUP_ADD.sql).await {
+        Ok(statement) => statement,
+        Err(error) => {
+            roll_back(client).await;
+            return Err(Halt::Before(error));
         }
-        let kinds: Vec<i16> = rows.iter().map(|((kind, _), _)| *kind).collect();
-        let tags: Vec<&[u8]> = rows.iter().map(|((_, tag), _)| tag.0.as_slice()).collect();
-        let fingerprints: Vec<&[u8]> = rows.iter().map(|(_, row)| row.holder.fingerprint.0.as_slice()).collect();
-        let ids: Vec<Uuid> = rows.iter().map(|(_, row)| row.holder.by.0).collect();
-        let untils: Vec<i64> = rows.iter().map(|(_, row)| row.holder.until.unix_ms()).collect();
-        let statement = transaction.prepare_cached(statement.sql).await?;
-        transaction.execute(&statement, &[&kinds, &tags, &fingerprints, &ids, &untils]).await?;
+    };
+    let values = added.values();
+    let add = async { if added.is_something() { client.execute(&statement, &values).await } else { Ok(0) } };
+    let (added, committed) = join!(biased; add, client.batch_execute("COMMIT"));
+    match added {
+        Err(error) if is_connection(&error) => Err(Halt::AtCommit(error)),
+        Err(error) => Err(Halt::Before(error)),
+        Ok(_) => committed.map_err(Halt::AtCommit),
+    }
+}
+
+async fn run(client: &Client, wanted: bool, statement: &'static Statement, values: Values<'_>) -> Result<(), Error> {
+    if wanted {
+        let statement = client.prepare_cached(statement.sql).await?;
+        client.execute(&statement, &values).await?;
     }
     Ok(())
 }
 
-pub(super) async fn buckets(transaction: &Transaction<'_>, draft: &Draft<'_>) -> Result<(), Error> {
-    for (change, statement) in [(Change::Add, &BUCKETS_ADD), (Change::Set, &BUCKETS_SET)] {
-        let rows: Vec<_> = draft.buckets.iter().filter(|(_, row)| row.change == change).collect();
-        if rows.is_empty() {
-            continue;
+/// Everything that is new: one statement.
+struct Added<'a> {
+    claims: Claims<'a>,
+    buckets: Buckets<'a>,
+    messages: Messages<'a>,
+    due: Due,
+    notes: Notes<'a>,
+}
+
+impl<'a> Added<'a> {
+    fn of(asks: &'a [Ask], draft: &'a Draft<'_>, opened: &[&Kept]) -> Self {
+        let listed: Vec<&Ask> = opened.iter().map(|kept| &asks[kept.ask]).filter(is_listed).collect();
+        Self {
+            claims: Claims::of(draft, Change::Add),
+            buckets: Buckets::of(draft, Change::Add),
+            messages: Messages::of(asks, opened),
+            due: Due::of(&listed),
+            notes: Notes::of(asks, draft),
         }
-        let tags: Vec<&[u8]> = rows.iter().map(|(tag, _)| tag.0.as_slice()).collect();
-        let entries: Vec<Vec<u8>> = rows.iter().map(|(_, row)| encode_entries(&row.bucket)).collect();
-        let untils: Vec<i64> = rows.iter().map(|(_, row)| row.until.unix_ms()).collect();
-        let statement = transaction.prepare_cached(statement.sql).await?;
-        transaction.execute(&statement, &[&tags, &entries, &untils]).await?;
     }
-    let dropped = draft.buckets.iter().filter(|(_, row)| row.change == Change::Drop);
-    let tags: Vec<&[u8]> = dropped.map(|(tag, _)| tag.0.as_slice()).collect();
-    if !tags.is_empty() {
-        let statement = transaction.prepare_cached(BUCKETS_DROP.sql).await?;
-        transaction.execute(&statement, &[&tags]).await?;
+
+    const fn is_something(&self) -> bool {
+        let Self { claims, buckets, messages, notes, .. } = self;
+        !(claims.ids.is_empty() && buckets.tags.is_empty() && messages.ids.is_empty() && notes.ids.is_empty())
     }
-    Ok(())
+
+    fn values(&self) -> Values<'_> {
+        let Self { claims, buckets, messages, due, notes } = self;
+        [claims.values(), buckets.values(), messages.values(), due.values(), notes.values()].concat()
+    }
 }
 
-pub(super) async fn openings(transaction: &Transaction<'_>, asks: &[Ask], draft: &Draft<'_>) -> Result<(), Error> {
-    let opened: Vec<&Kept> = draft.kept.iter().filter(|kept| asks[kept.ask].is_opening()).collect();
-    if opened.is_empty() {
-        return Ok(());
-    }
-    let (messages, tally) =
-        (transaction.prepare_cached(MESSAGES_ADD.sql).await?, transaction.prepare_cached(TALLY_ADD.sql).await?);
-    let (columns, counted) = (Columns::of(asks, &opened), (opened.len() as u64).cast_signed());
-    let values = columns.values();
-    let told: [&(dyn ToSql + Sync); 1] = [&counted];
-    let (added, tallied) = join!(transaction.execute(&messages, &values), transaction.execute(&tally, &told));
-    added?;
-    tallied?;
-    Ok(())
+/// Everything that is there already and becomes different: one statement for each kind of row.
+struct Changed<'a> {
+    claims: Claims<'a>,
+    buckets: Buckets<'a>,
+    emptied: Buckets<'a>,
+    messages: Messages<'a>,
+    listed: Due,
+    unlisted: Due,
+    references: References<'a>,
 }
 
-/// The indexes of saves that lost.
-pub(super) async fn saves(
-    transaction: &Transaction<'_>,
-    asks: &[Ask],
-    draft: &Draft<'_>,
-) -> Result<BTreeSet<usize>, Error> {
-    let saved: Vec<&Kept> = draft.kept.iter().filter(|kept| !asks[kept.ask].is_opening()).collect();
-    if saved.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let statement = transaction.prepare_cached(MESSAGES_SAVE.sql).await?;
-    let rows = transaction.query(&statement, &Columns::of(asks, &saved).values()).await?;
-    let won = rows.iter().map(|row| Ok(MessageId(row.try_get(0)?))).collect::<Result<BTreeSet<_>, Error>>()?;
-    Ok(saved.iter().map(|kept| kept.ask).filter(|ask| !won.contains(&asks[*ask].message().id)).collect())
-}
-
-/// A message that lives, or that the sweep must look at again, has a row here. What was due before its writer's time of day
-/// is due from then on: sweeps count on it (`floor`).
-pub(super) async fn due(transaction: &Transaction<'_>, asks: &[Ask], draft: &Draft<'_>) -> Result<(), Error> {
-    let kept = draft.kept.iter().map(|kept| &asks[kept.ask]);
-    let (listed, dropped): (Vec<&Ask>, Vec<&Ask>) =
-        kept.partition(|ask| ask.message().is_live() || ask.message().due.is_some());
-    let (opened, saved): (Vec<&Ask>, Vec<&Ask>) = listed.into_iter().partition(|ask| ask.is_opening());
-    let ids = |asks: &[&Ask]| -> Vec<Uuid> { asks.iter().map(|ask| ask.message().id.0).collect() };
-    for (listed, statement) in [(opened, &DUE_ADD), (saved, &DUE_SET)] {
-        if listed.is_empty() {
-            continue;
+impl<'a> Changed<'a> {
+    fn of(asks: &'a [Ask], draft: &'a Draft<'_>, saved: &[&Kept]) -> Self {
+        let (listed, unlisted): (Vec<&Ask>, Vec<&Ask>) = saved.iter().map(|kept| &asks[kept.ask]).partition(is_listed);
+        Self {
+            claims: Claims::of(draft, Change::Set),
+            buckets: Buckets::of(draft, Change::Set),
+            emptied: Buckets::of(draft, Change::Drop),
+            messages: Messages::of(asks, saved),
+            listed: Due::of(&listed),
+            unlisted: Due::of(&unlisted),
+            references: References::of(asks, draft),
         }
-        let days: Vec<i32> = listed.iter().map(|ask| ask.day).collect();
-        let dues: Vec<Option<i64>> = listed.iter().map(|ask| ask.due().map(Timestamp::unix_ms)).collect();
-        let lives: Vec<bool> = listed.iter().map(|ask| ask.message().is_live()).collect();
-        let statement = transaction.prepare_cached(statement.sql).await?;
-        transaction.execute(&statement, &[&ids(&listed), &days, &dues, &lives]).await?;
     }
-    if !dropped.is_empty() {
-        let statement = transaction.prepare_cached(DUE_DROP.sql).await?;
-        transaction.execute(&statement, &[&ids(&dropped)]).await?;
+
+    const fn is_nothing(&self) -> bool {
+        let Self { claims, buckets, emptied, messages, references, .. } = self;
+        let rows = messages.ids.is_empty() && references.ids.is_empty();
+        rows && claims.ids.is_empty() && buckets.tags.is_empty() && emptied.tags.is_empty()
     }
-    Ok(())
+
+    /// All of them are sent together.
+    async fn write(&self, client: &Client) -> Result<(), Error> {
+        let Self { claims, buckets, emptied, messages, listed, unlisted, references } = self;
+        let done = join!(
+            run(client, !claims.ids.is_empty(), &CLAIMS_MOVE, claims.values()),
+            run(client, !buckets.tags.is_empty(), &BUCKETS_SET, buckets.values()),
+            run(client, !emptied.tags.is_empty(), &BUCKETS_DROP, vec![&emptied.tags]),
+            run(client, !messages.ids.is_empty(), &MESSAGES_SAVE, messages.values()),
+            run(client, !listed.ids.is_empty(), &DUE_SET, listed.values()),
+            run(client, !unlisted.ids.is_empty(), &DUE_DROP, vec![&unlisted.ids]),
+            run(client, !references.ids.is_empty(), &REFERENCES_ADD, references.values()),
+        );
+        first_cause(<[Result<(), Error>; 7]>::from(done))
+    }
 }
 
-pub(super) async fn references(transaction: &Transaction<'_>, asks: &[Ask], draft: &Draft<'_>) -> Result<(), Error> {
-    let mut rows: Vec<_> = draft.references.iter().collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    rows.sort_by(|a, b| (&a.provider, &a.reference).cmp(&(&b.provider, &b.reference)));
-    let providers: Vec<&str> = rows.iter().map(|row| row.provider.as_str()).collect();
-    let references: Vec<&[u8]> = rows.iter().map(|row| row.reference.as_bytes()).collect();
-    let days: Vec<i32> = rows.iter().map(|row| asks[row.ask].day).collect();
-    let ids: Vec<Uuid> = rows.iter().map(|row| asks[row.ask].message().id.0).collect();
-    let legs: Vec<i16> = rows.iter().map(|row| i16::from(row.leg)).collect();
-    let statement = transaction.prepare_cached(REFERENCES_ADD.sql).await?;
-    transaction.execute(&statement, &[&providers, &references, &days, &ids, &legs]).await?;
-    Ok(())
+/// A message that lives, or that the sweep must look at again, has an entry in the due list.
+fn is_listed(ask: &&Ask) -> bool {
+    ask.message().is_live() || ask.message().due.is_some()
 }
 
-pub(super) async fn journal(transaction: &Transaction<'_>, asks: &[Ask], draft: &Draft<'_>) -> Result<(), Error> {
-    if draft.notes.is_empty() {
-        return Ok(());
-    }
-    let asked = || draft.notes.iter().map(|notes| &asks[notes.ask]);
-    let days: Vec<i32> = asked().map(|ask| ask.day).collect();
-    let ids: Vec<Uuid> = asked().map(|ask| ask.message().id.0).collect();
-    let versions: Vec<i64> = asked().map(|ask| ask.message().version.cast_signed()).collect();
-    let ats: Vec<i64> = draft.notes.iter().map(|notes| notes.at).collect();
-    let texts: Vec<&str> = draft.notes.iter().map(|notes| notes.text.as_str()).collect();
-    let statement = transaction.prepare_cached(JOURNAL_ADD.sql).await?;
-    transaction.execute(&statement, &[&days, &ids, &versions, &ats, &texts]).await?;
-    Ok(())
+/// Of statements that were sent together, those after one that failed say only that their transaction is over.
+fn first_cause<const N: usize>(done: [Result<(), Error>; N]) -> Result<(), Error> {
+    let is_over = |error: &Error| error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION);
+    let errors = done.into_iter().filter_map(Result::err);
+    let (causes, echoes): (Vec<Error>, Vec<Error>) = errors.partition(|error| !is_over(error));
+    causes.into_iter().chain(echoes).next().map_or(Ok(()), Err)
 }
 
-/// Messages as arrays.
-struct Columns<'a> {
+/// Claims that change in one way.
+struct Claims<'a> {
+    kinds: Vec<i16>,
+    tags: Vec<&'a [u8]>,
+    fingerprints: Vec<&'a [u8]>,
+    ids: Vec<Uuid>,
+    untils: Vec<i64>,
+}
+
+impl<'a> Claims<'a> {
+    fn of(draft: &'a Draft<'_>, change: Change) -> Self {
+        let rows: Vec<(&(i16, Tag), &ClaimRow)> = draft.claims.iter().filter(|(_, row)| row.change == change).collect();
+        Self {
+            kinds: rows.iter().map(|((kind, _), _)| *kind).collect(),
+            tags: rows.iter().map(|((_, tag), _)| tag.0.as_slice()).collect(),
+            fingerprints: rows.iter().map(|(_, row)| row.holder.fingerprint.0.as_slice()).collect(),
+            ids: rows.iter().map(|(_, row)| row.holder.by.0).collect(),
+            untils: rows.iter().map(|(_, row)| row.holder.until.unix_ms()).collect(),
+        }
+    }
+
+    fn values(&self) -> Values<'_> {
+        vec![&self.kinds, &self.tags, &self.fingerprints, &self.ids, &self.untils]
+    }
+}
+
+/// Buckets that change in one way.
+struct Buckets<'a> {
+    tags: Vec<&'a [u8]>,
+    entries: Vec<Vec<u8>>,
+    untils: Vec<i64>,
+}
+
+impl<'a> Buckets<'a> {
+    fn of(draft: &'a Draft<'_>, change: Change) -> Self {
+        let rows: Vec<(&Tag, &BucketRow)> = draft.buckets.iter().filter(|(_, row)| row.change == change).collect();
+        Self {
+            tags: rows.iter().map(|(tag, _)| tag.0.as_slice()).collect(),
+            entries: rows.iter().map(|(_, row)| encode_entries(&row.bucket)).collect(),
+            untils: rows.iter().map(|(_, row)| row.until.unix_ms()).collect(),
+        }
+    }
+
+    fn values(&self) -> Values<'_> {
+        vec![&self.tags, &self.entries, &self.untils]
+    }
+}
+
+struct Messages<'a> {
     days: Vec<i32>,
     ids: Vec<Uuid>,
     versions: Vec<i64>,
@@ -152,7 +211,7 @@ struct Columns<'a> {
     bodies: Vec<&'a [u8]>,
 }
 
-impl<'a> Columns<'a> {
+impl<'a> Messages<'a> {
     fn of(asks: &'a [Ask], kept: &[&Kept]) -> Self {
         let asked = || kept.iter().map(|kept| &asks[kept.ask]);
         Self {
@@ -164,7 +223,81 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn values(&self) -> [&(dyn ToSql + Sync); 5] {
-        [&self.days, &self.ids, &self.versions, &self.ended, &self.bodies]
+    fn values(&self) -> Values<'_> {
+        vec![&self.days, &self.ids, &self.versions, &self.ended, &self.bodies]
+    }
+}
+
+/// What was due before its writer's time of day is due from then on: sweeps count on it (`floor`).
+struct Due {
+    ids: Vec<Uuid>,
+    days: Vec<i32>,
+    at: Vec<Option<i64>>,
+    lives: Vec<bool>,
+}
+
+impl Due {
+    fn of(asks: &[&Ask]) -> Self {
+        Self {
+            ids: asks.iter().map(|ask| ask.message().id.0).collect(),
+            days: asks.iter().map(|ask| ask.day).collect(),
+            at: asks.iter().map(|ask| ask.due().map(Timestamp::unix_ms)).collect(),
+            lives: asks.iter().map(|ask| ask.message().is_live()).collect(),
+        }
+    }
+
+    fn values(&self) -> Values<'_> {
+        vec![&self.ids, &self.days, &self.at, &self.lives]
+    }
+}
+
+struct Notes<'a> {
+    days: Vec<i32>,
+    ids: Vec<Uuid>,
+    versions: Vec<i64>,
+    ats: Vec<i64>,
+    texts: Vec<&'a str>,
+}
+
+impl<'a> Notes<'a> {
+    fn of(asks: &[Ask], draft: &'a Draft<'_>) -> Self {
+        let asked = || draft.notes.iter().map(|notes| &asks[notes.ask]);
+        Self {
+            days: asked().map(|ask| ask.day).collect(),
+            ids: asked().map(|ask| ask.message().id.0).collect(),
+            versions: asked().map(|ask| ask.message().version.cast_signed()).collect(),
+            ats: draft.notes.iter().map(|notes| notes.at).collect(),
+            texts: draft.notes.iter().map(|notes| notes.text.as_str()).collect(),
+        }
+    }
+
+    fn values(&self) -> Values<'_> {
+        vec![&self.days, &self.ids, &self.versions, &self.ats, &self.texts]
+    }
+}
+
+struct References<'a> {
+    providers: Vec<&'a str>,
+    references: Vec<&'a [u8]>,
+    days: Vec<i32>,
+    ids: Vec<Uuid>,
+    legs: Vec<i16>,
+}
+
+impl<'a> References<'a> {
+    fn of(asks: &[Ask], draft: &'a Draft<'_>) -> Self {
+        let mut rows: Vec<_> = draft.references.iter().collect();
+        rows.sort_by(|a, b| (&a.provider, &a.reference).cmp(&(&b.provider, &b.reference)));
+        Self {
+            providers: rows.iter().map(|row| row.provider.as_str()).collect(),
+            references: rows.iter().map(|row| row.reference.as_bytes()).collect(),
+            days: rows.iter().map(|row| asks[row.ask].day).collect(),
+            ids: rows.iter().map(|row| asks[row.ask].message().id.0).collect(),
+            legs: rows.iter().map(|row| i16::from(row.leg)).collect(),
+        }
+    }
+
+    fn values(&self) -> Values<'_> {
+        vec![&self.providers, &self.references, &self.days, &self.ids, &self.legs]
     }
 }
