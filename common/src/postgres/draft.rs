@@ -133,8 +133,12 @@ impl Draft<'_> {
         self.claims.insert(key, ClaimRow { holder, change });
     }
 
+    /// A bucket that was only looked into stays as it is: a tenant's own is looked into by each of its openings.
     pub(super) fn put_bucket(&mut self, tag: Tag, bucket: Bucket, until: Timestamp) {
         let before = self.buckets.get(&tag);
+        if before.map_or(bucket.0.is_empty(), |row| row.bucket == bucket) {
+            return;
+        }
         let change = before.map_or(Change::Add, |row| row.change.then_set());
         let until = before.map_or(until, |row| row.until.max(until));
         self.buckets.insert(tag, BucketRow { bucket, until, change });

@@ -47,9 +47,6 @@ pub(super) async fn bodies(
     client: &Client,
     ids: &BTreeSet<MessageId>,
 ) -> Result<BTreeMap<MessageId, Vec<u8>>, tokio_postgres::Error> {
-    if ids.is_empty() {
-        return Ok(BTreeMap::new());
-    }
     let days: Vec<i32> = ids.iter().copied().map(day_of).collect();
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let statement = client.prepare_cached(MESSAGES_LOAD.sql).await?;

@@ -50,26 +50,27 @@ pub(super) const MESSAGES_LOCK: Statement = Statement {
 /// Everything that a group adds: one statement, and so one plan to start. What is new is added without looking for its like
 /// first (13 us a row instead of 20 where that was measured). Where it is there already, the server says so, in its log too,
 /// and the group is done again (`Trouble::Raced`). A due entry without its message could only be left of a day that was
-/// dropped, and nothing is opened on one.
+/// dropped, and nothing is opened on one. The server works such parts off from the last to the first: claims before buckets,
+/// and both before messages, as everywhere.
 pub(super) const GROUP_ADD: Statement = Statement {
     name: "group_add",
-    sql: "WITH claimed AS (
-              INSERT INTO claim (kind, tag, fingerprint, id, until)
-              SELECT * FROM unnest($1::smallint[], $2::bytea[], $3::bytea[], $4::uuid[], $5::bigint[])
-          ), paid AS (
-              INSERT INTO bucket (tag, entries, over_at)
-              SELECT * FROM unnest($6::bytea[], $7::bytea[], $8::bigint[])
-          ), opened AS (
-              INSERT INTO message (day, id, version, ended_at, body)
-              SELECT * FROM unnest($9::integer[], $10::uuid[], $11::bigint[], $12::bigint[], $13::bytea[])
+    sql: "WITH told AS (
+              INSERT INTO journal (day, id, version, at, notes)
+              SELECT * FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[])
           ), listed AS (
               INSERT INTO due (id, day, due_at, live)
-              SELECT * FROM unnest($14::uuid[], $15::integer[], $16::bigint[], $17::boolean[])
-          ), told AS (
-              INSERT INTO journal (day, id, version, at, notes)
-              SELECT * FROM unnest($18::integer[], $19::uuid[], $20::bigint[], $21::bigint[], $22::text[])
+              SELECT * FROM unnest($6::uuid[], $7::integer[], $8::bigint[], $9::boolean[])
+          ), opened AS (
+              INSERT INTO message (day, id, version, ended_at, body)
+              SELECT * FROM unnest($10::integer[], $11::uuid[], $12::bigint[], $13::bigint[], $14::bytea[])
+          ), paid AS (
+              INSERT INTO bucket (tag, entries, over_at)
+              SELECT * FROM unnest($15::bytea[], $16::bytea[], $17::bigint[])
+          ), claimed AS (
+              INSERT INTO claim (kind, tag, fingerprint, id, until)
+              SELECT * FROM unnest($18::smallint[], $19::bytea[], $20::bytea[], $21::uuid[], $22::bigint[])
           )
-          INSERT INTO tally (messages) SELECT cardinality($10::uuid[]) WHERE cardinality($10::uuid[]) > 0",
+          INSERT INTO tally (messages) SELECT cardinality($11::uuid[]) WHERE cardinality($11::uuid[]) > 0",
 };
 
 /// Compare and set. When it ended stays what it was first.

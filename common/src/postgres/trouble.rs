@@ -85,7 +85,7 @@ pub(super) fn said(error: &Error) -> String {
     }
 }
 
-pub(super) fn is_connection(error: &Error) -> bool {
+fn is_connection(error: &Error) -> bool {
     error.is_closed() || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 

@@ -1,8 +1,5 @@
 //! A group of openings and saves in one transaction: read under locks, apply the rules in memory, write arrays, commit.
 //!
-//! Everybody in it waits for each journey to the server, so there are two: the beginning travels with what is looked at, and
-//! the commit with what is added. Where something is changed as well, there is a third.
-//!
 //! Locks are taken in one order everywhere: claims, buckets, messages, each sorted; what is new comes after them, by one
 //! statement that is the same for all. Running a group again is safe, because it is only done after nothing of it was written.
 
@@ -12,14 +9,12 @@ mod rows;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use deadpool_postgres::Client;
-use tokio::join;
+use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::Error;
 
 use super::days::{Days, day_of, welcome};
 use super::draft::{Draft, kind_code};
 use super::group::Verb;
-use super::read::bodies;
 use super::rules;
 use super::trouble::{Trouble, is_missing_day};
 use crate::message::{Message, MessageId, Tag};
@@ -130,80 +125,57 @@ impl Write {
     async fn attempt(&self, client: &mut Client, asks: &[Ask], repeats: Repeats) -> Result<Answers, Trouble> {
         let days: BTreeSet<i32> = asks.iter().filter(|ask| ask.is_opening()).map(|ask| ask.day).collect();
         self.days.ensure(client, days.iter().copied()).await.map_err(|error| Trouble::before_commit(&error))?;
-        let done = group(client, asks, repeats).await;
-        if let Err(Halt::Before(error)) = &done
-            && error.as_db_error().is_some_and(is_missing_day)
-        {
-            self.days.forget(days);
-        }
-        Ok(done?)
+        let transaction = client.transaction().await.map_err(|error| Trouble::before_commit(&error))?;
+        let answers = group(&transaction, asks, repeats).await.inspect_err(|halt| {
+            if let Halt::Error(error) = halt
+                && error.as_db_error().is_some_and(is_missing_day)
+            {
+                self.days.forget(days);
+            }
+        })?;
+        transaction.commit().await.map_err(|error| Trouble::at_commit(&error))?;
+        Ok(answers)
     }
 }
 
-/// Why a group was not committed, or not for certain.
+/// Why a group stops before its commit.
 enum Halt {
-    /// Something before the commit failed.
-    Before(Error),
-    /// The commit was asked for.
-    AtCommit(Error),
-    /// Rows that were not looked for are there.
+    Error(Error),
+    /// Rows that were not looked for are there, or rows that were are not.
     Raced,
 }
 
 impl From<Error> for Halt {
     fn from(error: Error) -> Self {
-        Self::Before(error)
+        Self::Error(error)
     }
 }
 
 impl From<Halt> for Trouble {
     fn from(halt: Halt) -> Self {
         match halt {
-            Halt::Before(error) => Self::before_commit(&error),
-            Halt::AtCommit(error) => Self::at_commit(&error),
-            Halt::Raced => Self::Raced { why: "the same message was written already".to_owned() },
+            Halt::Error(error) => Self::before_commit(&error),
+            Halt::Raced => Self::Raced { why: "the same message was written at the same time".to_owned() },
         }
     }
 }
 
-async fn group(client: &Client, asks: &[Ask], repeats: Repeats) -> Result<Answers, Halt> {
+async fn group(transaction: &Transaction<'_>, asks: &[Ask], repeats: Repeats) -> Result<Answers, Halt> {
     let mut draft = Draft::new(asks);
-    match decide(client, asks, repeats, &mut draft).await {
-        Ok(answers) => {
-            rows::commit(client, asks, &draft).await?;
-            Ok(answers)
-        }
-        Err(halt) => {
-            roll_back(client).await;
-            Err(halt)
-        }
-    }
-}
-
-/// A connection that cannot even do this has gone, and its transaction with it.
-async fn roll_back(client: &Client) {
-    if let Err(error) = client.batch_execute("ROLLBACK").await {
-        tracing::debug!(%error, "a transaction was not rolled back");
-    }
-}
-
-/// Begins, looks and applies the rules.
-async fn decide(client: &Client, asks: &[Ask], repeats: Repeats, draft: &mut Draft<'_>) -> Result<Answers, Halt> {
-    let (begun, looked) = join!(biased; client.batch_execute("BEGIN"), look(client, asks, repeats, draft));
-    begun?;
-    looked?;
+    look(transaction, asks, repeats, &mut draft).await?;
     let mut answers: Answers = Vec::with_capacity(asks.len());
     for (index, ask) in asks.iter().enumerate() {
         draft.current = index;
         let decided: Result<Answer, WireError> = match &ask.what {
-            What::Open(opening) => rules::open(draft, opening).map(Answer::Opened),
-            What::Save(save) => Ok(Answer::Saved(rules::save(draft, save))),
+            What::Open(opening) => rules::open(&mut draft, opening).map(Answer::Opened),
+            What::Save(save) => Ok(Answer::Saved(rules::save(&mut draft, save))),
         };
         answers.push(decided.map_err(|error| StoreError::Refused { why: error.to_string() }));
     }
-    if repeats == Repeats::Unexpected && !bodies(client, &refused(asks, &answers)).await?.is_empty() {
+    if repeats == Repeats::Unexpected && !look::bodies(transaction, refused(asks, &answers)).await?.is_empty() {
         return Err(Halt::Raced);
     }
+    rows::write(transaction, asks, &draft).await?;
     Ok(answers)
 }
 

@@ -1,66 +1,58 @@
 //! What a group writes after the rules were applied, as arrays sorted by key: everything it adds in one statement, and one
 //! statement for each kind of row that it changes.
 
-use deadpool_postgres::Client;
+use deadpool_postgres::Transaction;
 use tokio::join;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::{Ask, Halt, roll_back};
+use super::{Ask, Halt};
 use crate::message::Tag;
 use crate::postgres::draft::{BucketRow, Change, ClaimRow, Draft, Kept, encode_entries};
 use crate::postgres::statements::{
     BUCKETS_DROP, BUCKETS_SET, CLAIMS_MOVE, DUE_DROP, DUE_SET, GROUP_ADD, MESSAGES_SAVE, REFERENCES_ADD, Statement,
 };
-use crate::postgres::trouble::is_connection;
 use crate::time::Timestamp;
 
 type Values<'a> = Vec<&'a (dyn ToSql + Sync)>;
 
-/// Writes and commits. Every row that is changed is locked, so that no statement can find less than it was sent for.
-pub(super) async fn commit(client: &Client, asks: &[Ask], draft: &Draft<'_>) -> Result<(), Halt> {
+/// All statements are sent together; the server works them off one after the other.
+pub(super) async fn write(to: &Transaction<'_>, asks: &[Ask], draft: &Draft<'_>) -> Result<(), Halt> {
     let (opened, saved): (Vec<&Kept>, Vec<&Kept>) = draft.kept.iter().partition(|kept| asks[kept.ask].is_opening());
-    let (added, changed) = (Added::of(asks, draft, &opened), Changed::of(asks, draft, &saved));
-    if changed.is_nothing() {
-        return add_and_commit(client, &added).await;
-    }
-    let (adding, changing) =
-        join!(run(client, added.is_something(), &GROUP_ADD, added.values()), changed.write(client));
-    if let Err(error) = first_cause([adding, changing]) {
-        roll_back(client).await;
-        return Err(Halt::Before(error));
-    }
-    client.batch_execute("COMMIT").await.map_err(Halt::AtCommit)
+    let added = Added::of(asks, draft, &opened);
+    let (claims, messages) = (Claims::of(draft, Change::Set), Messages::of(asks, &saved));
+    let (buckets, emptied) = (Buckets::of(draft, Change::Set), Buckets::of(draft, Change::Drop));
+    let (listed, unlisted): (Vec<&Ask>, Vec<&Ask>) = saved.iter().map(|kept| &asks[kept.ask]).partition(is_listed);
+    let (listed, unlisted, references) = (Due::of(&listed), Due::of(&unlisted), References::of(asks, draft));
+    let done = join!(
+        run(to, added.is_something(), &GROUP_ADD, added.values()),
+        run(to, !messages.ids.is_empty(), &MESSAGES_SAVE, messages.values()),
+        run(to, !claims.ids.is_empty(), &CLAIMS_MOVE, claims.values()),
+        run(to, !buckets.tags.is_empty(), &BUCKETS_SET, buckets.values()),
+        run(to, !emptied.tags.is_empty(), &BUCKETS_DROP, vec![&emptied.tags]),
+        run(to, !listed.ids.is_empty(), &DUE_SET, listed.values()),
+        run(to, !unlisted.ids.is_empty(), &DUE_DROP, vec![&unlisted.ids]),
+        run(to, !references.ids.is_empty(), &REFERENCES_ADD, references.values()),
+    );
+    let [_, written, ..] = first_cause(<[Result<u64, Error>; 8]>::from(done))?;
+    // They are locked since they were looked at, so each of them is there.
+    if written == saved.len() as u64 { Ok(()) } else { Err(Halt::Raced) }
 }
 
-/// In one journey. The server works off what is sent together in its order: a commit behind a statement that failed rolls
-/// back, and one whose statement never left has nothing to commit.
-async fn add_and_commit(client: &Client, added: &Added<'_>) -> Result<(), Halt> {
-    let statement = match client.prepare_cached(GROUP_ADD.sql).await {
-        Ok(statement) => statement,
-        Err(error) => {
-            roll_back(client).await;
-            return Err(Halt::Before(error));
-        }
-    };
-    let values = added.values();
-    let add = async { if added.is_something() { client.execute(&statement, &values).await } else { Ok(0) } };
-    let (added, committed) = join!(biased; add, client.batch_execute("COMMIT"));
-    match added {
-        Err(error) if is_connection(&error) => Err(Halt::AtCommit(error)),
-        Err(error) => Err(Halt::Before(error)),
-        Ok(_) => committed.map_err(Halt::AtCommit),
+/// How many rows it wrote.
+async fn run(
+    transaction: &Transaction<'_>,
+    wanted: bool,
+    statement: &'static Statement,
+    values: Values<'_>,
+) -> Result<u64, Error> {
+    if !wanted {
+        return Ok(0);
     }
-}
-
-async fn run(client: &Client, wanted: bool, statement: &'static Statement, values: Values<'_>) -> Result<(), Error> {
-    if wanted {
-        let statement = client.prepare_cached(statement.sql).await?;
-        client.execute(&statement, &values).await?;
-    }
-    Ok(())
+    let statement = transaction.prepare_cached(statement.sql).await?;
+    transaction.execute(&statement, &values).await
 }
 
 /// Everything that is new: one statement.
@@ -91,54 +83,7 @@ impl<'a> Added<'a> {
 
     fn values(&self) -> Values<'_> {
         let Self { claims, buckets, messages, due, notes } = self;
-        [claims.values(), buckets.values(), messages.values(), due.values(), notes.values()].concat()
-    }
-}
-
-/// Everything that is there already and becomes different: one statement for each kind of row.
-struct Changed<'a> {
-    claims: Claims<'a>,
-    buckets: Buckets<'a>,
-    emptied: Buckets<'a>,
-    messages: Messages<'a>,
-    listed: Due,
-    unlisted: Due,
-    references: References<'a>,
-}
-
-impl<'a> Changed<'a> {
-    fn of(asks: &'a [Ask], draft: &'a Draft<'_>, saved: &[&Kept]) -> Self {
-        let (listed, unlisted): (Vec<&Ask>, Vec<&Ask>) = saved.iter().map(|kept| &asks[kept.ask]).partition(is_listed);
-        Self {
-            claims: Claims::of(draft, Change::Set),
-            buckets: Buckets::of(draft, Change::Set),
-            emptied: Buckets::of(draft, Change::Drop),
-            messages: Messages::of(asks, saved),
-            listed: Due::of(&listed),
-            unlisted: Due::of(&unlisted),
-            references: References::of(asks, draft),
-        }
-    }
-
-    const fn is_nothing(&self) -> bool {
-        let Self { claims, buckets, emptied, messages, references, .. } = self;
-        let rows = messages.ids.is_empty() && references.ids.is_empty();
-        rows && claims.ids.is_empty() && buckets.tags.is_empty() && emptied.tags.is_empty()
-    }
-
-    /// All of them are sent together.
-    async fn write(&self, client: &Client) -> Result<(), Error> {
-        let Self { claims, buckets, emptied, messages, listed, unlisted, references } = self;
-        let done = join!(
-            run(client, !claims.ids.is_empty(), &CLAIMS_MOVE, claims.values()),
-            run(client, !buckets.tags.is_empty(), &BUCKETS_SET, buckets.values()),
-            run(client, !emptied.tags.is_empty(), &BUCKETS_DROP, vec![&emptied.tags]),
-            run(client, !messages.ids.is_empty(), &MESSAGES_SAVE, messages.values()),
-            run(client, !listed.ids.is_empty(), &DUE_SET, listed.values()),
-            run(client, !unlisted.ids.is_empty(), &DUE_DROP, vec![&unlisted.ids]),
-            run(client, !references.ids.is_empty(), &REFERENCES_ADD, references.values()),
-        );
-        first_cause(<[Result<(), Error>; 7]>::from(done))
+        [notes.values(), due.values(), messages.values(), buckets.values(), claims.values()].concat()
     }
 }
 
@@ -147,12 +92,19 @@ fn is_listed(ask: &&Ask) -> bool {
     ask.message().is_live() || ask.message().due.is_some()
 }
 
-/// Of statements that were sent together, those after one that failed say only that their transaction is over.
-fn first_cause<const N: usize>(done: [Result<(), Error>; N]) -> Result<(), Error> {
+/// What each of them counted. Of statements that were sent together, those after one that failed say only that their
+/// transaction is over.
+fn first_cause<const N: usize>(done: [Result<u64, Error>; N]) -> Result<[u64; N], Error> {
     let is_over = |error: &Error| error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION);
-    let errors = done.into_iter().filter_map(Result::err);
-    let (causes, echoes): (Vec<Error>, Vec<Error>) = errors.partition(|error| !is_over(error));
-    causes.into_iter().chain(echoes).next().map_or(Ok(()), Err)
+    let (mut counts, mut echo) = ([0; N], None);
+    for (count, done) in counts.iter_mut().zip(done) {
+        match done {
+            Ok(rows) => *count = rows,
+            Err(error) if is_over(&error) => echo = Some(error),
+            Err(cause) => return Err(cause),
+        }
+    }
+    echo.map_or(Ok(counts), Err)
 }
 
 /// Claims that change in one way.
