@@ -221,4 +221,19 @@ mod tests {
             Bucket(vec![(Timestamp::from_unix_ms(-5), 1), (Timestamp::from_unix_ms(1_763_805_900_123), u64::MAX)]);
         assert_eq!(decode_entries(&encode_entries(&bucket)), bucket);
     }
+
+    #[test]
+    fn a_bucket_that_was_only_looked_into_is_not_written() {
+        let (asks, at) = ([], Timestamp::from_unix_ms(1_763_805_900_123));
+        let mut draft = Draft::new(&asks);
+        let (empty, there) = (Tag([1; 32]), Tag([2; 32]));
+        let bucket = Bucket(vec![(at, 5)]);
+        draft.buckets.insert(there, BucketRow { bucket: bucket.clone(), until: at, change: Change::Nothing });
+        draft.put_bucket(empty, Bucket::default(), at);
+        draft.put_bucket(there, bucket, at.plus_ms(1));
+        assert!(!draft.buckets.contains_key(&empty));
+        assert_eq!(draft.buckets[&there].change, Change::Nothing);
+        draft.put_bucket(there, Bucket(vec![(at, 5), (at, 1)]), at.plus_ms(1));
+        assert_eq!(draft.buckets[&there].change, Change::Set);
+    }
 }

@@ -57,6 +57,8 @@ impl Trouble {
             // A server that stops, a plan that outlived its table: another connection may do.
             "08" | "0A" | "26" => Self::Lost { why },
             "57" if *code != SqlState::QUERY_CANCELED => Self::Lost { why },
+            // A session whose transaction could not be ended is no use to anybody.
+            "25" if *code == SqlState::IN_FAILED_SQL_TRANSACTION => Self::Lost { why },
             _ => Self::Unavailable { why },
         }
     }
