@@ -154,13 +154,15 @@ impl Day {
         }
     }
 
-    /// What the index was asked by all looks so far: a session tells at most once a second, at the end of a statement.
+    /// What the index was asked by as many looks as there were so far: a session tells at most once a second, at the end of a
+    /// statement, so others are made until it does. One of these may always be untold.
     async fn walked(&mut self) -> Walked {
+        let wanted = self.looks;
         let told = async {
             loop {
                 self.look().await;
                 let walked = Walked::read(&self.url);
-                if walked.looks >= self.looks {
+                if walked.looks >= wanted {
                     return walked;
                 }
                 sleep(Duration::from_millis(100)).await;
