@@ -27,13 +27,16 @@ pub struct Bucket(pub Vec<(Timestamp, u64)>);
 /// Buckets by their tags, each with the time until which it must be kept.
 pub(crate) type Buckets = BTreeMap<Tag, (Bucket, Timestamp)>;
 
-/// The buckets after all of the spends, or the first spend that is over its limit and when it would fit.
+/// The buckets that something was paid into, after all of the spends; or the first spend that is over its limit and when it
+/// would fit. One that is only looked into stays as it is: a tenant's own is looked into by each of its openings.
 pub(crate) fn pay(spends: &[Spend], mut buckets: Buckets, now: Timestamp) -> Result<Buckets, (usize, Timestamp)> {
     for (index, spend) in spends.iter().enumerate() {
         let (bucket, until) = buckets.entry(spend.bucket).or_insert_with(|| (Bucket::default(), now));
         bucket.spend(spend, now).map_err(|free_at| (index, free_at))?;
         *until = (*until).max(now.plus_ms(spend.window_ms));
     }
+    let is_paid = |tag: &Tag| spends.iter().any(|spend| spend.bucket == *tag && spend.cost > 0);
+    buckets.retain(|tag, _| is_paid(tag));
     for (tag, (bucket, _)) in &mut buckets {
         let windows = spends.iter().filter(|spend| spend.bucket == *tag).map(|spend| spend.window_ms);
         bucket.forget(windows.max().unwrap_or(u64::MAX), now);
@@ -140,6 +143,15 @@ mod tests {
         assert_eq!(paid_at(5_000), Err((1, 10_000)), "three in the long one");
         assert_eq!(paid_at(10_000), Ok(()));
         assert_eq!(buckets[&bucket].0.0.len(), 3, "what no window reaches is forgotten");
+    }
+
+    #[test]
+    fn only_what_was_paid_into_is_to_be_written() {
+        let (start, looked_into, paid_into) = (Timestamp::from_unix_ms(0), Tag([1; 32]), Tag([2; 32]));
+        let spends = [Spend { bucket: looked_into, cost: 0, ..spend(1) }, Spend { bucket: paid_into, ..spend(1) }];
+        let before = Buckets::from([(looked_into, (Bucket(vec![(start, 1)]), start))]);
+        let after = pay(&spends, before, start).expect("there is room in both");
+        assert_eq!(after.keys().collect::<Vec<_>>(), [&paid_into]);
     }
 
     #[test]

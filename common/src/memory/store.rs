@@ -238,7 +238,7 @@ impl Tables {
 
     /// All of them, or none.
     fn spend(&mut self, spends: &[Spend], now: Timestamp) -> Result<(), (usize, Timestamp)> {
-        self.buckets = pay(spends, self.buckets.clone(), now)?;
+        self.buckets.extend(pay(spends, self.buckets.clone(), now)?);
         Ok(())
     }
 

@@ -133,12 +133,8 @@ impl Draft<'_> {
         self.claims.insert(key, ClaimRow { holder, change });
     }
 
-    /// A bucket that was only looked into stays as it is: a tenant's own is looked into by each of its openings.
     pub(super) fn put_bucket(&mut self, tag: Tag, bucket: Bucket, until: Timestamp) {
         let before = self.buckets.get(&tag);
-        if before.map_or(bucket.0.is_empty(), |row| row.bucket == bucket) {
-            return;
-        }
         let change = before.map_or(Change::Add, |row| row.change.then_set());
         let until = before.map_or(until, |row| row.until.max(until));
         self.buckets.insert(tag, BucketRow { bucket, until, change });
@@ -220,20 +216,5 @@ mod tests {
         let bucket =
             Bucket(vec![(Timestamp::from_unix_ms(-5), 1), (Timestamp::from_unix_ms(1_763_805_900_123), u64::MAX)]);
         assert_eq!(decode_entries(&encode_entries(&bucket)), bucket);
-    }
-
-    #[test]
-    fn a_bucket_that_was_only_looked_into_is_not_written() {
-        let (asks, at) = ([], Timestamp::from_unix_ms(1_763_805_900_123));
-        let mut draft = Draft::new(&asks);
-        let (empty, there) = (Tag([1; 32]), Tag([2; 32]));
-        let bucket = Bucket(vec![(at, 5)]);
-        draft.buckets.insert(there, BucketRow { bucket: bucket.clone(), until: at, change: Change::Nothing });
-        draft.put_bucket(empty, Bucket::default(), at);
-        draft.put_bucket(there, bucket, at.plus_ms(1));
-        assert!(!draft.buckets.contains_key(&empty));
-        assert_eq!(draft.buckets[&there].change, Change::Nothing);
-        draft.put_bucket(there, Bucket(vec![(at, 5), (at, 1)]), at.plus_ms(1));
-        assert_eq!(draft.buckets[&there].change, Change::Set);
     }
 }
