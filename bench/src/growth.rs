@@ -25,18 +25,11 @@ const REPEATS: usize = 3;
 const CHUNK: u64 = 100_000;
 /// Stored messages are made like the sample, which was delivered, and have ended.
 const FILL_MESSAGES: &str = "
-    INSERT INTO message (day, id, version, ended_at, body)
-    SELECT $1::integer, stored.id, 5, $2::bigint, $3::bytea
+    INSERT INTO message (day, id, version, ended_at, body, notes)
+    SELECT $1::integer, stored.id, 5, $2::bigint, $3::bytea, $6::text
     FROM (SELECT (lpad(to_hex(($1::integer::bigint * 86400000) + n % 86400000), 12, '0') || '7' || substr(md5(n::text), 1, 3)
                   || '8' || substr(md5(n::text), 4, 15))::uuid AS id
           FROM generate_series($4::bigint, $5::bigint) AS n) stored";
-const FILL_JOURNAL: &str = "
-    INSERT INTO journal (day, id, version, at, notes)
-    SELECT $1::integer, stored.id, note.version, $2::bigint, note.notes
-    FROM (SELECT (lpad(to_hex(($1::integer::bigint * 86400000) + n % 86400000), 12, '0') || '7' || substr(md5(n::text), 1, 3)
-                  || '8' || substr(md5(n::text), 4, 15))::uuid AS id
-          FROM generate_series($4::bigint, $5::bigint) AS n) stored,
-         unnest($3::text[]) WITH ORDINALITY AS note (notes, version)";
 const FILL_REFERENCES: &str = "
     INSERT INTO reference (provider, reference, day, id, leg)
     SELECT 'fast', convert_to(stored.id::text || ':1', 'UTF8'), $1::integer, stored.id, 1
@@ -116,18 +109,14 @@ async fn fill(client: &Client, sample: &Sample, numbers: std::ops::Range<u64>) -
     if numbers.is_empty() {
         return Ok(());
     }
-    let mut first = numbers.start;
+    let (mut first, notes) = (numbers.start, sample.notes_all());
     while first < numbers.end {
         let last = (first + CHUNK).min(numbers.end) - 1;
         let (from, to) = (i64::try_from(first)?, i64::try_from(last)?);
         client
-            .execute(FILL_MESSAGES, &[&sample.day, &sample.until, &sample.body(4), &from, &to])
+            .execute(FILL_MESSAGES, &[&sample.day, &sample.until, &sample.body(4), &from, &to, &notes])
             .await
             .context("message")?;
-        client
-            .execute(FILL_JOURNAL, &[&sample.day, &sample.until, &sample.notes_all(), &from, &to])
-            .await
-            .context("journal")?;
         client.execute(FILL_REFERENCES, &[&sample.day, &from, &to]).await.context("reference")?;
         first = last + 1;
     }

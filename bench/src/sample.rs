@@ -22,11 +22,11 @@ impl Sample {
     /// Of the newest message that was delivered.
     pub(crate) async fn read(client: &Client) -> anyhow::Result<Self> {
         let row = client
-            .query_opt("SELECT day, id, body FROM message WHERE version >= 4 ORDER BY id DESC LIMIT 1", &[])
+            .query_opt("SELECT day, id, body, notes FROM message WHERE version >= 4 ORDER BY id DESC LIMIT 1", &[])
             .await?
             .context("no message was delivered yet that could be looked at")?;
         let (day, id, body): (i32, uuid::Uuid, Vec<u8>) = (row.get(0), row.get(1), row.get(2));
-        let notes = client.query("SELECT notes FROM journal WHERE id = $1 ORDER BY version", &[&id]).await?;
+        let notes: &str = row.get(3);
         let claim = client.query_one("SELECT fingerprint, until FROM claim WHERE id = $1", &[&id]).await?;
         let bucket = client.query_one("SELECT entries FROM bucket LIMIT 1", &[]).await?;
         Ok(Self {
@@ -36,7 +36,7 @@ impl Sample {
             until: claim.get(1),
             opened_body: without_legs(&body)?,
             body,
-            notes: notes.iter().map(|row| row.get(0)).collect(),
+            notes: notes.split_inclusive('\n').map(ToOwned::to_owned).collect(),
         })
     }
 
@@ -45,18 +45,18 @@ impl Sample {
         if version == 1 { &self.opened_body } else { &self.body }
     }
 
-    /// What the journal says of this version.
+    /// The line of the journal that came with this version.
     pub(crate) fn notes(&self, version: i64) -> &str {
         let at = usize::try_from(version - 1).unwrap_or(0).min(self.notes.len().saturating_sub(1));
-        self.notes.get(at).map_or("[]", String::as_str)
+        self.notes.get(at).map_or("", String::as_str)
     }
 
     pub(crate) fn body_bytes(&self) -> usize {
         self.body.len()
     }
 
-    pub(crate) fn notes_all(&self) -> &[String] {
-        &self.notes
+    pub(crate) fn notes_all(&self) -> String {
+        self.notes.concat()
     }
 }
 

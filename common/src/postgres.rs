@@ -10,6 +10,7 @@ mod error;
 mod floor;
 mod group;
 mod inbox;
+mod notes;
 mod people;
 mod prune;
 mod read;

@@ -1,4 +1,4 @@
-//! The partitions of messages and journals: one of each per day, created ahead or when a first message needs them.
+//! The partitions of messages: one per day, created ahead or when a first message needs it.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
@@ -46,11 +46,11 @@ pub(super) fn welcome(id: MessageId, at: Timestamp) -> Result<i32, StoreError> {
 }
 
 /// `message_2026_11_23` and the like.
-pub(super) fn table(parent: &str, day: i32) -> String {
+pub(super) fn table(day: i32) -> String {
     let date = time::OffsetDateTime::UNIX_EPOCH.checked_add(time::Duration::days(i64::from(day)));
     match date {
-        Some(date) => format!("{parent}_{:04}_{:02}_{:02}", date.year(), u8::from(date.month()), date.day()),
-        None => format!("{parent}_day_{day}"),
+        Some(date) => format!("message_{:04}_{:02}_{:02}", date.year(), u8::from(date.month()), date.day()),
+        None => format!("message_day_{day}"),
     }
 }
 
@@ -108,17 +108,15 @@ impl Days {
 /// Safe to run twice and by many: under a lock, and only what is not there. A table is made first and attached then,
 /// because creating it as a partition would stop everybody who reads or writes.
 async fn create(client: &mut Client, day: i32) -> Result<(), Error> {
-    let (message, journal) = (table("message", day), table("journal", day));
+    let message = table(day);
     let transaction = client.transaction().await?;
     transaction.query_one("SELECT pg_advisory_xact_lock($1)", &[&DAYS_LOCK]).await?;
     let there = transaction.query_one("SELECT to_regclass($1) IS NOT NULL", &[&message]).await?;
     if !there.get::<_, bool>(0) {
         let sql = format!(
             "CREATE TABLE {message} (LIKE message INCLUDING ALL)
-                 WITH (fillfactor = 60, toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0.02);
-             ALTER TABLE message ATTACH PARTITION {message} FOR VALUES IN ({day});
-             CREATE TABLE {journal} (LIKE journal INCLUDING ALL);
-             ALTER TABLE journal ATTACH PARTITION {journal} FOR VALUES IN ({day});"
+                 WITH (fillfactor = 45, toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0.02);
+             ALTER TABLE message ATTACH PARTITION {message} FOR VALUES IN ({day});"
         );
         transaction.batch_execute(&sql).await?;
     }
@@ -135,7 +133,7 @@ mod tests {
     fn a_day_is_read_from_the_id_and_names_its_tables() {
         let day = day_of(MessageId::new(NOON, [7; 10]));
         assert_eq!(day, day_at(NOON));
-        assert_eq!(table("message", day), "message_2025_11_22");
+        assert_eq!(table(day), "message_2025_11_22");
     }
 
     #[test]

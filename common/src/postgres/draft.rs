@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::notes;
 use super::write::Ask;
 use crate::bucket::Bucket;
 use crate::leg::{Leg, LegNumber, ProviderId};
@@ -29,7 +30,6 @@ pub(super) struct Draft<'a> {
     opened: BTreeMap<MessageId, usize>,
     pub(super) kept: Vec<Kept>,
     pub(super) references: Vec<Reference>,
-    pub(super) notes: Vec<Notes>,
 }
 
 /// Who holds a claim.
@@ -64,6 +64,7 @@ pub(super) enum Change {
 pub(super) struct Kept {
     pub(super) ask: usize,
     pub(super) ended_at: Option<i64>,
+    pub(super) notes: String,
 }
 
 pub(super) struct Reference {
@@ -71,12 +72,6 @@ pub(super) struct Reference {
     pub(super) provider: ProviderId,
     pub(super) reference: String,
     pub(super) leg: LegNumber,
-}
-
-pub(super) struct Notes {
-    pub(super) ask: usize,
-    pub(super) at: i64,
-    pub(super) text: String,
 }
 
 impl<'a> Draft<'a> {
@@ -91,7 +86,6 @@ impl<'a> Draft<'a> {
             opened: BTreeMap::new(),
             kept: Vec::with_capacity(asks.len()),
             references: Vec::new(),
-            notes: Vec::with_capacity(asks.len()),
         }
     }
 }
@@ -118,9 +112,9 @@ impl Draft<'_> {
         self.buckets.get(tag).map(|row| row.bucket.clone()).unwrap_or_default()
     }
 
-    pub(super) fn put_message(&mut self, message: &Message, at: Timestamp) {
+    pub(super) fn put_message(&mut self, message: &Message, notes: &[Note], at: Timestamp) {
         let ended_at = (!message.is_live()).then_some(at.unix_ms());
-        self.kept.push(Kept { ask: self.current, ended_at });
+        self.kept.push(Kept { ask: self.current, ended_at, notes: notes::line(notes, at) });
         if self.asks[self.current].is_opening() {
             self.opened.insert(message.id, self.current);
         }
@@ -155,13 +149,6 @@ impl Draft<'_> {
     pub(super) fn put_reference(&mut self, leg: &Leg, reference: &str) {
         let (provider, reference) = (leg.provider.clone(), reference.to_owned());
         self.references.push(Reference { ask: self.current, provider, reference, leg: leg.number });
-    }
-
-    pub(super) fn put_notes(&mut self, notes: &[Note], at: Timestamp) {
-        if !notes.is_empty() {
-            let text = serde_json::to_string(notes).expect("the words of a journal are plain JSON");
-            self.notes.push(Notes { ask: self.current, at: at.unix_ms(), text });
-        }
     }
 }
 

@@ -6,10 +6,10 @@ use tokio_postgres::{Error, SimpleQueryMessage};
 
 use super::Plan;
 use super::days::day_of;
+use super::notes;
 use super::session::unpooled;
 use super::statements::HOT;
 use super::trouble::Trouble;
-use crate::lifecycle::Note;
 use crate::message::MessageId;
 use crate::store::{Counts, JournalEntry, StoreError};
 use crate::time::Timestamp;
@@ -20,15 +20,9 @@ pub(super) async fn connection(pool: &Pool) -> Result<Client, StoreError> {
 
 pub(super) async fn journal(pool: &Pool, id: MessageId) -> Result<Vec<JournalEntry>, StoreError> {
     let client = connection(pool).await?;
-    let sql = "SELECT at, notes FROM journal WHERE day = $1 AND id = $2 ORDER BY version";
-    let rows = client.query(sql, &[&day_of(id), &id.0]).await.map_err(failed)?;
-    let mut entries = Vec::new();
-    for row in &rows {
-        let at = Timestamp::from_unix_ms(row.get(0));
-        let notes: Vec<Note> = read_json("a journal", row.get(1))?;
-        entries.extend(notes.into_iter().map(|note| JournalEntry { at, note }));
-    }
-    Ok(entries)
+    let sql = "SELECT notes FROM message WHERE day = $1 AND id = $2";
+    let row = client.query_opt(sql, &[&day_of(id), &id.0]).await.map_err(failed)?;
+    row.map_or(Ok(Vec::new()), |row| notes::read(row.get(0)))
 }
 
 /// Ended messages are all that came and did not go, less those that live: nothing walks over the messages themselves.

@@ -73,7 +73,6 @@ async fn messages_of_day(client: &mut Client, day: i32, ended_before: Timestamp,
     if count > 0 {
         transaction.execute("DELETE FROM due WHERE id = ANY($1)", &[&ids]).await?;
         transaction.execute("DELETE FROM reference WHERE day = $1 AND id = ANY($2)", &[&day, &ids]).await?;
-        transaction.execute("DELETE FROM journal WHERE day = $1 AND id = ANY($2)", &[&day, &ids]).await?;
         transaction.execute("INSERT INTO tally (messages) VALUES ($1)", &[&-count]).await?;
     }
     transaction.commit().await?;

@@ -4,6 +4,7 @@
 
 use super::draft::Draft;
 use crate::bucket::{self, Buckets, Spend};
+use crate::lifecycle::Note;
 use crate::message::Message;
 use crate::store::{Claim, ClaimKind, Opened, Opening, Save, Saved};
 use crate::time::Timestamp;
@@ -32,8 +33,7 @@ pub(super) fn open(draft: &mut Draft<'_>, opening: &Opening) -> Result<Opened, W
     for claim in &opening.claims {
         draft.put_claim(claim, opening.message.id);
     }
-    write(draft, &opening.message, paid, opening.at);
-    draft.put_notes(&opening.notes, opening.at);
+    write(draft, &opening.message, &opening.notes, paid, opening.at);
     Ok(Opened::New)
 }
 
@@ -47,11 +47,10 @@ pub(super) fn save(draft: &mut Draft<'_>, save: &Save) -> Saved {
         Ok(paid) => paid,
         Err((index, free_at)) => return Saved::OverLimit { index, free_at },
     };
-    write(draft, &save.message, paid, save.at);
+    write(draft, &save.message, &save.notes, paid, save.at);
     for tag in &save.refunds {
         draft.drop_bucket(tag);
     }
-    draft.put_notes(&save.notes, save.at);
     Saved::Won { version }
 }
 
@@ -79,8 +78,8 @@ fn pay(draft: &Draft<'_>, spends: &[Spend], now: Timestamp) -> Result<Buckets, (
     bucket::pay(spends, drafted, now)
 }
 
-fn write(draft: &mut Draft<'_>, message: &Message, paid: Buckets, at: Timestamp) {
-    draft.put_message(message, at);
+fn write(draft: &mut Draft<'_>, message: &Message, notes: &[Note], paid: Buckets, at: Timestamp) {
+    draft.put_message(message, notes, at);
     for leg in &message.legs {
         if let Some(reference) = &leg.reference {
             draft.put_reference(leg, reference);

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::days::day_of;
 use super::group::Verb;
+use super::notes;
 use super::rules;
 use super::statements::MESSAGES_SAVE_ALL;
 use super::trouble::Trouble;
@@ -29,8 +30,7 @@ pub(super) struct Row {
     body: Vec<u8>,
     due_at: Option<i64>,
     live: bool,
-    at: i64,
-    notes: Option<String>,
+    notes: String,
     references: Vec<(String, String, i16)>,
 }
 
@@ -39,7 +39,6 @@ impl Row {
     pub(super) fn new(save: Save) -> Self {
         let message = rules::advanced(save.message);
         let live = message.is_live();
-        let notes = serde_json::to_string(&save.notes).expect("the words of a journal are plain JSON");
         let references = message.legs.iter().filter_map(|leg| {
             let reference = leg.reference.clone()?;
             Some((leg.provider.as_str().to_owned(), reference, i16::from(leg.number)))
@@ -52,8 +51,7 @@ impl Row {
             // Never before the writer's time of day: sweeps count on it (`floor`).
             due_at: message.due.map(|due| due.max(save.at)).map(Timestamp::unix_ms),
             live,
-            at: save.at.unix_ms(),
-            notes: (!save.notes.is_empty()).then_some(notes),
+            notes: notes::line(&save.notes, save.at),
             references: references.collect(),
             body: encode_row(&message),
         }
@@ -87,17 +85,16 @@ impl Verb for SaveAll {
     }
 }
 
-/// Messages with their due times and notes, as arrays.
+/// Messages with their notes and due times, as arrays.
 struct Messages<'a> {
     days: Vec<i32>,
     ids: Vec<Uuid>,
     versions: Vec<i64>,
     ended: Vec<Option<i64>>,
     bodies: Vec<&'a [u8]>,
+    notes: Vec<&'a str>,
     dues: Vec<Option<i64>>,
     lives: Vec<bool>,
-    ats: Vec<i64>,
-    notes: Vec<Option<&'a str>>,
 }
 
 impl<'a> Messages<'a> {
@@ -108,16 +105,15 @@ impl<'a> Messages<'a> {
             versions: rows.iter().map(|row| row.version.cast_signed()).collect(),
             ended: rows.iter().map(|row| row.ended_at).collect(),
             bodies: rows.iter().map(|row| row.body.as_slice()).collect(),
+            notes: rows.iter().map(|row| row.notes.as_str()).collect(),
             dues: rows.iter().map(|row| row.due_at).collect(),
             lives: rows.iter().map(|row| row.live).collect(),
-            ats: rows.iter().map(|row| row.at).collect(),
-            notes: rows.iter().map(|row| row.notes.as_deref()).collect(),
         }
     }
 
-    fn values(&self) -> [&(dyn ToSql + Sync); 9] {
-        let Self { days, ids, versions, ended, bodies, dues, lives, ats, notes } = self;
-        [days, ids, versions, ended, bodies, dues, lives, ats, notes]
+    fn values(&self) -> [&(dyn ToSql + Sync); 8] {
+        let Self { days, ids, versions, ended, bodies, notes, dues, lives } = self;
+        [days, ids, versions, ended, bodies, notes, dues, lives]
     }
 }
 

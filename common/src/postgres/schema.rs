@@ -16,7 +16,7 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration { version: 1, oldest_program: 1, name: "rows", sql: include_str!("../../../migrations/0001_rows.sql") },
     // With it came rows that older programs cannot read.
     Migration {
@@ -25,6 +25,8 @@ const MIGRATIONS: [Migration; 2] = [
         name: "references",
         sql: include_str!("../../../migrations/0002_references.sql"),
     },
+    // The journal's table is gone.
+    Migration { version: 3, oldest_program: 3, name: "notes", sql: include_str!("../../../migrations/0003_notes.sql") },
 ];
 
 /// The schema this program is written for.

@@ -54,36 +54,33 @@ pub(super) const MESSAGES_LOCK: Statement = Statement {
 /// and both before messages, as everywhere.
 pub(super) const GROUP_ADD: Statement = Statement {
     name: "group_add",
-    sql: "WITH told AS (
-              INSERT INTO journal (day, id, version, at, notes)
-              SELECT * FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[])
-          ), listed AS (
+    sql: "WITH listed AS (
               INSERT INTO due (id, day, due_at, live)
-              SELECT * FROM unnest($6::uuid[], $7::integer[], $8::bigint[], $9::boolean[])
+              SELECT * FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::boolean[])
           ), opened AS (
-              INSERT INTO message (day, id, version, ended_at, body)
-              SELECT * FROM unnest($10::integer[], $11::uuid[], $12::bigint[], $13::bigint[], $14::bytea[])
+              INSERT INTO message (day, id, version, ended_at, body, notes)
+              SELECT * FROM unnest($5::integer[], $6::uuid[], $7::bigint[], $8::bigint[], $9::bytea[], $10::text[])
           ), paid AS (
               INSERT INTO bucket (tag, entries, over_at)
-              SELECT * FROM unnest($15::bytea[], $16::bytea[], $17::bigint[])
+              SELECT * FROM unnest($11::bytea[], $12::bytea[], $13::bigint[])
           ), claimed AS (
               INSERT INTO claim (kind, tag, fingerprint, id, until)
-              SELECT * FROM unnest($18::smallint[], $19::bytea[], $20::bytea[], $21::uuid[], $22::bigint[])
+              SELECT * FROM unnest($14::smallint[], $15::bytea[], $16::bytea[], $17::uuid[], $18::bigint[])
           )
-          INSERT INTO tally (messages) SELECT cardinality($11::uuid[]) WHERE cardinality($11::uuid[]) > 0",
+          INSERT INTO tally (messages) SELECT cardinality($6::uuid[]) WHERE cardinality($6::uuid[]) > 0",
 };
 
-/// Compare and set. When it ended stays what it was first.
+/// Compare and set. When it ended stays what it was first, and what is noted comes behind what was.
 pub(super) const MESSAGES_SAVE: Statement = Statement {
     name: "messages_save",
     sql: "UPDATE message m
-          SET version = u.version, ended_at = coalesce(m.ended_at, u.ended_at), body = u.body
-          FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bytea[])
-               AS u (day, id, version, ended_at, body)
+          SET version = u.version, ended_at = coalesce(m.ended_at, u.ended_at), body = u.body, notes = m.notes || u.notes
+          FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bytea[], $6::text[])
+               AS u (day, id, version, ended_at, body, notes)
           WHERE m.day = u.day AND m.id = u.id AND m.version = u.version - 1",
 };
 
-/// Saves that pay nothing, with their due times, references and notes: one statement, one commit.
+/// Saves that pay nothing, with their due times and references: one statement, one commit.
 ///
 /// What is listed as due is moved there, also where nothing seems to change: a lease may have moved it meanwhile, and a save
 /// sets it anew. Inserting over an entry would lock it first. `IS TRUE` and `IS NOT TRUE` keep the server from turning a
@@ -93,12 +90,13 @@ pub(super) const MESSAGES_SAVE_ALL: Statement = Statement {
     name: "messages_save_all",
     sql: "WITH saved AS (
               UPDATE message m
-              SET version = u.version, ended_at = coalesce(m.ended_at, u.ended_at), body = u.body
-              FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[],
-                          $7::boolean[], $8::bigint[], $9::text[])
-                   AS u (day, id, version, ended_at, body, due_at, live, at, notes)
+              SET version = u.version, ended_at = coalesce(m.ended_at, u.ended_at), body = u.body,
+                  notes = m.notes || u.notes
+              FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bytea[], $6::text[],
+                          $7::bigint[], $8::boolean[])
+                   AS u (day, id, version, ended_at, body, notes, due_at, live)
               WHERE m.day = u.day AND m.id = u.id AND m.version = u.version - 1
-              RETURNING m.day, m.id, u.version, u.due_at, u.live, u.at, u.notes
+              RETURNING m.day, m.id, u.due_at, u.live
           ), moved AS (
               UPDATE due d SET due_at = s.due_at, live = s.live
               FROM saved s
@@ -114,13 +112,10 @@ pub(super) const MESSAGES_SAVE_ALL: Statement = Statement {
           ), referred AS (
               INSERT INTO reference (provider, reference, day, id, leg)
               SELECT r.provider, r.reference, r.day, r.id, r.leg
-              FROM unnest($10::integer[], $11::uuid[], $12::text[], $13::bytea[], $14::smallint[])
+              FROM unnest($9::integer[], $10::uuid[], $11::text[], $12::bytea[], $13::smallint[])
                    AS r (day, id, provider, reference, leg)
               WHERE (r.id IN (SELECT id FROM saved)) IS TRUE
               ON CONFLICT DO NOTHING
-          ), told AS (
-              INSERT INTO journal (day, id, version, at, notes)
-              SELECT day, id, version, at, notes FROM saved WHERE notes IS NOT NULL
           )
           SELECT id FROM saved",
 };

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use otodoke_common::lifecycle::Note;
+use otodoke_common::message::MessageId;
 use otodoke_common::postgres::{Postgres, PostgresError, PostgresSettings};
+use otodoke_common::store::{JournalEntry, Store};
+use otodoke_common::time::Timestamp;
 use otodoke_tests::servers::postgres::{postgres, private_postgres, psql, settings, with_database};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -10,6 +14,13 @@ use tokio::task::JoinSet;
 use crate::backend::{LIMITS, migrated, small};
 
 const SOON: Duration = Duration::from_secs(8);
+/// When journals had a table of their own.
+const SCHEMA_2: &str = concat!(
+    include_str!("../../../migrations/0001_rows.sql"),
+    include_str!("../../../migrations/0002_references.sql"),
+    "CREATE TABLE schema (version integer PRIMARY KEY, oldest_program integer NOT NULL, name text NOT NULL);
+     INSERT INTO schema VALUES (1, 1, 'rows'), (2, 2, 'references');"
+);
 
 async fn refusal(settings: &PostgresSettings) -> PostgresError {
     let connecting = tokio::time::timeout(SOON, Postgres::connect(settings)).await;
@@ -88,4 +99,23 @@ async fn many_processes_may_migrate_at_once() {
         crowd.spawn(async move { Postgres::migrate(&settings).await });
     }
     assert!(crowd.join_all().await.into_iter().all(|migrated| migrated.is_ok()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_from_before_it_was_in_the_rows_is_kept() {
+    let server = postgres().await;
+    let url = server.database();
+    psql(&url, SCHEMA_2);
+    let id = MessageId::parse("936da01f-9abd-4d9d-80c7-02af85c822a8").expect("a UUIDv4");
+    let rows = format!(
+        r#"INSERT INTO message (day, id, version, body) VALUES (0, '{id}', 2, '');
+           INSERT INTO journal VALUES (0, '{id}', 2, 2000, '[{{"event":"repeated","leg":1}},{{"event":"erased"}}]'),
+                                      (0, '{id}', 1, 1000, '[{{"event":"asked","leg":1}}]')"#
+    );
+    psql(&url, &rows);
+    let store = migrated(&small(&url, LIMITS.inbox_max)).await;
+    let leg = 1;
+    let told = [(1_000, Note::Asked { leg }), (2_000, Note::Repeated { leg }), (2_000, Note::Erased)];
+    let told = told.map(|(at, note)| JournalEntry { at: Timestamp::from_unix_ms(at), note });
+    assert_eq!(store.journal(id).await, Ok(told.to_vec()));
 }

@@ -16,7 +16,6 @@ use crate::time::Timestamp;
 const SLACK_DAYS: i64 = 1;
 /// Who holds it drops partitions; making new ones does not wait for it.
 const DROP_LOCK: i64 = 0x6f74_6f64_6f6b_6503;
-const PARENTS: [&str; 2] = ["journal", "message"];
 
 pub(super) struct AttachedDay {
     pub(super) number: i32,
@@ -60,45 +59,39 @@ pub(super) async fn drop_days(
 }
 
 async fn holds_something(client: &Client, day: i32, ended_before: Timestamp) -> Result<bool, Error> {
-    let table = table("message", day);
+    let table = table(day);
     let sql = format!("SELECT EXISTS (SELECT FROM {table} WHERE ended_at IS NULL OR ended_at >= $1)");
     Ok(client.query_one(&sql, &[&ended_before.unix_ms()]).await?.get(0))
 }
 
 async fn detach(client: &Client, day: i32) -> Result<(), Error> {
     client.execute("DELETE FROM due WHERE day = $1", &[&day]).await?;
-    for parent in PARENTS {
-        let sql = format!("ALTER TABLE {parent} DETACH PARTITION {} CONCURRENTLY", table(parent, day));
-        client.batch_execute(&sql).await?;
-    }
-    Ok(())
+    client.batch_execute(&format!("ALTER TABLE message DETACH PARTITION {} CONCURRENTLY", table(day))).await
 }
 
 async fn finish_detaching(client: &Client) -> Result<(), Error> {
-    let sql = "SELECT inhparent::regclass::text, inhrelid::regclass::text FROM pg_inherits
-               WHERE inhparent IN ('message'::regclass, 'journal'::regclass) AND inhdetachpending";
+    let sql = "SELECT inhrelid::regclass::text FROM pg_inherits
+               WHERE inhparent = 'message'::regclass AND inhdetachpending";
     for row in client.query(sql, &[]).await? {
-        let (parent, table): (String, String) = (row.get(0), row.get(1));
-        client.batch_execute(&format!("ALTER TABLE {parent} DETACH PARTITION {table} FINALIZE")).await?;
+        let table: String = row.get(0);
+        client.batch_execute(&format!("ALTER TABLE message DETACH PARTITION {table} FINALIZE")).await?;
     }
     Ok(())
 }
 
 /// The tally changes with the drop, so that a program that dies in between has counted nothing twice.
 async fn drop_detached(client: &mut Client) -> Result<u64, Error> {
-    let sql = "SELECT c.oid::regclass::text, c.relname LIKE 'message%' FROM pg_class c
+    let sql = "SELECT c.oid::regclass::text FROM pg_class c
                WHERE c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'message'::regclass)
-                 AND c.relkind = 'r' AND c.relname ~ '^(message|journal)_[0-9]{4}_[0-9]{2}_[0-9]{2}$'
+                 AND c.relkind = 'r' AND c.relname ~ '^message_[0-9]{4}_[0-9]{2}_[0-9]{2}$'
                  AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)";
     let mut gone = 0;
     for row in client.query(sql, &[]).await? {
-        let (table, of_messages): (String, bool) = (row.get(0), row.get(1));
+        let table: String = row.get(0);
         let transaction = client.transaction().await?;
-        if of_messages {
-            let count: i64 = transaction.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?.get(0);
-            transaction.execute("INSERT INTO tally (messages) VALUES ($1)", &[&-count]).await?;
-            gone += count.cast_unsigned();
-        }
+        let count: i64 = transaction.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?.get(0);
+        transaction.execute("INSERT INTO tally (messages) VALUES ($1)", &[&-count]).await?;
+        gone += count.cast_unsigned();
         transaction.batch_execute(&format!("DROP TABLE {table}")).await?;
         transaction.commit().await?;
         tracing::info!(table, "a day was dropped");

@@ -61,29 +61,27 @@ struct Added<'a> {
     buckets: Buckets<'a>,
     messages: Messages<'a>,
     due: Due,
-    notes: Notes<'a>,
 }
 
 impl<'a> Added<'a> {
-    fn of(asks: &'a [Ask], draft: &'a Draft<'_>, opened: &[&Kept]) -> Self {
+    fn of(asks: &'a [Ask], draft: &'a Draft<'_>, opened: &[&'a Kept]) -> Self {
         let listed: Vec<&Ask> = opened.iter().map(|kept| &asks[kept.ask]).filter(is_listed).collect();
         Self {
             claims: Claims::of(draft, Change::Add),
             buckets: Buckets::of(draft, Change::Add),
             messages: Messages::of(asks, opened),
             due: Due::of(&listed),
-            notes: Notes::of(asks, draft),
         }
     }
 
     const fn is_something(&self) -> bool {
-        let Self { claims, buckets, messages, notes, .. } = self;
-        !(claims.ids.is_empty() && buckets.tags.is_empty() && messages.ids.is_empty() && notes.ids.is_empty())
+        let Self { claims, buckets, messages, .. } = self;
+        !(claims.ids.is_empty() && buckets.tags.is_empty() && messages.ids.is_empty())
     }
 
     fn values(&self) -> Values<'_> {
-        let Self { claims, buckets, messages, due, notes } = self;
-        [notes.values(), due.values(), messages.values(), buckets.values(), claims.values()].concat()
+        let Self { claims, buckets, messages, due } = self;
+        [due.values(), messages.values(), buckets.values(), claims.values()].concat()
     }
 }
 
@@ -161,10 +159,11 @@ struct Messages<'a> {
     versions: Vec<i64>,
     ended: Vec<Option<i64>>,
     bodies: Vec<&'a [u8]>,
+    notes: Vec<&'a str>,
 }
 
 impl<'a> Messages<'a> {
-    fn of(asks: &'a [Ask], kept: &[&Kept]) -> Self {
+    fn of(asks: &'a [Ask], kept: &[&'a Kept]) -> Self {
         let asked = || kept.iter().map(|kept| &asks[kept.ask]);
         Self {
             days: asked().map(|ask| ask.day).collect(),
@@ -172,11 +171,12 @@ impl<'a> Messages<'a> {
             versions: asked().map(|ask| ask.message().version.cast_signed()).collect(),
             ended: kept.iter().map(|kept| kept.ended_at).collect(),
             bodies: asked().map(|ask| ask.body.as_slice()).collect(),
+            notes: kept.iter().map(|kept| kept.notes.as_str()).collect(),
         }
     }
 
     fn values(&self) -> Values<'_> {
-        vec![&self.days, &self.ids, &self.versions, &self.ended, &self.bodies]
+        vec![&self.days, &self.ids, &self.versions, &self.ended, &self.bodies, &self.notes]
     }
 }
 
@@ -200,31 +200,6 @@ impl Due {
 
     fn values(&self) -> Values<'_> {
         vec![&self.ids, &self.days, &self.at, &self.lives]
-    }
-}
-
-struct Notes<'a> {
-    days: Vec<i32>,
-    ids: Vec<Uuid>,
-    versions: Vec<i64>,
-    ats: Vec<i64>,
-    texts: Vec<&'a str>,
-}
-
-impl<'a> Notes<'a> {
-    fn of(asks: &[Ask], draft: &'a Draft<'_>) -> Self {
-        let asked = || draft.notes.iter().map(|notes| &asks[notes.ask]);
-        Self {
-            days: asked().map(|ask| ask.day).collect(),
-            ids: asked().map(|ask| ask.message().id.0).collect(),
-            versions: asked().map(|ask| ask.message().version.cast_signed()).collect(),
-            ats: draft.notes.iter().map(|notes| notes.at).collect(),
-            texts: draft.notes.iter().map(|notes| notes.text.as_str()).collect(),
-        }
-    }
-
-    fn values(&self) -> Values<'_> {
-        vec![&self.days, &self.ids, &self.versions, &self.ats, &self.texts]
     }
 }
 
