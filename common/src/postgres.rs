@@ -10,7 +10,6 @@ mod error;
 mod floor;
 mod group;
 mod inbox;
-mod notes;
 mod people;
 mod prune;
 mod read;

@@ -4,6 +4,8 @@
 //! Every body says its version first. Another version is refused by name and never guessed at, so that a newer
 //! program's rows survive a return to an older one. Rows of version 1 were JSON and are still read.
 
+mod notes;
+
 use std::fmt;
 
 use serde::de::{DeserializeOwned, Error, IgnoredAny, SeqAccess, Visitor};
@@ -12,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::message::{Message, MessageId};
 use crate::outcome::Report;
 use crate::store::Opening;
+pub(crate) use notes::{decode_notes, encode_notes};
 
 /// Of queued bodies: the version this program writes, and the only one it reads so far.
 pub const VERSION: u32 = 1;

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::sample::{
-    START, accepted, claim, claiming, ended, id, leg, loaded, message, opening, provider, report, save, saved, taken,
+    START, claim, claiming, ended, id, leg, loaded, message, opening, provider, report, save, saved, taken,
 };
 
 const NORMAL: Queue = Queue::Lane(Lane::Normal);
@@ -292,34 +292,4 @@ async fn bodies_that_wait_for_people_are_bounded_in_number_and_in_time() {
     };
     assert_eq!(left(parked_at).await, [[2], [3], [4]], "the newest stay");
     assert_eq!(left(parked_at.plus_ms(3_600_000)).await, [[0_u8; 1]; 0], "and none of them for ever");
-}
-
-#[tokio::test]
-async fn a_row_that_cannot_be_written_harms_nobody_who_is_committed_with_it() {
-    let dir = fresh_dir();
-    let store = open(&dir).store();
-    // So many notes that the last of them has the place of the first of the next save.
-    let crowded = Opening { notes: vec![accepted(); 1_001], ..opening(message(1)) };
-    assert_eq!(store.open(crowded).await, Ok(Opened::New));
-    let guilty = save(loaded(&*store, 1).await);
-    let open = |number| {
-        let store = Arc::clone(&store);
-        tokio::spawn(async move { store.open(opening(message(number))).await })
-    };
-    // All are handed in before any of them is answered: what comes while one group is written is the next.
-    let before: Vec<_> = (100..125).map(open).collect();
-    let refused = tokio::spawn({
-        let store = Arc::clone(&store);
-        async move { store.save(guilty).await }
-    });
-    let after: Vec<_> = (125..150).map(open).collect();
-    for opened in before.into_iter().chain(after) {
-        assert_eq!(opened.await.expect("no task panics"), Ok(Opened::New));
-    }
-    let refused = refused.await.expect("no task panics");
-    assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
-    assert_eq!(loaded(&*store, 1).await.version, 1, "it is as it was");
-    for number in 100..150 {
-        assert_eq!(loaded(&*store, number).await.id, id(number));
-    }
 }

@@ -7,14 +7,10 @@ use super::failure::Failure;
 use super::inbox;
 use crate::bucket::{Bucket, Buckets, Spend, pay};
 use crate::leg::{LegNumber, ProviderId};
-use crate::lifecycle::Note;
 use crate::message::{Message, MessageId, Tag};
 use crate::store::{Claim, ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved};
 use crate::time::Timestamp;
-use crate::wire::{decode_row, encode_row};
-
-/// Notes of one save; more would share their place in the journal.
-const NOTES_PER_SAVE_MAX: u64 = 1_000;
+use crate::wire::{decode_notes, decode_row, encode_notes, encode_row};
 
 pub(super) fn open(db: &Connection, opening: &Opening) -> Result<Opened, Failure> {
     if let Some(message) = load(db, opening.message.id)? {
@@ -35,13 +31,13 @@ pub(super) fn open(db: &Connection, opening: &Opening) -> Result<Opened, Failure
     }
     let living = opening.claims.iter().find(|claim| claim.kind == ClaimKind::Living).map(|claim| claim.tag.0.to_vec());
     let mut insert = db.prepare_cached(
-        "INSERT INTO message (id, version, due, ended_at, living, body) VALUES (?1, 1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO message (id, version, due, ended_at, living, body, notes) VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let ended_at = (!message.is_live()).then_some(opening.at.unix_ms());
-    insert.execute(params![message.id.bytes(), ms(message.due), ended_at, living, encode_row(message)])?;
+    let (body, notes) = (encode_row(message), encode_notes(&opening.notes, opening.at));
+    insert.execute(params![message.id.bytes(), ms(message.due), ended_at, living, body, notes])?;
     put_due(db, message.id, message.due)?;
     put_references(db, message)?;
-    put_notes(db, message.id, 1, &opening.notes, opening.at)?;
     Ok(Opened::New)
 }
 
@@ -59,16 +55,17 @@ pub(super) fn save(db: &Connection, save: &Save) -> Result<Saved, Failure> {
     let ended_at = stored.ended_at.or_else(|| (!message.is_live()).then_some(save.at.unix_ms()));
     let living = if message.is_live() { stored.living } else { release(db, message.id, stored.living)? };
     let version = message.version + 1;
+    let (body, notes) = (encode_row(message), encode_notes(&save.notes, save.at));
     db.prepare_cached(
-        "UPDATE message SET version = ?2, due = ?3, ended_at = ?4, living = ?5, body = ?6 WHERE id = ?1",
+        "UPDATE message SET version = ?2, due = ?3, ended_at = ?4, living = ?5, body = ?6, notes = notes || ?7
+         WHERE id = ?1",
     )?
-    .execute(params![message.id.bytes(), version, ms(message.due), ended_at, living, encode_row(message)])?;
+    .execute(params![message.id.bytes(), version, ms(message.due), ended_at, living, body, notes])?;
     if stored.due != ms(message.due) {
         delete_due(db, message.id, stored.due)?;
         put_due(db, message.id, message.due)?;
     }
     put_references(db, message)?;
-    put_notes(db, message.id, version, &save.notes, save.at)?;
     Ok(Saved::Won { version })
 }
 
@@ -156,22 +153,15 @@ fn prune_messages(db: &Connection, ended_before: Timestamp, limit: usize) -> Res
         if let Some(message) = load(db, *id)? {
             delete_references(db, &message)?;
         }
-        db.prepare_cached("DELETE FROM journal WHERE id = ?1")?.execute([id.bytes()])?;
         db.prepare_cached("DELETE FROM message WHERE id = ?1")?.execute([id.bytes()])?;
     }
     Ok(gone.len())
 }
 
 pub(super) fn journal(db: &Connection, id: MessageId) -> Result<Vec<JournalEntry>, Failure> {
-    let mut select = db.prepare_cached("SELECT at, note FROM journal WHERE id = ?1 ORDER BY place")?;
-    let found = select.query_map([id.bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
-    let mut entries = Vec::new();
-    for entry in found {
-        let (at, note) = entry?;
-        let note: Note = serde_json::from_str(&note).map_err(|error| Failure::Refused { why: error.to_string() })?;
-        entries.push(JournalEntry { at: Timestamp::from_unix_ms(at), note });
-    }
-    Ok(entries)
+    let mut select = db.prepare_cached("SELECT notes FROM message WHERE id = ?1")?;
+    let found = select.query_row([id.bytes()], |row| row.get::<_, String>(0)).optional()?;
+    Ok(found.map_or(Ok(Vec::new()), |lines| decode_notes(&lines))?)
 }
 
 pub(super) fn counts(db: &Connection, now: Timestamp) -> Result<Counts, Failure> {
@@ -336,16 +326,6 @@ fn delete_references(db: &Connection, message: &Message) -> Result<(), Failure> 
         if let Some(reference) = &leg.reference {
             delete.execute(params![leg.provider.as_str(), reference, message.id.bytes()])?;
         }
-    }
-    Ok(())
-}
-
-/// In the order of saves, and within one save as they were noted.
-fn put_notes(db: &Connection, id: MessageId, version: u64, notes: &[Note], at: Timestamp) -> Result<(), Failure> {
-    let mut insert = db.prepare_cached("INSERT INTO journal (id, place, at, note) VALUES (?1, ?2, ?3, ?4)")?;
-    for (place, note) in (version * NOTES_PER_SAVE_MAX..).zip(notes) {
-        let note = serde_json::to_string(note).expect("a note has string keys and no failing fields");
-        insert.execute(params![id.bytes(), place, at.unix_ms(), note])?;
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::{EmbeddedError, unreadable};
 
 /// Counts up with every change of the tables, and of what rows look like; written into the file. From 3 on rows are
-/// `MessagePack` (`wire`), which earlier programs cannot read.
-const SCHEMA_VERSION: i64 = 3;
+/// `MessagePack` (`wire`), which earlier programs cannot read; from 4 on journals lie in them.
+const SCHEMA_VERSION: i64 = 4;
 const PAGE_BYTES: u64 = 4_096;
 /// Pages kept in memory per connection, KiB.
 const CACHE_KIB: i64 = 16_384;
@@ -17,7 +17,8 @@ const STATEMENTS_CACHED: usize = 64;
 /// `due` holds when a row is looked at next, apart from the rows: a lease moves an entry without rewriting a message.
 const TABLES: &str = "
     CREATE TABLE message (
-        id BLOB NOT NULL UNIQUE, version INTEGER NOT NULL, due INTEGER, ended_at INTEGER, living BLOB, body BLOB NOT NULL
+        id BLOB NOT NULL UNIQUE, version INTEGER NOT NULL, due INTEGER, ended_at INTEGER, living BLOB, body BLOB NOT NULL,
+        notes TEXT NOT NULL DEFAULT ''
     );
     CREATE INDEX message_ended ON message (ended_at) WHERE ended_at IS NOT NULL;
     CREATE TABLE due (at INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY (at, id)) WITHOUT ROWID;
@@ -32,9 +33,6 @@ const TABLES: &str = "
     ) WITHOUT ROWID;
     CREATE TABLE bucket (tag BLOB PRIMARY KEY, body TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX bucket_until ON bucket (until);
-    CREATE TABLE journal (
-        id BLOB NOT NULL, place INTEGER NOT NULL, at INTEGER NOT NULL, note TEXT NOT NULL, PRIMARY KEY (id, place)
-    ) WITHOUT ROWID;
     CREATE TABLE inbox (
         seq INTEGER PRIMARY KEY, provider TEXT NOT NULL, reference TEXT NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL,
         UNIQUE (provider, reference, body)
@@ -70,6 +68,16 @@ const TALLY: &str = "
 /// From version 1, with the tally: what is queued says which trace it belongs to.
 const TRACES: &str = "ALTER TABLE queue ADD COLUMN trace TEXT; ALTER TABLE parked ADD COLUMN trace TEXT;";
 
+/// To version 4: each note becomes a line of its message's row.
+const NOTES: &str = "
+    ALTER TABLE message ADD COLUMN notes TEXT NOT NULL DEFAULT '';
+    UPDATE message SET notes = coalesce((
+        SELECT group_concat(at || ' [' || note || ']' || char(10), '')
+        FROM (SELECT at, note FROM journal WHERE journal.id = message.id ORDER BY place)
+    ), '');
+    DROP TABLE journal;
+";
+
 pub(super) fn open_for_writing(path: &Path, size_max_mib: Option<u64>) -> Result<Connection, EmbeddedError> {
     let failed = |error: rusqlite::Error| unreadable(path, &error);
     let db = Connection::open(path).map_err(failed)?;
@@ -82,8 +90,8 @@ pub(super) fn open_for_writing(path: &Path, size_max_mib: Option<u64>) -> Result
     if found < SCHEMA_VERSION {
         let changes: &[&str] = match found {
             0 => &[TABLES, TALLY],
-            1 => &[TRACES, TALLY],
-            _ => &[],
+            1 => &[TRACES, TALLY, NOTES],
+            _ => &[NOTES],
         };
         make(&db, &changes.concat()).map_err(failed)?;
     }
@@ -118,17 +126,25 @@ fn make(db: &Connection, changes: &str) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::Note;
+    use crate::store::JournalEntry;
+    use crate::time::Timestamp;
+    use crate::wire::decode_notes;
 
     #[test]
     fn a_file_of_the_first_version_is_brought_up_to_date_with_what_it_holds() {
+        const JOURNAL: &str = "CREATE TABLE journal (
+            id BLOB NOT NULL, place INTEGER NOT NULL, at INTEGER NOT NULL, note TEXT NOT NULL, PRIMARY KEY (id, place)
+        ) WITHOUT ROWID;";
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("data");
         let old = open_for_writing(&path, None).expect("a new file");
         let then = "ALTER TABLE queue DROP COLUMN trace; ALTER TABLE parked DROP COLUMN trace;
-             DROP TRIGGER message_opens; DROP TRIGGER message_ends; DROP TRIGGER message_goes; DROP TABLE tally;
+             ALTER TABLE message DROP COLUMN notes; DROP TRIGGER message_opens; DROP TRIGGER message_ends; DROP TRIGGER message_goes; DROP TABLE tally;
              INSERT INTO message (id, version, ended_at, body) VALUES (x'01', 1, NULL, x'00'), (x'02', 1, 7, x'00');
+             INSERT INTO journal VALUES (x'01', 2000, 8, '{\"event\":\"erased\"}'), (x'01', 1000, 5, '{\"event\":\"asked\",\"leg\":1}');
              PRAGMA user_version = 1;";
-        old.execute_batch(then).expect("the tables of then");
+        old.execute_batch(&[JOURNAL, then].concat()).expect("the tables of then");
         old.execute("INSERT INTO queue (queue, seq, body) VALUES ('normal', 1, x'00')", []).expect("a body");
         drop(old);
         let new = open_for_writing(&path, None).expect("it opens");
@@ -138,6 +154,13 @@ mod tests {
         assert_eq!(read(0, "SELECT count(trace) + count(seq) FROM queue"), Some(1));
         assert_eq!(read(0, "SELECT count(trace) FROM parked"), Some(0));
         assert_eq!(read(0, "SELECT live * 10 + ended FROM tally"), Some(11), "one lives, one has ended");
+        let lines: Vec<String> = ["01", "02"]
+            .map(|id| format!("SELECT notes FROM message WHERE id = x'{id}'"))
+            .map(|sql| new.query_row(&sql, [], |row| row.get(0)).expect("its notes"))
+            .into();
+        let told = [(5, Note::Asked { leg: 1 }), (8, Note::Erased)];
+        let told = told.map(|(at, note)| JournalEntry { at: Timestamp::from_unix_ms(at), note });
+        assert_eq!((decode_notes(&lines[0]), lines[1].as_str()), (Ok(told.to_vec()), ""));
         new.execute("DELETE FROM message WHERE id = x'02'", []).expect("it goes");
         assert_eq!(read(0, "SELECT live * 10 + ended FROM tally"), Some(10));
         assert_eq!(read(0, "PRAGMA user_version"), Some(SCHEMA_VERSION));

@@ -180,3 +180,41 @@ fn uncommitted(db: &Connection, error: rusqlite::Error) -> Failure {
     let disk_failed = error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure);
     if disk_failed || db.is_autocommit() { Failure::Unknown { why: error.to_string() } } else { Failure::from(error) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    const JOBS: i64 = 50;
+    const GUILTY: i64 = 25;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_row_that_cannot_be_written_harms_nobody_who_is_committed_with_it() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let db = Connection::open(dir.path().join("data")).expect("a new file");
+        db.execute_batch("CREATE TABLE row (number INTEGER NOT NULL CHECK (number != 25))").expect("a table");
+        let writer = Arc::new(Writer::start(db, Directory::lock(dir.path()).expect("nobody else is here")));
+        // The writer is held until all are handed in, so that they are one group.
+        let (all_there, wait) = std::sync::mpsc::channel::<()>();
+        let hold = move |_: &Connection| Ok(wait.recv().is_err());
+        writer.hand_in(hold).await.expect("the writer runs");
+        let insert = |number: i64| move |db: &Connection| Ok(db.execute("INSERT INTO row VALUES (?1)", [number])?);
+        let mut answers = Vec::new();
+        for number in 0..JOBS {
+            answers.push(writer.enqueue(insert(number), |_| ()).await.expect("the writer runs"));
+        }
+        drop(all_there);
+        for (number, answer) in (0..).zip(answers) {
+            let answer = answer.await.expect("the writer answers");
+            if number == GUILTY {
+                assert!(matches!(answer, Err(Failure::Refused { .. })), "{answer:?}");
+            } else {
+                assert_eq!(answer, Ok(1), "{number}");
+            }
+        }
+        let count = |db: &Connection| Ok(db.query_row("SELECT count(*) FROM row", [], |row| row.get::<_, i64>(0))?);
+        assert_eq!(writer.write(count).await, Ok(JOBS - 1));
+    }
+}

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use super::notes;
 use super::write::Ask;
 use crate::bucket::Bucket;
 use crate::leg::{Leg, LegNumber, ProviderId};
@@ -12,7 +11,7 @@ use crate::lifecycle::Note;
 use crate::message::{Message, MessageId, Tag};
 use crate::store::{Claim, ClaimKind};
 use crate::time::Timestamp;
-use crate::wire::{WireError, decode_row};
+use crate::wire::{WireError, decode_row, encode_notes};
 
 /// Bytes of one payment: when, and how much, big-endian.
 const ENTRY_BYTES: usize = 16;
@@ -114,7 +113,7 @@ impl Draft<'_> {
 
     pub(super) fn put_message(&mut self, message: &Message, notes: &[Note], at: Timestamp) {
         let ended_at = (!message.is_live()).then_some(at.unix_ms());
-        self.kept.push(Kept { ask: self.current, ended_at, notes: notes::line(notes, at) });
+        self.kept.push(Kept { ask: self.current, ended_at, notes: encode_notes(notes, at) });
         if self.asks[self.current].is_opening() {
             self.opened.insert(message.id, self.current);
         }

@@ -1,18 +1,17 @@
 //! What people, gauges and settings ask: one statement each, on connections of their own, under the statement timeout.
 
 use deadpool_postgres::{Client, Pool};
-use serde::de::DeserializeOwned;
 use tokio_postgres::{Error, SimpleQueryMessage};
 
 use super::Plan;
 use super::days::day_of;
-use super::notes;
 use super::session::unpooled;
 use super::statements::HOT;
 use super::trouble::Trouble;
 use crate::message::MessageId;
 use crate::store::{Counts, JournalEntry, StoreError};
 use crate::time::Timestamp;
+use crate::wire::decode_notes;
 
 pub(super) async fn connection(pool: &Pool) -> Result<Client, StoreError> {
     pool.get().await.map_err(|error| StoreError::Unavailable { why: unpooled(&error) })
@@ -22,7 +21,8 @@ pub(super) async fn journal(pool: &Pool, id: MessageId) -> Result<Vec<JournalEnt
     let client = connection(pool).await?;
     let sql = "SELECT notes FROM message WHERE day = $1 AND id = $2";
     let row = client.query_opt(sql, &[&day_of(id), &id.0]).await.map_err(failed)?;
-    row.map_or(Ok(Vec::new()), |row| notes::read(row.get(0)))
+    let entries = row.map_or(Ok(Vec::new()), |row| decode_notes(row.get(0)));
+    entries.map_err(|error| StoreError::Refused { why: error.to_string() })
 }
 
 /// Ended messages are all that came and did not go, less those that live: nothing walks over the messages themselves.
@@ -104,10 +104,6 @@ pub(super) async fn plans(pool: &Pool) -> Result<Vec<Plan>, StoreError> {
         plans.push(Plan { statement: statement.name, text: text.join("\n") });
     }
     Ok(plans)
-}
-
-pub(super) fn read_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::Refused { why: format!("{what} cannot be read: {error}") })
 }
 
 /// Of one statement that commits by itself.

@@ -11,14 +11,13 @@ use uuid::Uuid;
 
 use super::days::day_of;
 use super::group::Verb;
-use super::notes;
 use super::rules;
 use super::statements::MESSAGES_SAVE_ALL;
 use super::trouble::Trouble;
 use crate::message::MessageId;
 use crate::store::{Save, Saved, StoreError};
 use crate::time::Timestamp;
-use crate::wire::encode_row;
+use crate::wire::{encode_notes, encode_row};
 
 /// One save as its rows say it, encoded in the caller's task.
 pub(super) struct Row {
@@ -51,7 +50,7 @@ impl Row {
             // Never before the writer's time of day: sweeps count on it (`floor`).
             due_at: message.due.map(|due| due.max(save.at)).map(Timestamp::unix_ms),
             live,
-            notes: notes::line(&save.notes, save.at),
+            notes: encode_notes(&save.notes, save.at),
             references: references.collect(),
             body: encode_row(&message),
         }
