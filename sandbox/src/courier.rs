@@ -71,7 +71,8 @@ impl Courier {
     pub(crate) async fn deliver(&self, post: &Post, accepted: impl Fn(&Reply) -> bool) -> bool {
         let mut pause_ms = self.retry_ms;
         for attempt in 1..=POST_TRIES_MAX {
-            if self.post(post).await.is_some_and(|reply| accepted(&reply)) {
+            // Thousands of receipts wait for their time: a request takes room only while it is under way.
+            if Box::pin(self.post(post)).await.is_some_and(|reply| accepted(&reply)) {
                 return true;
             }
             if attempt < POST_TRIES_MAX {
