@@ -2,7 +2,8 @@
 //! also where one is queued, which takes less than half of the bytes and of the time for what is written four times a message.
 //!
 //! Every body says its version first. Another version is refused by name and never guessed at, so that a newer
-//! program's rows survive a return to an older one. Rows of version 1 were JSON and are still read.
+//! program's rows survive a return to an older one. Rows of version 1 were JSON and are still read. The lines of a journal
+//! (`notes`) say no version: what is noted has a name, and an unknown one is refused.
 
 mod notes;
 

@@ -65,7 +65,7 @@ pub fn sentence(note: &Note) -> String {
         Note::DuplicatePossible { leg, cause } => {
             format!("After leg {leg} ({}) a second text may reach the person.", cause.word())
         }
-        Note::Waiting { until } => format!("Every fitting route is busy: waiting until {}.", until.rfc3339()),
+        Note::Waiting { until } => format!("Every fitting route is busy: waiting, at first until {}.", until.rfc3339()),
         Note::GuessPaid { left } => format!("A guess was paid; {left} left."),
         Note::Guessed { verdict } => guessed(*verdict).to_owned(),
         Note::ResendAsked { leg: true } => "A resend was asked for: a new leg follows.".to_owned(),

@@ -42,7 +42,7 @@ pub struct SandboxPlace {
 const OVERDUE_AFTER_S: u32 = 3;
 const USUAL_S: u32 = 1;
 const TIMEOUT_MS: u64 = 2_000;
-/// More than one machine sends: carriers that do not exist hold up nobody.
+/// More than one machine sends with so many at once.
 const RATE_PER_S: u32 = 20_000;
 
 impl Settings {

@@ -93,6 +93,13 @@ pub(super) fn open_for_writing(path: &Path, size_max_mib: Option<u64>) -> Result
             1 => &[TRACES, TALLY, NOTES],
             _ => &[NOTES],
         };
+        if found > 0 {
+            tracing::info!(
+                from = found,
+                to = SCHEMA_VERSION,
+                "the data file is brought up to date; large ones take a while"
+            );
+        }
         make(&db, &changes.concat()).map_err(failed)?;
     }
     if let Some(mib) = size_max_mib {
@@ -140,9 +147,11 @@ mod tests {
         let path = directory.path().join("data");
         let old = open_for_writing(&path, None).expect("a new file");
         let then = "ALTER TABLE queue DROP COLUMN trace; ALTER TABLE parked DROP COLUMN trace;
-             ALTER TABLE message DROP COLUMN notes; DROP TRIGGER message_opens; DROP TRIGGER message_ends; DROP TRIGGER message_goes; DROP TABLE tally;
+             ALTER TABLE message DROP COLUMN notes;
+             DROP TRIGGER message_opens; DROP TRIGGER message_ends; DROP TRIGGER message_goes; DROP TABLE tally;
              INSERT INTO message (id, version, ended_at, body) VALUES (x'01', 1, NULL, x'00'), (x'02', 1, 7, x'00');
-             INSERT INTO journal VALUES (x'01', 2000, 8, '{\"event\":\"erased\"}'), (x'01', 1000, 5, '{\"event\":\"asked\",\"leg\":1}');
+             INSERT INTO journal VALUES (x'01', 2000, 8, '{\"event\":\"erased\"}'),
+                                        (x'01', 1000, 5, '{\"event\":\"asked\",\"leg\":1}');
              PRAGMA user_version = 1;";
         old.execute_batch(&[JOURNAL, then].concat()).expect("the tables of then");
         old.execute("INSERT INTO queue (queue, seq, body) VALUES ('normal', 1, x'00')", []).expect("a body");

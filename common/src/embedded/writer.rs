@@ -196,11 +196,17 @@ mod tests {
         let db = Connection::open(dir.path().join("data")).expect("a new file");
         db.execute_batch("CREATE TABLE row (number INTEGER NOT NULL CHECK (number != 25))").expect("a table");
         let writer = Arc::new(Writer::start(db, Directory::lock(dir.path()).expect("nobody else is here")));
-        // The writer is held until all are handed in, so that they are one group.
+        // The writer is held until all are handed in, so that they are committed together.
         let (all_there, wait) = std::sync::mpsc::channel::<()>();
         let hold = move |_: &Connection| Ok(wait.recv().is_err());
         writer.hand_in(hold).await.expect("the writer runs");
-        let insert = |number: i64| move |db: &Connection| Ok(db.execute("INSERT INTO row VALUES (?1)", [number])?);
+        // The guilty one has written something when it fails: that must go, too.
+        let insert = |number: i64| {
+            move |db: &Connection| {
+                db.execute("INSERT INTO row VALUES (?1)", [number + JOBS])?;
+                Ok(db.execute("INSERT INTO row VALUES (?1)", [number])?)
+            }
+        };
         let mut answers = Vec::new();
         for number in 0..JOBS {
             answers.push(writer.enqueue(insert(number), |_| ()).await.expect("the writer runs"));
@@ -215,6 +221,6 @@ mod tests {
             }
         }
         let count = |db: &Connection| Ok(db.query_row("SELECT count(*) FROM row", [], |row| row.get::<_, i64>(0))?);
-        assert_eq!(writer.write(count).await, Ok(JOBS - 1));
+        assert_eq!(writer.write(count).await, Ok(2 * (JOBS - 1)));
     }
 }

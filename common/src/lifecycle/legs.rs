@@ -21,7 +21,10 @@ pub(super) fn start(turn: &mut Turn<'_>, want: Want) {
         Choice::Wait { until } => {
             let until = until.max(turn.now().plus_ms(1));
             turn.waits_until = Some(until);
-            turn.note(Note::Waiting { until });
+            // Told once: it may look for a free route every second until its deadline.
+            if turn.message.state != (State::Retrying { want }) {
+                turn.note(Note::Waiting { until });
+            }
             let jitter = u64::from(turn.view.roll) % (turn.view.policy.retry_first_ms / 4).max(1);
             turn.enter(State::Retrying { want }, until.plus_ms(jitter));
         }

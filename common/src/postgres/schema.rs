@@ -33,7 +33,10 @@ const MIGRATIONS: [Migration; 3] = [
 const KNOWN: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 /// One number for every program of Otodoke: who holds it, migrates.
 const MIGRATION_LOCK: i64 = 0x6f74_6f64_6f6b_6501;
-const MIGRATION_LOCK_WAIT_MS: u64 = 60_000;
+/// For the tables that a migration changes: whoever uses them lets them go sooner.
+const TABLE_LOCK_WAIT_MS: u64 = 60_000;
+/// For whoever migrates before us, and for each statement of our own: some rewrite all rows that there are.
+const MIGRATION_MS_MAX: u64 = 6 * 3_600_000;
 
 struct Found {
     version: i32,
@@ -53,7 +56,7 @@ pub(super) async fn check(client: &Client) -> Result<(), PostgresError> {
 /// The lock ends with the session, so that a program that dies in between leaves nothing locked. Each version is one
 /// transaction: after a failure the next try goes on where this one stopped.
 pub(super) async fn migrate(client: &mut Client) -> Result<(), PostgresError> {
-    let wait = format!("SET lock_timeout = {MIGRATION_LOCK_WAIT_MS}");
+    let wait = format!("SET lock_timeout = {MIGRATION_MS_MAX}; SET statement_timeout = {MIGRATION_MS_MAX}");
     client.batch_execute(&wait).await.map_err(|error| broken(&error))?;
     client.query_one("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(|error| broken(&error))?;
     let version = match found(client).await? {
@@ -72,6 +75,7 @@ pub(super) async fn migrate(client: &mut Client) -> Result<(), PostgresError> {
 
 async fn apply(client: &mut Client, migration: &Migration) -> Result<(), tokio_postgres::Error> {
     let transaction = client.transaction().await?;
+    transaction.batch_execute(&format!("SET LOCAL lock_timeout = {TABLE_LOCK_WAIT_MS}")).await?;
     transaction
         .batch_execute(
             "CREATE TABLE IF NOT EXISTS schema (

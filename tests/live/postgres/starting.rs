@@ -14,6 +14,15 @@ use tokio::task::JoinSet;
 use crate::backend::{LIMITS, migrated, small};
 
 const SOON: Duration = Duration::from_secs(8);
+/// A day with a message that has a journal and one that has none, and one that was detached and not dropped.
+const OLD_DAYS: &str = r#"
+    CREATE TABLE message_2026_01_01 PARTITION OF message FOR VALUES IN (20454);
+    CREATE TABLE journal_2026_01_01 PARTITION OF journal FOR VALUES IN (20454);
+    CREATE TABLE journal_2025_12_31 (LIKE journal INCLUDING ALL);
+    INSERT INTO message (day, id, version, body) VALUES
+        (20454, '019b76da-a800-7000-8000-000000000001', 1, ''), (20454, '019b76da-a800-7000-8000-000000000002', 1, '');
+    INSERT INTO journal VALUES (20454, '019b76da-a800-7000-8000-000000000001', 1, 3000, '[{"event":"erased"}]');
+"#;
 /// When journals had a table of their own.
 const SCHEMA_2: &str = concat!(
     include_str!("../../../migrations/0001_rows.sql"),
@@ -106,6 +115,7 @@ async fn a_journal_from_before_it_was_in_the_rows_is_kept() {
     let server = postgres().await;
     let url = server.database();
     psql(&url, SCHEMA_2);
+    psql(&url, OLD_DAYS);
     let id = MessageId::parse("936da01f-9abd-4d9d-80c7-02af85c822a8").expect("a UUIDv4");
     let rows = format!(
         r#"INSERT INTO message (day, id, version, body) VALUES (0, '{id}', 2, '');
@@ -118,4 +128,14 @@ async fn a_journal_from_before_it_was_in_the_rows_is_kept() {
     let told = [(1_000, Note::Asked { leg }), (2_000, Note::Repeated { leg }), (2_000, Note::Erased)];
     let told = told.map(|(at, note)| JournalEntry { at: Timestamp::from_unix_ms(at), note });
     assert_eq!(store.journal(id).await, Ok(told.to_vec()));
+    let of_a_day = MessageId::parse("019b76da-a800-7000-8000-000000000001").expect("a UUIDv7");
+    let erased = JournalEntry { at: Timestamp::from_unix_ms(3_000), note: Note::Erased };
+    assert_eq!(store.journal(of_a_day).await, Ok(vec![erased]));
+    let untold = MessageId::parse("019b76da-a800-7000-8000-000000000002").expect("a UUIDv7");
+    assert_eq!(store.journal(untold).await, Ok(Vec::new()));
+    assert_eq!(
+        psql(&url, "SELECT count(*) FROM pg_class WHERE relname LIKE 'journal%'"),
+        "0",
+        "nothing is left behind"
+    );
 }
