@@ -17,7 +17,7 @@ use crate::text::{Draft, Text, TextEntry};
 const TEXTS_PER_HANDSET_MAX: usize = 100;
 const CALLS_PER_HANDSET_MAX: usize = 50;
 /// Texts of all handsets together; the oldest go first.
-const TEXTS_MAX: usize = 50_000;
+const TEXTS_MAX: usize = 20_000;
 const CALLS_MAX: usize = 10_000;
 /// How far back the page looks for phones that are in use.
 const LATEST_SCAN_MAX: usize = 500;

@@ -10,8 +10,9 @@ use super::{EmbeddedError, unreadable};
 /// `MessagePack` (`wire`), which earlier programs cannot read; from 4 on journals lie in them.
 const SCHEMA_VERSION: i64 = 4;
 const PAGE_BYTES: u64 = 4_096;
-/// Pages kept in memory per connection, KiB.
+/// Pages kept in memory by the one that writes, and by each that reads: those forget all of them at every commit.
 const CACHE_KIB: i64 = 16_384;
+const READER_CACHE_KIB: i64 = 2_048;
 const STATEMENTS_CACHED: usize = 64;
 
 /// `due` holds when a row is looked at next, apart from the rows: a lease moves an entry without rewriting a message.
@@ -112,7 +113,7 @@ pub(super) fn open_for_writing(path: &Path, size_max_mib: Option<u64>) -> Result
 pub(super) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-    db.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    db.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     Ok(db)
 }
 
