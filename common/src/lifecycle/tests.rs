@@ -5,4 +5,5 @@ mod rules;
 mod sandbox;
 mod story;
 mod table;
+mod waiting;
 mod walk;
