@@ -21,6 +21,7 @@ use crate::line::Line;
 use crate::load::Crowd;
 use crate::load::closed::Closed;
 use crate::plan::Plan;
+use crate::sample::Sample;
 use crate::usage::resident_mib;
 use crate::window::{Measured, Window};
 
@@ -32,7 +33,6 @@ const PURGE_EVERY_MS: u64 = 250;
 /// Connections that are open at once while the door's memory is looked at, or as many as it takes.
 const IDLE_CONNECTIONS: usize = 10_000;
 const IDLE_MS: u64 = 1_000;
-const BODY_BYTES: usize = 66;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Intake {
@@ -46,6 +46,8 @@ pub(crate) struct Intake {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Point {
     pub(crate) connections: usize,
+    /// Of a row as it lies on its lane, and so of what is published bare.
+    pub(crate) body_bytes: usize,
     pub(crate) raw: Measured,
     pub(crate) door: Measured,
     pub(crate) ratio: f64,
@@ -90,7 +92,6 @@ async fn point(bed: &Bed, plan: &Plan, connections: usize) -> anyhow::Result<Poi
         watched: house.watched(),
         client: Some(Arc::clone(&house.bed.client)),
     };
-    let raw = raw(bed, connections, &window).await.context("publishing bare")?;
     let purging = Purging::start(bed, chain::lane(bed)).await?;
     let crowd = Arc::new(Crowd::new(house.door.address()?, &house.api_key, house.layout.ttl_s));
     let load = Closed::start(&crowd, connections, 0, vec![]).await?;
@@ -101,11 +102,13 @@ async fn point(bed: &Bed, plan: &Plan, connections: usize) -> anyhow::Result<Poi
     load.end().await?;
     drop(purging);
     let refused = crowd.refused.load(Ordering::Relaxed);
-    Ok(Point { connections, raw, door, ratio: ratio(door.per_s, raw.per_s), accept, refused })
+    let body_bytes = Sample::opened_bytes(&bed.client).await?;
+    let raw = raw(bed, connections, body_bytes, &window).await.context("publishing bare")?;
+    Ok(Point { connections, body_bytes, raw, door, ratio: ratio(door.per_s, raw.per_s), accept, refused })
 }
 
 /// Each channel keeps its share under way.
-async fn raw(bed: &Bed, under_way: usize, window: &Window) -> anyhow::Result<Measured> {
+async fn raw(bed: &Bed, under_way: usize, body_bytes: usize, window: &Window) -> anyhow::Result<Measured> {
     let connection = chain::connect(bed.amqp_url()).await?;
     let queue = chain::publish_queue(&connection, &bed.namespace()).await?;
     let purging = Purging::start(bed, queue.clone()).await?;
@@ -115,7 +118,7 @@ async fn raw(bed: &Bed, under_way: usize, window: &Window) -> anyhow::Result<Mea
         let (channel, queue, confirmed) =
             (chain::confirming(&connection).await?, queue.clone(), Arc::clone(&confirmed));
         tasks.spawn(async move {
-            let body = [b'x'; BODY_BYTES];
+            let body = vec![b'x'; body_bytes];
             let publish = || chain::publish(&channel, &queue, &body);
             let mut flights: FuturesUnordered<_> = (0..under_way / CHANNELS).map(|_| publish()).collect();
             while let Some(landed) = flights.next().await {

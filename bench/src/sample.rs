@@ -40,6 +40,14 @@ impl Sample {
         })
     }
 
+    /// Mean length of a row as it was opened, which is also what lies on its lane.
+    pub(crate) async fn opened_bytes(client: &Client) -> anyhow::Result<usize> {
+        let mean = "SELECT coalesce(round(avg(octet_length(body))), 0)::bigint FROM message WHERE version = 1";
+        let mean: i64 = client.query_one(mean, &[]).await?.get(0);
+        anyhow::ensure!(mean > 0, "no message was opened whose length could be looked at");
+        Ok(usize::try_from(mean)?)
+    }
+
     /// The row's body at this version. From the second on it has its leg; what it says there differs by a few letters.
     pub(crate) fn body(&self, version: i64) -> &[u8] {
         if version == 1 { &self.opened_body } else { &self.body }

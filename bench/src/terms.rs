@@ -9,8 +9,15 @@ use tokio::time::{Duration, timeout};
 use crate::bed::Bed;
 
 /// Of PostgreSQL, in this order.
-const SETTINGS: [&str; 6] =
-    ["server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "max_wal_size"];
+const SETTINGS: [&str; 7] = [
+    "server_version",
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "autovacuum",
+    "shared_buffers",
+    "max_wal_size",
+];
 
 const GREETING_MS_MAX: u64 = 5_000;
 const GREETING_BYTES_MAX: usize = 4_096;

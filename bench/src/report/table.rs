@@ -83,11 +83,12 @@ fn intake(text: &mut String, intake: &Intake) -> fmt::Result {
         let cpu = point.door.cpu;
         writeln!(
             text,
-            "intake, {} connections: {:.0} per s of {:.0} bare; accept {}; program {:.0}, broker {:.0}, database {:.0} us; \
+            "intake, {} connections: {:.0} per s of {:.0} bare ({} bytes); accept {}; program {:.0}, broker {:.0}, database {:.0} us; \
              {} refused",
             point.connections,
             point.door.per_s,
             point.raw.per_s,
+            point.body_bytes,
             percentiles(&point.accept),
             cpu.program_us,
             cpu.broker_us,
