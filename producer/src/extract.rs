@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use otodoke_common::config::TenantSettings;
@@ -98,7 +98,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Strict<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let json = is_json(request.headers());
-        let Raw(bytes) = Raw::from_request(request, state).await?;
+        let Raw(bytes) = Raw::<BODY_BYTES_MAX>::from_request(request, state).await?;
         if json { Ok(Self(strict::read(&bytes)?)) } else { Err(not_json()) }
     }
 }
@@ -111,7 +111,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for StrictOrN
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let json = is_json(request.headers());
-        let Raw(bytes) = Raw::from_request(request, state).await?;
+        let Raw(bytes) = Raw::<BODY_BYTES_MAX>::from_request(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -119,13 +119,14 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for StrictOrN
     }
 }
 
-/// The bytes of a body, within the limit of its route and in time.
-pub(crate) struct Raw(pub(crate) Bytes);
+/// The bytes of a body, no more of them than `MAX` and in time.
+pub(crate) struct Raw<const MAX: usize>(pub(crate) Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for Raw {
+impl<S: Send + Sync, const MAX: usize> FromRequest<S> for Raw<MAX> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, Problem> {
+        DefaultBodyLimit::max(MAX).apply(&mut request);
         let wait = Duration::from_millis(BODY_WAIT_MS_MAX);
         match tokio::time::timeout(wait, Bytes::from_request(request, state)).await {
             Ok(Ok(bytes)) => Ok(Self(bytes)),

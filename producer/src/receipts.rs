@@ -16,7 +16,7 @@ use otodoke_common::wire::encode_reports;
 use crate::documented::{Busy, NotFound, WebhookRefused};
 use crate::door::Door;
 use crate::effects;
-use crate::extract::{InPath, Raw};
+use crate::extract::{InPath, Raw, WEBHOOK_BYTES_MAX};
 use crate::problem::Problem;
 use crate::webhook::{self, Received};
 
@@ -35,7 +35,7 @@ pub(crate) async fn untagged(
     InPath(provider): InPath<String>,
     uri: Uri,
     headers: HeaderMap,
-    Raw(body): Raw,
+    Raw(body): Raw<WEBHOOK_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     receive(&door, &provider, None, &Received::new(&door, &uri, &headers, body)).await
 }
@@ -52,7 +52,7 @@ pub(crate) async fn tagged(
     InPath((provider, tag)): InPath<(String, String)>,
     uri: Uri,
     headers: HeaderMap,
-    Raw(body): Raw,
+    Raw(body): Raw<WEBHOOK_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     receive(&door, &provider, Some(&tag), &Received::new(&door, &uri, &headers, body)).await
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use otodoke_common::trace;
 
 use crate::door::Door;
-use crate::extract::{self, BODY_BYTES_MAX, WEBHOOK_BYTES_MAX};
+use crate::extract;
 use crate::problem::{Problem, RETRY_UNAVAILABLE_S};
 use crate::{health, messages, openapi, receipts, verifications, voice};
 
@@ -36,21 +36,19 @@ pub fn router(door: Arc<Door>) -> Router {
 
 /// Every address of the door.
 pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<Door>>)> {
-    let caller = DefaultBodyLimit::max(BODY_BYTES_MAX);
-    let webhook = DefaultBodyLimit::max(WEBHOOK_BYTES_MAX);
     vec![
-        ("/v1/verifications", post(verifications::create).layer(caller)),
+        ("/v1/verifications", post(verifications::create)),
         ("/v1/verifications/{id}", get(verifications::read)),
-        ("/v1/verifications/{id}/check", post(verifications::check).layer(caller)),
-        ("/v1/verifications/{id}/resend", post(verifications::resend).layer(caller)),
-        ("/v1/verifications/{id}/cancel", post(verifications::cancel).layer(caller)),
-        ("/v1/messages", post(messages::create).layer(caller)),
+        ("/v1/verifications/{id}/check", post(verifications::check)),
+        ("/v1/verifications/{id}/resend", post(verifications::resend)),
+        ("/v1/verifications/{id}/cancel", post(verifications::cancel)),
+        ("/v1/messages", post(messages::create)),
         ("/v1/messages/{id}", get(messages::read)),
-        ("/v1/messages/{id}/cancel", post(messages::cancel).layer(caller)),
+        ("/v1/messages/{id}/cancel", post(messages::cancel)),
         ("/v1/trace/{id}", get(crate::trace::read)),
-        ("/receipts/{provider}", post(receipts::untagged).layer(webhook)),
-        ("/receipts/{provider}/{tag}", post(receipts::tagged).layer(webhook)),
-        ("/voice/{provider}/{leg}/{tag}", post(voice::speak).layer(webhook)),
+        ("/receipts/{provider}", post(receipts::untagged)),
+        ("/receipts/{provider}/{tag}", post(receipts::tagged)),
+        ("/voice/{provider}/{leg}/{tag}", post(voice::speak)),
         ("/healthz", get(health::alive)),
         ("/readyz", get(health::ready)),
         ("/metrics", get(health::metrics)),

@@ -19,7 +19,7 @@ use crate::check::sent_code;
 use crate::documented::{Busy, NotFound, WebhookRefused};
 use crate::door::Door;
 use crate::effects;
-use crate::extract::{InPath, Raw};
+use crate::extract::{InPath, Raw, WEBHOOK_BYTES_MAX};
 use crate::problem::Problem;
 use crate::webhook::{self, Received};
 
@@ -35,7 +35,7 @@ pub(crate) async fn speak(
     InPath((provider, leg, tag)): InPath<(String, LegNumber, String)>,
     uri: Uri,
     headers: HeaderMap,
-    Raw(body): Raw,
+    Raw(body): Raw<WEBHOOK_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let id = ProviderId::parse(&provider).map_err(|_| Problem::not_found())?;
     let provider = door.providers.get(&id).ok_or_else(Problem::not_found)?;

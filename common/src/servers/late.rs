@@ -1,6 +1,8 @@
 //! The store of a process that started before it: every call is refused with the reason, until PostgreSQL is there and
 //! its schema is one that this program may run on. From then on it is PostgreSQL, and its absence is its own to tell.
 
+use std::future::ready;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
@@ -11,6 +13,9 @@ use crate::outcome::Report;
 use crate::postgres::Postgres;
 use crate::store::{ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
 use crate::time::Timestamp;
+
+/// What an `async fn` of the trait returns.
+type Asked<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 pub struct LateStore {
     store: OnceLock<Arc<dyn Store>>,
@@ -37,24 +42,41 @@ impl LateStore {
             StoreError::Unavailable { why }
         })
     }
+
+    /// The store's own future, for what every message asks: one around it would be allocated and moved for nothing.
+    fn ask<'a, T: Send + 'a>(&'a self, ask: impl FnOnce(&'a dyn Store) -> Asked<'a, T>) -> Asked<'a, T> {
+        self.here().map_or_else(|error| Box::pin(ready(Err(error))) as Asked<'a, T>, ask)
+    }
 }
 
 #[async_trait]
 impl Store for LateStore {
-    async fn open(&self, opening: Opening) -> Result<Opened, StoreError> {
-        self.here()?.open(opening).await
+    fn open<'a, 'b>(&'a self, opening: Opening) -> Asked<'b, Opened>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        self.ask(move |store| store.open(opening))
     }
 
-    async fn load(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
-        self.here()?.load(id).await
+    fn load<'a, 'b>(&'a self, id: MessageId) -> Asked<'b, Option<Message>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        self.ask(move |store| store.load(id))
     }
 
     async fn holder(&self, kind: ClaimKind, tag: Tag, now: Timestamp) -> Result<Option<Holder>, StoreError> {
         self.here()?.holder(kind, tag, now).await
     }
 
-    async fn save(&self, save: Save) -> Result<Saved, StoreError> {
-        self.here()?.save(save).await
+    fn save<'a, 'b>(&'a self, save: Save) -> Asked<'b, Saved>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        self.ask(move |store| store.save(save))
     }
 
     async fn by_reference(
