@@ -16,7 +16,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use otodoke_common::config::{LogSettings, Source};
 use otodoke_common::startup;
-use tokio::runtime::Builder;
 
 use crate::cli::{Cli, Command};
 use crate::output::{Outcome, Output};
@@ -24,13 +23,10 @@ use crate::output::{Outcome, Output};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Threads for what blocks: the readers of the data file, and names that are looked up. Each holds memory of its own.
-const BLOCKING_THREADS_MAX: usize = 8;
-
-fn main() -> ExitCode {
+#[tokio::main]
+async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build();
-    match runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(cli))) {
+    match run(cli).await {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
         Err(error) => {

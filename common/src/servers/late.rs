@@ -142,7 +142,10 @@ mod tests {
     async fn until_the_store_is_there_every_call_says_why_not() {
         let late = LateStore::new();
         late.waits_for("PostgreSQL at db:5432 cannot be reached".to_owned());
-        let said = late.setting("a").await.expect_err("nothing is there").to_string();
-        assert!(said.contains("db:5432"), "{said}");
+        let id = MessageId::new(Timestamp::from_unix_ms(0), [7; 10]);
+        for refused in [late.setting("a").await.map(drop), late.load(id).await.map(drop)] {
+            let said = refused.expect_err("nothing is there").to_string();
+            assert!(said.contains("db:5432"), "{said}");
+        }
     }
 }
