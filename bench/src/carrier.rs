@@ -1,8 +1,8 @@
 //! A carrier that does not exist, as a process of its own: it speaks Infobip's SMS API version 3 as far as a pipeline uses it,
 //! answers at once or after a fixed time, and reports every message delivered, to the webhook that came with it.
 //!
-//! It keeps nothing but when each message arrived, for whoever measures. It is written for the least CPU time, because that
-//! is taken from what is measured. Source of the protocol: Infobip "SMS API" OpenAPI, `POST /sms/3/messages`.
+//! It keeps nothing but when each message arrived, for whoever measures, who also says how receipts are posted. It is written
+//! for the least CPU time, because that is taken from what is measured. Source of the protocol: Infobip "SMS API" OpenAPI, `POST /sms/3/messages`.
 
 mod capacity;
 mod receipts;
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::stopwatch::micros;
 use capacity::Capacity;
 use receipts::Receipts;
+pub(crate) use receipts::{Posted, Posting};
 use words::Messages;
 
 /// How the carrier behaves.
@@ -37,8 +38,6 @@ pub struct CarrierSettings {
     pub rate_per_s: Option<u32>,
     /// How long it thinks before it answers.
     pub delay_ms: u64,
-    /// Receipts it puts into one request at most, as the vendor may.
-    pub receipts_per_post: usize,
 }
 
 /// One call that came.
@@ -70,7 +69,7 @@ impl Carrier {
             authorization: HeaderValue::try_from(format!("App {}", settings.key))?,
             capacity: settings.rate_per_s.map(|rate_per_s| Mutex::new(Capacity::new(rate_per_s, micros()))),
             delay: (settings.delay_ms > 0).then(|| Duration::from_millis(settings.delay_ms)),
-            receipts: Receipts::start(settings.receipts_per_post),
+            receipts: Receipts::start(),
             arrivals: Mutex::default(),
         };
         Ok(Self { listener: TcpListener::bind(settings.listen).await?, shared: Arc::new(shared) })
@@ -107,6 +106,8 @@ impl Shared {
             // What it knows it has told; nobody who is measured asks.
             (&Method::GET, "/sms/3/logs") => json(StatusCode::OK, &serde_json::json!({ "results": [] })),
             (&Method::GET, "/arrivals") => self.tell_arrivals(request.uri().query()),
+            (&Method::POST, path) if path == Posting::Alone.path() => self.post(Posting::Alone),
+            (&Method::POST, path) if path == Posting::Together.path() => self.post(Posting::Together),
             _ => status(StatusCode::NOT_FOUND),
         }
     }
@@ -135,6 +136,11 @@ impl Shared {
         let answer = json(StatusCode::OK, &words::answer(&messages));
         self.receipts.tell(messages);
         answer
+    }
+
+    fn post(&self, posting: Posting) -> Response<Full<Bytes>> {
+        self.receipts.post(posting);
+        json(StatusCode::OK, &self.receipts.posted())
     }
 
     fn note(&self, arrivals: impl Iterator<Item = Arrival>) {

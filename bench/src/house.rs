@@ -8,6 +8,7 @@ use anyhow::Context;
 use tokio::time::{Duration, sleep, timeout};
 
 use crate::bed::Bed;
+use crate::carrier::{Posted, Posting};
 use crate::line::Line;
 use crate::metrics::Metrics;
 use crate::process::{Process, program};
@@ -68,6 +69,18 @@ impl<'a> House<'a> {
             broker: self.bed.broker_pid,
             database: self.bed.database_pid,
         }
+    }
+
+    /// How carriers post receipts from now on. Returns what all of them posted so far.
+    pub(crate) async fn post_receipts(&self, posting: Posting) -> anyhow::Result<Posted> {
+        let mut all = Posted::default();
+        for carrier in &self.carriers {
+            let answer = Line::open(carrier.address()?, None).await?.post(posting.path(), "").await?;
+            anyhow::ensure!(answer.status == 200, "{} answered {}", posting.path(), answer.status);
+            let posted: Posted = serde_json::from_slice(&answer.body)?;
+            all = Posted { requests: all.requests + posted.requests, receipts: all.receipts + posted.receipts };
+        }
+        Ok(all)
     }
 
     /// What the workers count, together.

@@ -1,5 +1,5 @@
-//! The floor, the floor with rows, and the whole pipeline, one after the other, several times: their ratio is the figure,
-//! because a machine's good and bad minutes fall on all of them.
+//! The floor, the floor with rows, and the whole pipeline, with a request for each receipt and with gathered ones, one after
+//! the other, several times: their ratio is the figure, because a machine's good and bad minutes fall on all of them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,8 +15,9 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use crate::bed::Bed;
+use crate::carrier::Posting;
 use crate::chain;
-use crate::figures::{Percentiles, Spread, ratio};
+use crate::figures::{Percentiles, Spread, float, ratio};
 use crate::house::House;
 use crate::house::settings::Layout;
 use crate::load::Crowd;
@@ -33,12 +34,17 @@ pub(crate) struct Pairs {
     pub(crate) floor: Vec<Measured>,
     pub(crate) floor_rows: Vec<Measured>,
     pub(crate) pipeline: Vec<Measured>,
+    /// The pipeline with up to a hundred receipts in one request; not in the quick form.
+    pub(crate) gathered: Vec<Measured>,
+    pub(crate) receipts_per_request: Spread,
     pub(crate) floor_per_s: Spread,
     pub(crate) floor_rows_per_s: Spread,
     pub(crate) pipeline_per_s: Spread,
     /// Of each pair; the median is the figure.
     pub(crate) ratio: Spread,
     pub(crate) ratio_rows: Spread,
+    pub(crate) gathered_ratio: Spread,
+    pub(crate) gathered_ratio_rows: Spread,
     pub(crate) database_ratio: Spread,
     pub(crate) program_ratio: Spread,
     pub(crate) accept: Percentiles,
@@ -66,13 +72,19 @@ pub(crate) async fn measure(bed: &Bed, plan: &Plan) -> anyhow::Result<Pairs> {
     };
     let mut pairs =
         Pairs { body_bytes: body_bytes(sample.body(1)), row_bytes: sample.body_bytes(), ..Pairs::default() };
-    let mut latencies = crate::figures::Latencies::default();
+    let (mut latencies, mut per_request) = (crate::figures::Latencies::default(), Vec::new());
     for _ in 0..plan.pairs {
         pairs.floor.push(chain::measure(bed, pairs.body_bytes, false, &window).await.context("the floor")?);
         let with_rows = chain::measure(bed, pairs.body_bytes, true, &window).await;
         pairs.floor_rows.push(with_rows.context("the floor with rows")?);
         pairs.pipeline.push(pipeline(&house, &crowd, &window, &mut latencies).await.context("the pipeline")?);
+        if !plan.quick {
+            let (measured, together) = gathered(&house, &crowd, &window).await.context("with receipts gathered")?;
+            pairs.gathered.push(measured);
+            per_request.push(together);
+        }
     }
+    pairs.receipts_per_request = Spread::of(per_request.into_iter());
     pairs.accept = latencies.percentiles();
     pairs.accepted = crowd.accepted.load(Ordering::Relaxed);
     pairs.refused = crowd.refused.load(Ordering::Relaxed);
@@ -132,6 +144,16 @@ pub(crate) async fn pipeline(
     Ok(measured)
 }
 
+/// The same while carriers put the receipts that wait into one request; with how many there were in one.
+async fn gathered(house: &House<'_>, crowd: &Arc<Crowd>, window: &Window) -> anyhow::Result<(Measured, f64)> {
+    let before = house.post_receipts(Posting::Together).await?;
+    let measured = pipeline(house, crowd, window, &mut crate::figures::Latencies::default()).await?;
+    let after = house.post_receipts(Posting::Alone).await?;
+    let (receipts, requests) = (after.receipts - before.receipts, after.requests - before.requests);
+    anyhow::ensure!(receipts > requests, "{receipts} receipts came in {requests} requests: none were gathered");
+    Ok((measured, ratio(float(receipts), float(requests))))
+}
+
 /// What the pipeline does in one window, for parts that need a rate to go by.
 pub(crate) async fn one_window(bed: &Bed, plan: &Plan) -> anyhow::Result<f64> {
     let house = House::open(bed, Layout::default()).await?;
@@ -166,13 +188,18 @@ impl Pairs {
         self.floor_per_s = rates(&self.floor);
         self.floor_rows_per_s = rates(&self.floor_rows);
         self.pipeline_per_s = rates(&self.pipeline);
-        let of_each = |floors: &[Measured], of: fn(&Measured) -> f64, over: fn(&Measured) -> f64| {
-            Spread::of(self.pipeline.iter().zip(floors).map(|(ours, floor)| ratio(of(ours), over(floor))))
+        let of_each = |ours: &[Measured], floors: &[Measured], of: fn(&Measured) -> f64, over: fn(&Measured) -> f64| {
+            Spread::of(ours.iter().zip(floors).map(|(ours, floor)| ratio(of(ours), over(floor))))
         };
-        self.ratio = of_each(&self.floor, |ours| ours.per_s, |floor| floor.per_s);
-        self.ratio_rows = of_each(&self.floor_rows, |ours| ours.per_s, |floor| floor.per_s);
-        self.database_ratio = of_each(&self.floor_rows, |ours| ours.cpu.database_us, |floor| floor.cpu.database_us);
-        self.program_ratio = of_each(&self.floor, |ours| ours.cpu.program_us, |floor| floor.cpu.load_us);
+        let rate = |each: &Measured| each.per_s;
+        let (ours, gathered) = (&self.pipeline, &self.gathered);
+        self.ratio = of_each(ours, &self.floor, rate, rate);
+        self.ratio_rows = of_each(ours, &self.floor_rows, rate, rate);
+        self.gathered_ratio = of_each(gathered, &self.floor, rate, rate);
+        self.gathered_ratio_rows = of_each(gathered, &self.floor_rows, rate, rate);
+        let database = |each: &Measured| each.cpu.database_us;
+        self.database_ratio = of_each(ours, &self.floor_rows, database, database);
+        self.program_ratio = of_each(ours, &self.floor, |ours| ours.cpu.program_us, |floor| floor.cpu.load_us);
     }
 }
 
@@ -193,11 +220,13 @@ mod tests {
             floor: vec![measured(8_000.0, client(60.0)), measured(4_000.0, client(60.0))],
             floor_rows: vec![measured(5_000.0, client(60.0)), measured(2_500.0, client(60.0))],
             pipeline: vec![measured(4_000.0, ours), measured(2_000.0, ours)],
+            gathered: vec![measured(6_000.0, ours), measured(3_000.0, ours)],
             ..Pairs::default()
         };
         pairs.conclude();
         assert_eq!(pairs.ratio, Spread { median: 0.5, least: 0.5, most: 0.5 }, "a slow minute falls on both");
         assert_eq!(pairs.ratio_rows.median, 0.8);
+        assert_eq!((pairs.gathered_ratio.median, pairs.gathered_ratio_rows.median), (0.75, 1.2));
         assert_eq!((pairs.database_ratio.median, pairs.program_ratio.median), (1.5, 2.0));
     }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// The floor, the floor with rows, and the whole pipeline, in turn.
+    /// The floor, the floor with rows, and the whole pipeline, in turn; but for the quick form also with gathered receipts.
     Pairs,
     /// The door alone against raw publishing.
     Intake,

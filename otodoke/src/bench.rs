@@ -54,8 +54,8 @@ fn plan(command: &Bench) -> Plan {
 
 pub(crate) async fn carry(command: BenchCarrier, output: &Output) -> anyhow::Result<Outcome> {
     let stop = startup::stop_on_signal()?;
-    let BenchCarrier { listen, key, rate_per_s, delay_ms, receipts_per_post } = command;
-    let carrier = Carrier::bind(&CarrierSettings { listen, key, rate_per_s, delay_ms, receipts_per_post }).await?;
+    let BenchCarrier { listen, key, rate_per_s, delay_ms } = command;
+    let carrier = Carrier::bind(&CarrierSettings { listen, key, rate_per_s, delay_ms }).await?;
     let welcome = Welcome { url: carrier.url()? };
     output.answer(&welcome, || format!("A carrier that does not exist listens at {}.", welcome.url))?;
     carrier.serve(stop).await;

@@ -44,8 +44,16 @@ fn pairs(text: &mut String, pairs: &Pairs) -> fmt::Result {
     windows(text, "(a)  raw chain of three hops", &pairs.floor)?;
     windows(text, "(a') the same with our rows, bare", &pairs.floor_rows)?;
     windows(text, "(b)  the whole pipeline", &pairs.pipeline)?;
+    if !pairs.gathered.is_empty() {
+        windows(text, "(b') with receipts gathered", &pairs.gathered)?;
+    }
     let Pairs { accepted, refused, delivered_rows, row_bytes, body_bytes, door_mib, worker_mib, .. } = pairs;
     writeln!(text, "(b)/(a) {}, (b)/(a') {}", spread(&pairs.ratio), spread(&pairs.ratio_rows))?;
+    if !pairs.gathered.is_empty() {
+        let (gathered, rows) = (spread(&pairs.gathered_ratio), spread(&pairs.gathered_ratio_rows));
+        let together = pairs.receipts_per_request.median;
+        writeln!(text, "(b')/(a) {gathered}, (b')/(a') {rows}; {together:.0} receipts a request")?;
+    }
     writeln!(text, "{accepted} accepted, {refused} refused, {delivered_rows} rows say delivered")?;
     let of = |value: fn(&Measured) -> f64| Spread::of(pairs.pipeline.iter().map(value)).median;
     writeln!(

@@ -246,7 +246,4 @@ pub(crate) struct BenchCarrier {
     /// How long it thinks before it answers
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     pub(crate) delay_ms: u64,
-    /// Receipts in one request at most
-    #[arg(long, default_value_t = 1)]
-    pub(crate) receipts_per_post: usize,
 }
