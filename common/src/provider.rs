@@ -28,6 +28,12 @@ pub trait Provider: Send + Sync + 'static {
     /// Reads what the provider posted to us: authenticates, translates, and says what to reply once it is durable.
     fn read_webhook(&self, request: &WebhookRequest<'_>) -> WebhookReading;
 
+    /// Whether what it proves may name a leg by the provider's reference alone. Then it can come before that reference is
+    /// known here, and wait in the inbox: whoever saves the reference looks there.
+    fn proves_by_reference(&self) -> bool {
+        true
+    }
+
     /// What only a provider of channel voice can do; `None` on channel sms.
     fn voice(&self) -> Option<&dyn Voice> {
         None

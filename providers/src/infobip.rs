@@ -100,6 +100,10 @@ impl Provider for Infobip {
         reports.extend(hints.into_iter().take(HINTS_MAX));
         WebhookReading::Reports { reports, reply: received() }
     }
+
+    fn proves_by_reference(&self) -> bool {
+        false
+    }
 }
 
 impl Infobip {

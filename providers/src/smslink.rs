@@ -114,6 +114,10 @@ impl Provider for Smslink {
         };
         WebhookReading::Reports { reports: vec![report], reply: poke_reply() }
     }
+
+    fn proves_by_reference(&self) -> bool {
+        false
+    }
 }
 
 /// The body of `POST /api/v1/delivery`: one contact.

@@ -9,8 +9,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use otodoke_common::leg::ProviderId;
 use otodoke_common::message::{Locale, MessageId};
+use otodoke_common::outcome::{About, Proof, Report};
 use otodoke_common::phone::PhoneNumber;
-use otodoke_common::provider::{Provider, Question, SendContent, SendRequest, WebhookRequest};
+use otodoke_common::provider::{Provider, Question, SendContent, SendRequest, WebhookReading, WebhookRequest};
 use otodoke_common::seal::Vault;
 use otodoke_common::time::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -221,6 +222,19 @@ pub(crate) fn question(reference: Option<&str>) -> Question {
         started_at: NOW.minus_ms(30_000),
         now: NOW,
     }
+}
+
+/// What the webhook of this provider says. Only one who says so may prove something by its reference alone: for others nobody
+/// looks into the inbox.
+pub(crate) fn read(provider: &dyn Provider, request: &WebhookRequest<'_>) -> WebhookReading {
+    let reading = provider.read_webhook(request);
+    if let WebhookReading::Reports { reports, .. } = &reading {
+        let by_reference = |report: &&Report| matches!(report.about, About::Reference(_));
+        for report in reports.iter().filter(by_reference) {
+            assert!(report.proof == Proof::Nothing || provider.proves_by_reference(), "{report:?}");
+        }
+    }
+    reading
 }
 
 /// A webhook without path tag or headers.

@@ -10,16 +10,17 @@ use otodoke_common::outcome::Report;
 use otodoke_common::store::{ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
 use otodoke_common::time::Timestamp;
 
-/// A store that counts how often a row is read, and breaks whoever loads or saves one that is cursed.
+/// A store that counts how often a row or the inbox is read, and breaks whoever loads or saves one that is cursed.
 pub(crate) struct Watched {
     cursed: Option<MessageId>,
     pub(crate) loads: AtomicUsize,
+    pub(crate) looks: AtomicUsize,
     inner: Arc<dyn Store>,
 }
 
 impl Watched {
     pub(crate) fn over(inner: &Arc<dyn Store>, cursed: Option<MessageId>) -> Self {
-        Self { cursed, loads: AtomicUsize::new(0), inner: Arc::clone(inner) }
+        Self { cursed, loads: AtomicUsize::new(0), looks: AtomicUsize::new(0), inner: Arc::clone(inner) }
     }
 }
 
@@ -36,7 +37,7 @@ impl Store for Watched {
     async fn holder(&self, kind: ClaimKind, tag: Tag, now: Timestamp) -> Result<Option<Holder>, StoreError> {
         self.inner.holder(kind, tag, now).await
     }
-    async fn save(&self, save: Save) -> Result<Saved, StoreError> {
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         assert_ne!(Some(save.message.id), self.cursed, "the scripted end of a task");
         self.inner.save(save).await
     }
@@ -54,6 +55,7 @@ impl Store for Watched {
         self.inner.inbox_put(report).await
     }
     async fn inbox_read(&self, provider: &ProviderId, reference: &str) -> Result<Vec<Report>, StoreError> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         self.inner.inbox_read(provider, reference).await
     }
     async fn inbox_drop(&self, report: &Report) -> Result<(), StoreError> {

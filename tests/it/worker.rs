@@ -254,6 +254,20 @@ async fn the_worker_that_sent_a_text_hears_its_receipts_without_reading_the_row_
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_an_answer_the_inbox_is_read_only_where_a_receipt_may_wait_in_it() {
+    let mut world = World::idle(Options::default()).await;
+    let store = Arc::new(Watched::over(&world.store, None));
+    world.replace_store_of_worker(store.clone());
+    world.start_worker();
+    for (number, looks) in [(0, 1), (1, 1)] {
+        let id = world.ask_for_code(&phone(number)).await;
+        world.until_status(&id, "delivered").await;
+        assert_eq!(store.looks.load(Ordering::Relaxed), looks, "message {number}");
+        world.carrier("sakura").tag_all();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_without_the_root_of_a_code_leaves_it_to_one_that_has_it() {
     let mut world = World::idle(Options::default()).await;
     let id = world.ask_for_code(PHONE).await;

@@ -56,6 +56,9 @@ pub(crate) async fn live(seed: u64) -> Day {
         World::with(Options { seed, step_ms_max: STEP_MS_MAX, sweep_every_ms: 200, ..Options::default() }).await;
     for name in CARRIERS {
         world.carrier(name).script(move |to, times| decide(seed, name, to, times));
+        if Chance::new(seed, name).percent(50) {
+            world.carrier(name).tag_all();
+        }
     }
     let mut day = Day { world, accepted: BTreeMap::new(), verified: BTreeMap::new(), ends: BTreeMap::new() };
     let mut acts = people(seed);

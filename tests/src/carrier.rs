@@ -68,6 +68,8 @@ pub struct Carrier {
     arrived: Mutex<BTreeSet<String>>,
     /// Calls cannot be ended any more.
     deaf: AtomicBool,
+    /// Nothing that it proves names a leg by its reference alone.
+    tags_all: AtomicBool,
     questions: Mutex<Vec<String>>,
     hung_up: Mutex<Vec<String>>,
     statuses: Mutex<BTreeMap<String, Option<ReportStatus>>>,
@@ -88,6 +90,7 @@ impl Carrier {
             seen: Mutex::default(),
             arrived: Mutex::default(),
             deaf: AtomicBool::new(false),
+            tags_all: AtomicBool::new(false),
             questions: Mutex::default(),
             hung_up: Mutex::default(),
             statuses: Mutex::default(),
@@ -97,6 +100,11 @@ impl Carrier {
     /// From now on `decide(number, times)` says what happens; `times` counts this carrier's attempts at the number from 1.
     pub fn script(&self, decide: impl Fn(&str, usize) -> Script + Send + Sync + 'static) {
         *self.decide.lock().expect("scripts do not panic") = Arc::new(decide);
+    }
+
+    /// From now on all its receipts carry our tag.
+    pub fn tag_all(&self) {
+        self.tags_all.store(true, Ordering::Relaxed);
     }
 
     pub fn always(&self, script: Script) {
@@ -189,7 +197,8 @@ const REPORTS_MAX: usize = 60;
 /// Report later, from a task of its own: the carrier answers meanwhile.
 fn report_later(carrier: &Arc<Carrier>, request: &SendRequest, script: &Script) {
     for (after_ms, status, proof) in script.reports.clone() {
-        let by_reference = script.by_reference || proof == Proof::Nothing;
+        let tagged = !script.by_reference || carrier.tags_all.load(Ordering::Relaxed);
+        let by_reference = !tagged || proof == Proof::Nothing;
         let about = if by_reference { About::Reference(Carrier::reference(request)) } else { of(request) };
         let carrier = Arc::clone(carrier);
         let happened = carrier.clock.now().plus_ms(script.happened_after_ms.unwrap_or(after_ms));
@@ -229,6 +238,10 @@ impl Provider for Scripted {
 
     fn abilities(&self) -> Abilities {
         self.0.abilities
+    }
+
+    fn proves_by_reference(&self) -> bool {
+        !self.0.tags_all.load(Ordering::Relaxed)
     }
 
     async fn send(&self, request: &SendRequest) -> Answer {

@@ -150,7 +150,7 @@ impl Store for Gated<dyn Store> {
         self.gate.through(self.inner.holder(kind, tag, now)).await
     }
 
-    async fn save(&self, save: Save) -> Result<Saved, StoreError> {
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         self.gate.through(self.inner.save(save)).await
     }
 
@@ -233,6 +233,10 @@ impl Provider for Gated<dyn Provider> {
 
     fn read_webhook(&self, request: &WebhookRequest<'_>) -> WebhookReading {
         self.inner.read_webhook(request)
+    }
+
+    fn proves_by_reference(&self) -> bool {
+        self.inner.proves_by_reference()
     }
 
     fn voice(&self) -> Option<&dyn Voice> {

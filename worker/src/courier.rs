@@ -299,10 +299,15 @@ impl Courier {
     async fn save_answer(&self, message: Message, leg: LegNumber, event: &Event) -> Result<Advanced, StoreError> {
         let advanced = self.advance_patiently(message, event).await?;
         let message = &advanced.step.message;
-        if let Some(leg) = message.leg(leg) {
+        if let Some(leg) = message.leg(leg).filter(|leg| self.may_have_come_before(leg)) {
             self.patiently(|| inbox::match_waiting(self, message, leg)).await?;
         }
         Ok(advanced)
+    }
+
+    /// Whether something about this leg may wait in the inbox.
+    fn may_have_come_before(&self, leg: &Leg) -> bool {
+        self.providers.get(&leg.provider).is_none_or(|provider| provider.proves_by_reference())
     }
 
     /// Asks the provider about a leg. No news is no event: the sweep comes again.

@@ -58,7 +58,7 @@ async fn hear_in_order(courier: &Courier, reports: Vec<&Report>) -> Result<(), S
 }
 
 /// Matched by our tag, or by the provider's reference. What matches nothing is written to the inbox first and looked up
-/// once more after: the worker that saves the reference looks into the inbox in its turn.
+/// once more after: the worker that saves the reference looks into the inbox in its turn, where what is proven may wait there.
 async fn hear(courier: &Courier, report: &Report) -> Result<(), StoreError> {
     match &report.about {
         About::Leg { id, leg } => apply(courier, *id, *leg, report).await,

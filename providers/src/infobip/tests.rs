@@ -4,7 +4,7 @@ use otodoke_common::outcome::Answer;
 use otodoke_common::provider::Provider;
 
 use super::*;
-use crate::vendor::{LEG, Vendor, message_id, our_reference, provider, question, tag, text, webhook};
+use crate::vendor::{LEG, Vendor, message_id, our_reference, provider, question, read, tag, text, webhook};
 
 fn accepted(group: u32, id: u32) -> String {
     include_str!("../../fixtures/infobip/accepted.json")
@@ -119,7 +119,7 @@ fn in_a_batch_each_receipt_is_proved_by_its_own_tag() {
     bad_tag.replace_range(0..1, if bad_tag.starts_with('A') { "B" } else { "A" });
     let body =
         include_str!("../../fixtures/infobip/reports.json").replace("{tag}", &tag()).replace("{bad_tag}", &bad_tag);
-    let WebhookReading::Reports { reports, reply } = fuji().read_webhook(&webhook(body.as_bytes())) else {
+    let WebhookReading::Reports { reports, reply } = read(&*fuji(), &webhook(body.as_bytes())) else {
         panic!("rejected")
     };
     assert_eq!(reply.status, 200);
@@ -130,6 +130,7 @@ fn in_a_batch_each_receipt_is_proved_by_its_own_tag() {
         (About::Reference("ours-3".to_owned()), ReportStatus::Hint, Proof::Nothing),
     ];
     assert_eq!(got, want);
+    assert!(!fuji().proves_by_reference());
     assert_eq!(reports[0].happened_at.unwrap().rfc3339(), "2025-11-22T10:04:41Z");
     assert_eq!(reports[1].happened_at, None, "what nobody proved is not believed about time either");
 }
@@ -138,9 +139,7 @@ fn in_a_batch_each_receipt_is_proved_by_its_own_tag() {
 fn a_batch_beyond_what_is_documented_is_read_whole() {
     let one = format!(r#"{{"messageId":"m","callbackData":"{}","status":{{"groupId":3,"id":5}}}}"#, tag());
     let body = format!(r#"{{"results":[{}]}}"#, vec![one; 150].join(","));
-    let WebhookReading::Reports { reports, .. } = fuji().read_webhook(&webhook(body.as_bytes())) else {
-        panic!("rejected")
-    };
+    let WebhookReading::Reports { reports, .. } = read(&*fuji(), &webhook(body.as_bytes())) else { panic!("rejected") };
     assert_eq!(reports.len(), 150);
 }
 
@@ -150,7 +149,7 @@ fn of_results_without_a_tag_only_so_many_are_read() {
     let proven = format!(r#"{{"messageId":"m","callbackData":"{}","status":{{"groupId":3,"id":5}}}}"#, tag());
     let hints: Vec<String> = (0..1_000).map(hint).collect();
     let body = format!(r#"{{"results":[{},{proven}]}}"#, hints.join(","));
-    let WebhookReading::Reports { reports, .. } = fuji().read_webhook(&webhook(body.as_bytes())) else {
+    let WebhookReading::Reports { reports, .. } = read(&*fuji(), &webhook(body.as_bytes())) else {
         panic!("a batch was expected");
     };
     assert_eq!(reports.len(), 1 + HINTS_MAX, "anybody could have posted the others");
@@ -164,9 +163,7 @@ fn one_garbled_result_loses_none_of_its_batch() {
         r#"{{"results":[7,{{"messageId":8}},{{"status":{{"groupId":3,"id":5}}}},{{"callbackData":"{tag}"}},
             {{"callbackData":"{tag}","status":{{"groupId":3,"id":5}}}}]}}"#,
     );
-    let WebhookReading::Reports { reports, .. } = fuji().read_webhook(&webhook(body.as_bytes())) else {
-        panic!("rejected")
-    };
+    let WebhookReading::Reports { reports, .. } = read(&*fuji(), &webhook(body.as_bytes())) else { panic!("rejected") };
     let got: Vec<_> = reports.into_iter().map(|report| (report.status, report.proof)).collect();
     let want = [(ReportStatus::Hint, Proof::Tag), (ReportStatus::Delivered, Proof::Tag)];
     assert_eq!(got, want, "what names nothing is dropped; without a status it is a hint");
@@ -176,7 +173,7 @@ fn one_garbled_result_loses_none_of_its_batch() {
 fn what_is_no_batch_is_rejected() {
     let cases: [&[u8]; 5] = [b"", b"{", b"{}", b"results=1", br#"{"results":1}"#];
     for body in cases {
-        let reading = fuji().read_webhook(&webhook(body));
+        let reading = read(&*fuji(), &webhook(body));
         assert!(matches!(reading, WebhookReading::Rejected { status: 400, .. }), "{reading:?}");
     }
 }

@@ -3,7 +3,7 @@
 use otodoke_common::outcome::{Answer, Class, Refusal, ReportStatus, Scope};
 
 use super::*;
-use crate::vendor::{NUMBER, Vendor, our_reference, provider, question, text, text_to, webhook};
+use crate::vendor::{NUMBER, Vendor, our_reference, provider, question, read, text, text_to, webhook};
 
 const DELIVERY_ID: &str = "d-20251122-000001";
 
@@ -205,7 +205,7 @@ async fn reserved_and_sending_are_underway_and_an_undocumented_status_is_no_news
 #[test]
 fn a_poke_is_a_hint_and_gets_exactly_the_reply_that_stops_further_pokes() {
     let body = br#"{"delivery_id":"d-20251122-000001","contact_id":1}"#;
-    let WebhookReading::Reports { reports, reply } = sakura().read_webhook(&webhook(body)) else { panic!("rejected") };
+    let WebhookReading::Reports { reports, reply } = read(&*sakura(), &webhook(body)) else { panic!("rejected") };
     let reply_parts = (reply.status, reply.content_type, reply.body.as_str());
     assert_eq!(reply_parts, (200, "application/json", r#"{"result":true}"#));
     assert_eq!(reports.len(), 1);
@@ -226,7 +226,7 @@ fn what_is_no_poke_is_rejected() {
         long.as_bytes(),
     ];
     for body in cases {
-        let reading = sakura().read_webhook(&webhook(body));
+        let reading = read(&*sakura(), &webhook(body));
         assert!(matches!(reading, WebhookReading::Rejected { status: 400, .. }), "{reading:?}");
     }
 }

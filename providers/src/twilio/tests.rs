@@ -4,7 +4,7 @@ use otodoke_common::outcome::{Answer, Class, Scope};
 use otodoke_common::provider::{CallMoment, Provider};
 
 use super::*;
-use crate::vendor::{LEG, NOW, SECRET, Vendor, message_id, provider, question, tag, text};
+use crate::vendor::{LEG, NOW, SECRET, Vendor, message_id, provider, question, read, tag, text};
 
 mod calls;
 mod signature;
@@ -45,7 +45,7 @@ fn callback(kind: &str, tag: Option<&str>, pairs: &[(&str, &str)]) -> WebhookRea
     let body = form(pairs);
     let headers = signed_headers(&url, &body);
     let request = WebhookRequest { url: &url, tag, headers: &headers, body: body.as_bytes(), now: NOW };
-    provider(kind, "http://127.0.0.1:1").read_webhook(&request)
+    read(&*provider(kind, "http://127.0.0.1:1"), &request)
 }
 
 fn only_report(reading: WebhookReading) -> Report {

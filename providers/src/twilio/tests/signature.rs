@@ -92,7 +92,7 @@ fn an_unsigned_callback_is_rejected_by_texts_and_calls() {
     let body = form(&[("MessageSid", MESSAGE), ("MessageStatus", "delivered"), ("CallSid", CALL)]);
     for kind in [messages::KIND, crate::twilio::calls::KIND] {
         let request = crate::vendor::webhook(body.as_bytes());
-        let reading = provider(kind, "http://127.0.0.1:1").read_webhook(&request);
+        let reading = read(&*provider(kind, "http://127.0.0.1:1"), &request);
         assert!(matches!(reading, WebhookReading::Rejected { status: 403, .. }), "{reading:?}");
     }
 }
