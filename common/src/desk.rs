@@ -132,26 +132,24 @@ impl Desk {
     }
 
     /// Commits a decision made on `before`. Where the outcome of a commit is not known, the row says it.
-    pub async fn save(&self, before: &Message, mut decided: Step, spends: &[Spend]) -> Result<Committed, StoreError> {
+    pub async fn save(&self, before: &Message, decided: Step, spends: &[Spend]) -> Result<Committed, StoreError> {
         if !decided.save {
             return Ok(Committed::Done(Box::new(decided)));
         }
-        decided.message.stamp = self.dice.roll();
         let save = Save {
-            message: Message { version: before.version, ..decided.message.clone() },
-            notes: decided.notes.clone(),
             spends: spends.iter().cloned().chain(self.spend_of(&decided)).collect(),
             refunds: self.refund_of(&decided).into_iter().collect(),
+            message: Message { version: before.version + 1, stamp: self.dice.roll(), ..decided.message },
+            notes: decided.notes,
             at: self.clock.now(),
         };
-        let at = save.at;
-        match self.saved(save, &decided.message).await? {
-            Saved::Won { version } => {
-                decided.message.version = version;
-                for note in &decided.notes {
-                    self.metrics.note(&decided.message, note, at);
+        match self.saved(&save).await? {
+            Saved::Won => {
+                let Save { message, notes, at, .. } = save;
+                for note in &notes {
+                    self.metrics.note(&message, note, at);
                 }
-                Ok(Committed::Done(Box::new(decided)))
+                Ok(Committed::Done(Box::new(Step { message, notes, ..decided })))
             }
             Saved::Lost => Ok(Committed::Lost),
             Saved::OverLimit { index, free_at } => Ok(Committed::OverLimit { index, free_at }),
@@ -160,14 +158,12 @@ impl Desk {
 
     /// Where the caller pays for the step, the row proves nothing: another may have paid for the same one. Such a commit
     /// counts as lost, and what must be paid is paid once more rather than never.
-    async fn saved(&self, save: Save, decided: &Message) -> Result<Saved, StoreError> {
-        let version = save.message.version + 1;
+    async fn saved(&self, save: &Save) -> Result<Saved, StoreError> {
         match self.store.save(save).await {
             Err(StoreError::UnknownOutcome { why }) => {
                 self.metrics.store_error(&StoreError::UnknownOutcome { why });
-                let wanted = Message { version, ..decided.clone() };
-                let found = self.store.load(wanted.id).await?;
-                Ok(if found.as_ref() == Some(&wanted) { Saved::Won { version: wanted.version } } else { Saved::Lost })
+                let found = self.store.load(save.message.id).await?;
+                Ok(if found.as_ref() == Some(&save.message) { Saved::Won } else { Saved::Lost })
             }
             known => known,
         }

@@ -12,6 +12,7 @@ pub mod phone;
 pub mod policy;
 pub mod time;
 pub mod transaction;
+mod word;
 
 // Rules.
 pub mod bucket;

@@ -4,7 +4,11 @@
 
 mod parse;
 
-use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::word;
 
 pub use parse::{Parsed, PhoneError, RefusedKind};
 
@@ -13,8 +17,7 @@ const E164_DIGITS_MAX: usize = 15;
 const MASKED_DIGITS_KEPT: usize = 3;
 
 /// An ISO 3166-1 alpha-2 code as libphonenumber uses them: two capitals.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Country([u8; 2]);
 
 impl Country {
@@ -30,16 +33,22 @@ impl Country {
     }
 }
 
-impl TryFrom<String> for Country {
-    type Error = String;
-    fn try_from(raw: String) -> Result<Self, String> {
-        Self::parse(&raw).ok_or_else(|| format!("country {raw:?} must be two capital letters, such as JP"))
+impl FromStr for Country {
+    type Err = String;
+    fn from_str(raw: &str) -> Result<Self, String> {
+        Self::parse(raw).ok_or_else(|| format!("country {raw:?} must be two capital letters, such as JP"))
     }
 }
 
-impl From<Country> for String {
-    fn from(country: Country) -> Self {
-        country.as_str().to_owned()
+impl<'de> Deserialize<'de> for Country {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        word::deserialize(deserializer)
+    }
+}
+
+impl Serialize for Country {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -60,8 +69,8 @@ pub enum LineType {
 }
 
 /// E.164, such as `+819012345678`. `Debug` and `Display` are masked.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct PhoneNumber(String);
 
 impl PhoneNumber {
@@ -109,9 +118,9 @@ impl TryFrom<String> for PhoneNumber {
     }
 }
 
-impl From<PhoneNumber> for String {
-    fn from(number: PhoneNumber) -> Self {
-        number.0
+impl Serialize for PhoneNumber {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

@@ -182,11 +182,11 @@ impl Store for Postgres {
         Ok(found.filter(|(_, until)| *until > now).map(|(holder, _)| holder))
     }
 
-    async fn save(&self, save: Save) -> Result<Saved, StoreError> {
-        if pays_nothing(&save) {
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        if pays_nothing(save) {
             return self.saves.ask(Row::new(save)).await;
         }
-        match self.writes.ask(Ask::save(save)).await? {
+        match self.writes.ask(Ask::save(save.clone())).await? {
             Answer::Saved(saved) => Ok(saved),
             Answer::Opened(_) => unreachable!("a save is answered as one"),
         }

@@ -150,10 +150,14 @@ impl Vault {
         serde_json::from_slice(plain).ok()
     }
 
-    /// A keyed hash of `parts`, for this use alone.
+    /// A keyed hash of `parts`, each behind its length, for this use alone.
     pub fn tag(&self, usage: TagUse, parts: &[&[u8]]) -> Tag {
-        let mac = hmac::sign(&self.tag_keys[usage as usize], &length_prefixed(parts));
-        Tag(mac.as_ref().try_into().expect("HMAC-SHA256 gives 32 bytes"))
+        let mut mac = hmac::Context::with_key(&self.tag_keys[usage as usize]);
+        for part in parts {
+            mac.update(&length(part));
+            mac.update(part);
+        }
+        Tag(mac.sign().as_ref().try_into().expect("HMAC-SHA256 gives 32 bytes"))
     }
 
     pub fn number_tag(&self, tenant: &TenantId, number: &PhoneNumber) -> Tag {
@@ -217,11 +221,14 @@ fn bound_to(tenant: &TenantId, id: MessageId) -> aead::Aad<Vec<u8>> {
 pub(crate) fn length_prefixed(parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(parts.iter().map(|part| 4 + part.len()).sum());
     for part in parts {
-        let len = u32::try_from(part.len()).expect("every part has a limit far below 4 GiB");
-        bytes.extend_from_slice(&len.to_be_bytes());
+        bytes.extend_from_slice(&length(part));
         bytes.extend_from_slice(part);
     }
     bytes
+}
+
+fn length(part: &[u8]) -> [u8; 4] {
+    u32::try_from(part.len()).expect("every part has a limit far below 4 GiB").to_be_bytes()
 }
 
 impl LegTag {

@@ -24,9 +24,9 @@ pub trait Store: Send + Sync + 'static {
     /// Who holds a claim at `now`, without claiming anything.
     async fn holder(&self, kind: ClaimKind, tag: Tag, now: Timestamp) -> Result<Option<Holder>, StoreError>;
 
-    /// Writes `save.message` if the stored version is still `save.message.version`; the stored row then counts one more.
-    /// References of legs become findable; an ended message's living claim is released.
-    async fn save(&self, save: Save) -> Result<Saved, StoreError>;
+    /// Writes `save.message` if the stored version is still the one before its own. References of legs become findable; an
+    /// ended message's living claim is released.
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError>;
 
     /// Which leg of which message a provider's reference belongs to.
     async fn by_reference(
@@ -148,6 +148,7 @@ impl Opened {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Save {
+    /// As it is to be stored: its version is one more than what was read.
     pub message: Message,
     pub notes: Vec<Note>,
     pub spends: Vec<Spend>,
@@ -158,10 +159,8 @@ pub struct Save {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Saved {
-    /// Carries the new version.
-    Won {
-        version: u64,
-    },
+    /// `save.message` is stored.
+    Won,
     /// Somebody saved first: load again and decide anew.
     Lost,
     OverLimit {

@@ -70,11 +70,11 @@ async fn due_by(door: &Door, mut message: Message, at: Timestamp) -> Result<(), 
         if message.state != State::Queued || message.due.is_some_and(|due| due <= at) {
             return Ok(());
         }
-        let id = message.id;
-        let sooner = Message { due: Some(at), ..message };
+        let (id, version) = (message.id, message.version + 1);
+        let sooner = Message { due: Some(at), version, ..message };
         let save = Save { message: sooner, notes: vec![], spends: vec![], refunds: vec![], at: door.now() };
-        match door.desk.store.save(save).await? {
-            Saved::Won { .. } => return Ok(()),
+        match door.desk.store.save(&save).await? {
+            Saved::Won => return Ok(()),
             Saved::Lost | Saved::OverLimit { .. } => {}
         }
         message = door.desk.store.load(id).await?.ok_or_else(Problem::unavailable)?;

@@ -76,7 +76,7 @@ async fn bounded(State(Around { door, path }): State<Around>, request: Request, 
             Err(_) => Problem::busy("too many requests are in hand: try again", RETRY_UNAVAILABLE_S).into_response(),
         }
     };
-    door.desk.metrics.http(path, response.status().as_u16(), started.elapsed().as_secs_f64());
+    door.desk.metrics.http(path, response.status().as_str(), started.elapsed().as_secs_f64());
     response
 }
 

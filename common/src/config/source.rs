@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::{Dict, Value};
@@ -107,10 +108,10 @@ fn key_of(variable: &str) -> Option<String> {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct TemplateName(String);
 
-impl TryFrom<String> for TemplateName {
-    type Error = String;
-    fn try_from(raw: String) -> Result<Self, String> {
-        Ok(Self(raw))
+impl FromStr for TemplateName {
+    type Err = String;
+    fn from_str(raw: &str) -> Result<Self, String> {
+        Ok(Self(raw.to_owned()))
     }
 }
 
@@ -167,11 +168,11 @@ impl Sections {
         entries.iter().enumerate().filter_map(|(index, value)| self.one(&format!("{key}[{index}]"), value)).collect()
     }
 
-    fn table<K: TryFrom<String, Error = String> + Ord, T: DeserializeOwned>(&mut self, key: &str) -> BTreeMap<K, T> {
+    fn table<K: FromStr<Err = String> + Ord, T: DeserializeOwned>(&mut self, key: &str) -> BTreeMap<K, T> {
         let mut table = BTreeMap::new();
         for (name, value) in self.optional::<Dict>(key).unwrap_or_default() {
             let path = format!("{key}.{name}");
-            match K::try_from(name) {
+            match name.parse::<K>() {
                 Ok(name) => table.extend(self.one(&path, &value).map(|value| (name, value))),
                 Err(remedy) => self.problems.push(Problem::missing(path, remedy)),
             }

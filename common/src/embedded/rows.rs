@@ -43,7 +43,7 @@ pub(super) fn open(db: &Connection, opening: &Opening) -> Result<Opened, Failure
 
 pub(super) fn save(db: &Connection, save: &Save) -> Result<Saved, Failure> {
     let message = &save.message;
-    let Some(stored) = stored(db, message.id)?.filter(|stored| stored.version == message.version) else {
+    let Some(stored) = stored(db, message.id)?.filter(|stored| stored.version + 1 == message.version) else {
         return Ok(Saved::Lost);
     };
     if let Some((index, free_at)) = spend(db, &save.spends, save.at)? {
@@ -54,19 +54,18 @@ pub(super) fn save(db: &Connection, save: &Save) -> Result<Saved, Failure> {
     }
     let ended_at = stored.ended_at.or_else(|| (!message.is_live()).then_some(save.at.unix_ms()));
     let living = if message.is_live() { stored.living } else { release(db, message.id, stored.living)? };
-    let version = message.version + 1;
     let (body, notes) = (encode_row(message), encode_notes(&save.notes, save.at));
     db.prepare_cached(
         "UPDATE message SET version = ?2, due = ?3, ended_at = ?4, living = ?5, body = ?6, notes = notes || ?7
          WHERE id = ?1",
     )?
-    .execute(params![message.id.bytes(), version, ms(message.due), ended_at, living, body, notes])?;
+    .execute(params![message.id.bytes(), message.version, ms(message.due), ended_at, living, body, notes])?;
     if stored.due != ms(message.due) {
         delete_due(db, message.id, stored.due)?;
         put_due(db, message.id, message.due)?;
     }
     put_references(db, message)?;
-    Ok(Saved::Won { version })
+    Ok(Saved::Won)
 }
 
 pub(super) fn load(db: &Connection, id: MessageId) -> Result<Option<Message>, Failure> {

@@ -50,7 +50,8 @@ impl Store for EmbeddedStore {
         Ok(self.readers.read(move |db| rows::holder(db, kind, tag, now)).await?)
     }
 
-    async fn save(&self, save: Save) -> Result<Saved, StoreError> {
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        let save = save.clone();
         Ok(self.writer.write(move |db| rows::save(db, &save)).await?)
     }
 

@@ -78,8 +78,8 @@ impl Store for MemoryStore {
         Ok(held.map(|(by, claim)| Holder { by: *by, fingerprint: claim.fingerprint }))
     }
 
-    async fn save(&self, save: Save) -> Result<Saved, StoreError> {
-        self.commit(|tables| Ok(tables.save(&save)))
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        self.commit(|tables| Ok(tables.save(save)))
     }
 
     async fn by_reference(
@@ -218,7 +218,7 @@ impl Tables {
 
     fn save(&mut self, save: &Save) -> Saved {
         let message = &save.message;
-        if self.rows.get(&message.id).is_none_or(|row| row.version != message.version) {
+        if self.rows.get(&message.id).is_none_or(|row| row.version + 1 != message.version) {
             return Saved::Lost;
         }
         if let Err((index, free_at)) = self.spend(&save.spends, save.at) {
@@ -230,10 +230,9 @@ impl Tables {
         if !message.is_live() {
             self.claims.retain(|(kind, _), (id, _)| *kind != ClaimKind::Living || *id != message.id);
         }
-        let version = message.version + 1;
-        self.write(message, version, save.at);
+        self.write(message, message.version, save.at);
         self.tell(message.id, &save.notes, save.at);
-        Saved::Won { version }
+        Saved::Won
     }
 
     /// All of them, or none.

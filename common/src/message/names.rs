@@ -1,12 +1,14 @@
 //! What messages, their senders, roots and rows are called: ids, names, and tags that find without telling.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::de::{Error as _, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use crate::time::Timestamp;
+use crate::word;
 
 /// A UUIDv7: its first 48 bits are the accepting door's Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,8 +38,7 @@ impl std::fmt::Display for MessageId {
 }
 
 /// Who sends: 1 to 32 of `a-z 0-9 _ -`, beginning with a letter or digit.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantId(Arc<str>);
 
 impl TenantId {
@@ -55,10 +56,16 @@ impl TenantId {
     }
 }
 
-impl TryFrom<String> for TenantId {
-    type Error = String;
-    fn try_from(raw: String) -> Result<Self, String> {
-        Self::parse(&raw)
+impl FromStr for TenantId {
+    type Err = String;
+    fn from_str(raw: &str) -> Result<Self, String> {
+        Self::parse(raw)
+    }
+}
+
+impl<'de> Deserialize<'de> for TenantId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        word::deserialize(deserializer)
     }
 }
 
@@ -75,8 +82,7 @@ impl std::fmt::Display for TenantId {
 }
 
 /// Names a root of code derivation: 1 to 16 of `a-z 0-9 -`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kid(Arc<str>);
 
 impl Kid {
@@ -93,10 +99,16 @@ impl Kid {
     }
 }
 
-impl TryFrom<String> for Kid {
-    type Error = String;
-    fn try_from(raw: String) -> Result<Self, String> {
-        Self::parse(&raw)
+impl FromStr for Kid {
+    type Err = String;
+    fn from_str(raw: &str) -> Result<Self, String> {
+        Self::parse(raw)
+    }
+}
+
+impl<'de> Deserialize<'de> for Kid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        word::deserialize(deserializer)
     }
 }
 
@@ -132,6 +144,13 @@ impl Tag {
     }
 }
 
+impl FromStr for Tag {
+    type Err = String;
+    fn from_str(raw: &str) -> Result<Self, String> {
+        Self::from_hex(raw).ok_or_else(|| "a tag is 64 lower-case hex digits".to_owned())
+    }
+}
+
 impl std::fmt::Debug for Tag {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Tag({}..)", data_encoding::HEXLOWER.encode(&self.0[..4]))
@@ -150,10 +169,9 @@ impl Serialize for Tag {
 }
 
 impl<'de> Deserialize<'de> for Tag {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            let raw = String::deserialize(deserializer)?;
-            return Self::from_hex(&raw).ok_or_else(|| D::Error::custom("a tag is 64 lower-case hex digits"));
+            return word::deserialize(deserializer);
         }
         deserializer.deserialize_bytes(TagBytes)
     }

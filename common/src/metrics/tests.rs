@@ -155,7 +155,7 @@ fn tell_all(metrics: &Metrics) {
     }
     let away = || "away".to_owned();
     metrics.request(Purpose::Login, Some(Country::JP), RequestResult::Accepted);
-    metrics.http("/v1/verifications", 202, 0.01);
+    metrics.http("/v1/verifications", "202", 0.01);
     metrics.publish_confirm(Queue::Receipts, 0.01);
     metrics.broker_error(&BrokerError::Unavailable { why: away() });
     metrics.store_error(&StoreError::Unavailable { why: away() });

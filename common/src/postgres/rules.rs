@@ -10,12 +10,7 @@ use crate::store::{Claim, ClaimKind, Opened, Opening, Save, Saved};
 use crate::time::Timestamp;
 use crate::wire::WireError;
 
-/// The version that a write is about to store: the row counts one more than what the writer saw.
-pub(super) fn advanced(message: Message) -> Message {
-    Message { version: message.version + 1, ..message }
-}
-
-/// `opening.message` is `advanced` already.
+/// `opening.message` is as it is to be stored.
 pub(super) fn open(draft: &mut Draft<'_>, opening: &Opening) -> Result<Opened, WireError> {
     if let Some(message) = draft.message(opening.message.id)? {
         return Ok(Opened::Repeat(Box::new(message)));
@@ -37,10 +32,9 @@ pub(super) fn open(draft: &mut Draft<'_>, opening: &Opening) -> Result<Opened, W
     Ok(Opened::New)
 }
 
-/// `save.message` is `advanced` already: the stored version must be the one before it.
+/// The stored version must be the one before the saved one.
 pub(super) fn save(draft: &mut Draft<'_>, save: &Save) -> Saved {
-    let version = save.message.version;
-    if draft.version().is_none_or(|stored| stored + 1 != version) {
+    if draft.version().is_none_or(|stored| stored + 1 != save.message.version) {
         return Saved::Lost;
     }
     let paid = match pay(draft, &save.spends, save.at) {
@@ -51,7 +45,7 @@ pub(super) fn save(draft: &mut Draft<'_>, save: &Save) -> Saved {
     for tag in &save.refunds {
         draft.drop_bucket(tag);
     }
-    Saved::Won { version }
+    Saved::Won
 }
 
 /// The first claim that somebody else holds. A claim is free when its time is over, when its holder was pruned, and, for

@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::days::day_of;
 use super::group::Verb;
-use super::rules;
 use super::statements::MESSAGES_SAVE_ALL;
 use super::trouble::Trouble;
+use crate::leg::ProviderId;
 use crate::message::MessageId;
 use crate::store::{Save, Saved, StoreError};
 use crate::time::Timestamp;
@@ -23,24 +23,23 @@ use crate::wire::{encode_notes, encode_row};
 pub(super) struct Row {
     id: MessageId,
     day: i32,
-    /// The one that is stored when it wins.
     version: u64,
     ended_at: Option<i64>,
     body: Vec<u8>,
     due_at: Option<i64>,
     live: bool,
     notes: String,
-    references: Vec<(String, String, i16)>,
+    references: Vec<(ProviderId, String, i16)>,
 }
 
 impl Row {
     /// Of a save that `pays_nothing`.
-    pub(super) fn new(save: Save) -> Self {
-        let message = rules::advanced(save.message);
+    pub(super) fn new(save: &Save) -> Self {
+        let message = &save.message;
         let live = message.is_live();
         let references = message.legs.iter().filter_map(|leg| {
             let reference = leg.reference.clone()?;
-            Some((leg.provider.as_str().to_owned(), reference, i16::from(leg.number)))
+            Some((leg.provider.clone(), reference, i16::from(leg.number)))
         });
         Self {
             id: message.id,
@@ -52,7 +51,7 @@ impl Row {
             live,
             notes: encode_notes(&save.notes, save.at),
             references: references.collect(),
-            body: encode_row(&message),
+            body: encode_row(message),
         }
     }
 }
@@ -77,9 +76,10 @@ impl Verb for SaveAll {
         let statement = statement.map_err(|error| Trouble::before_commit(&error))?;
         let (messages, references) = (Messages::of(rows), References::of(rows));
         let values: Vec<&(dyn ToSql + Sync)> = messages.values().into_iter().chain(references.values()).collect();
-        let won = client.query(&statement, &values).await.map_err(|error| Trouble::at_commit(&error))?;
-        let won: BTreeSet<Uuid> = won.iter().map(|row| row.get(0)).collect();
-        let saved = |row: &Row| if won.contains(&row.id.0) { Saved::Won { version: row.version } } else { Saved::Lost };
+        let won = client.query_one(&statement, &values).await.map_err(|error| Trouble::at_commit(&error))?;
+        let won: Option<Vec<Uuid>> = won.get(0);
+        let won: BTreeSet<Uuid> = won.into_iter().flatten().collect();
+        let saved = |row: &Row| if won.contains(&row.id.0) { Saved::Won } else { Saved::Lost };
         Ok(rows.iter().map(|row| Ok(saved(row))).collect())
     }
 }

@@ -117,7 +117,7 @@ pub(super) const MESSAGES_SAVE_ALL: Statement = Statement {
               WHERE (r.id IN (SELECT id FROM saved)) IS TRUE
               ON CONFLICT DO NOTHING
           )
-          SELECT id FROM saved",
+          SELECT array_agg(id) FROM saved",
 };
 
 pub(super) const CLAIMS_FIND: Statement = Statement {

@@ -43,12 +43,12 @@ pub(super) enum Answer {
 impl Ask {
     pub(super) fn open(opening: Opening) -> Result<Self, StoreError> {
         let day = welcome(opening.message.id, opening.at)?;
-        let opening = Opening { message: rules::advanced(opening.message), ..opening };
+        let message = Message { version: opening.message.version + 1, ..opening.message };
+        let opening = Opening { message, ..opening };
         Ok(Self { day, body: encode_row(&opening.message), what: What::Open(opening) })
     }
 
     pub(super) fn save(save: Save) -> Self {
-        let save = Save { message: rules::advanced(save.message), ..save };
         Self { day: day_of(save.message.id), body: encode_row(&save.message), what: What::Save(save) }
     }
 

@@ -71,9 +71,10 @@ impl Store for LateStore {
         self.here()?.holder(kind, tag, now).await
     }
 
-    fn save<'a, 'b>(&'a self, save: Save) -> Asked<'b, Saved>
+    fn save<'a, 's, 'b>(&'a self, save: &'s Save) -> Asked<'b, Saved>
     where
         'a: 'b,
+        's: 'b,
         Self: 'b,
     {
         self.ask(move |store| store.save(save))

@@ -10,6 +10,8 @@ use crate::transaction::{Transaction, upsets_a_line};
 
 const NAME_BYTES_MAX: usize = 40;
 const BODY_CHARS_MAX: usize = 1_000;
+/// Most texts are no longer: room for one from the start.
+const TEXT_BYTES_USUAL: usize = 256;
 /// Ends the name of a template that is for payments, beside the one of the same name for everything else.
 pub const PAYMENT_SUFFIX: &str = ".payment";
 
@@ -30,11 +32,10 @@ const BUILTIN: [(&str, Locale, &str); 4] = [
 
 /// Every template that can be asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Templates(BTreeMap<Key, Vec<Piece>>);
+pub struct Templates(BTreeMap<String, BTreeMap<Variant, Vec<Piece>>>);
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    name: String,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Variant {
     locale: Locale,
     payment: bool,
 }
@@ -84,7 +85,7 @@ impl Templates {
         // A file usually ends in a newline that nobody means to send.
         let pieces = parse(body.trim_end_matches(['\n', '\r'])).map_err(bad)?;
         complete(&pieces, payment).map_err(bad)?;
-        self.0.insert(Key { name: base.to_owned(), locale, payment }, pieces);
+        self.0.entry(base.to_owned()).or_default().insert(Variant { locale, payment }, pieces);
         Ok(())
     }
 
@@ -102,18 +103,18 @@ impl Templates {
         let pieces = pieces
             .or_else(|| self.find(input.template, input.locale, false))
             .ok_or_else(|| unknown(input.template, input.locale))?;
-        let mut text = String::new();
+        let mut text = String::with_capacity(TEXT_BYTES_USUAL);
         for piece in pieces {
-            text.push_str(&fill(piece, input)?);
+            fill(&mut text, piece, input)?;
         }
         if let Some(domain) = input.origin {
-            text.push_str(&format!("\n@{domain} #{}", input.code));
+            text.extend(["\n@", domain, " #", input.code]);
         }
         Ok(text)
     }
 
     fn find(&self, name: &str, locale: Locale, payment: bool) -> Option<&[Piece]> {
-        self.0.get(&Key { name: name.to_owned(), locale, payment }).map(Vec::as_slice)
+        self.0.get(name)?.get(&Variant { locale, payment }).map(Vec::as_slice)
     }
 }
 
@@ -122,15 +123,16 @@ fn unknown(name: &str, locale: Locale) -> TextError {
     TextError::UnknownTemplate { name: name.chars().take(NAME_BYTES_MAX).collect(), locale: locale.word() }
 }
 
-fn fill(piece: &Piece, input: &RenderInput<'_>) -> Result<String, TextError> {
+fn fill(text: &mut String, piece: &Piece, input: &RenderInput<'_>) -> Result<(), TextError> {
     let transaction = input.transaction.ok_or(TextError::PaymentIncomplete);
-    Ok(match piece {
-        Piece::Words(words) => words.clone(),
-        Piece::Code => input.code.to_owned(),
-        Piece::Minutes => input.minutes.to_string(),
-        Piece::Amount => amount_words(transaction?, input.locale),
-        Piece::Payee => transaction?.payee.name.clone(),
-    })
+    match piece {
+        Piece::Words(words) => text.push_str(words),
+        Piece::Code => text.push_str(input.code),
+        Piece::Minutes => text.push_str(&input.minutes.to_string()),
+        Piece::Amount => text.push_str(&amount_words(transaction?, input.locale)),
+        Piece::Payee => text.push_str(&transaction?.payee.name),
+    }
+    Ok(())
 }
 
 fn parse(body: &str) -> Result<Vec<Piece>, BadTemplate> {

@@ -1,6 +1,8 @@
 //! A message's journal as it lies in its row: one line per commit, its time in milliseconds and its notes as JSON, which
 //! never holds a line's end itself. A save adds its line behind what is there.
 
+use std::io::Write;
+
 use serde::de::DeserializeOwned;
 
 use super::WireError;
@@ -8,13 +10,19 @@ use crate::lifecycle::Note;
 use crate::store::JournalEntry;
 use crate::time::Timestamp;
 
+/// Most lines are no longer: room for one from the start.
+const LINE_BYTES_USUAL: usize = 256;
+
 /// Empty where there is nothing to tell.
 pub(crate) fn encode_notes(notes: &[Note], at: Timestamp) -> String {
     if notes.is_empty() {
         return String::new();
     }
-    let notes = serde_json::to_string(notes).expect("a note has string keys and no failing fields");
-    format!("{} {notes}\n", at.unix_ms())
+    let mut line = Vec::with_capacity(LINE_BYTES_USUAL);
+    write!(line, "{} ", at.unix_ms()).expect("memory has no failing writes");
+    serde_json::to_writer(&mut line, notes).expect("a note has string keys and no failing fields");
+    line.push(b'\n');
+    String::from_utf8(line).expect("JSON is UTF-8")
 }
 
 pub(crate) fn decode_notes(lines: &str) -> Result<Vec<JournalEntry>, WireError> {

@@ -40,7 +40,7 @@ pub(crate) fn explain(command: &Explain, output: &Output) -> anyhow::Result<Outc
         Some(file) => Source::of_process(Some(file)).read()?,
         None => up::imagined_settings()?,
     };
-    let region = command.region.as_deref().map(|raw| Country::try_from(raw.to_owned()));
+    let region = command.region.as_deref().map(str::parse::<Country>);
     let region = region.transpose().map_err(anyhow::Error::msg).context("--region")?;
     let parsed = PhoneNumber::parse(&command.number, region)?;
     let explanation = of(&settings, &parsed)?;

@@ -16,6 +16,7 @@ use crate::sample::{
 contract![
     a_save_wins_against_the_version_it_saw,
     a_save_of_an_older_version_is_lost_and_writes_nothing,
+    a_save_of_a_version_that_is_not_the_next_is_lost,
     a_save_of_a_message_that_is_not_there_is_lost,
     of_many_saves_of_one_version_one_wins,
     a_save_over_a_limit_writes_nothing,
@@ -30,10 +31,9 @@ async fn a_save_wins_against_the_version_it_saw(factory: &impl Factory) {
     let mut current = opened(&*backend.store, 1).await;
     for guesses_left in [4, 3, 2] {
         let next = Message { guesses_left, ..current.clone() };
-        let version = current.version + 1;
-        assert_eq!(backend.store.save(save(next.clone())).await, Ok(Saved::Won { version }));
+        assert_eq!(backend.store.save(&save(next.clone())).await, Ok(Saved::Won));
         current = loaded(&*backend.store, 1).await;
-        assert_eq!(current, Message { version, ..next });
+        assert_eq!(current, Message { version: next.version + 1, ..next });
     }
 }
 
@@ -44,18 +44,29 @@ async fn a_save_of_an_older_version_is_lost_and_writes_nothing(factory: &impl Fa
     let mut late = ended(seen);
     late.legs.push(leg(1, Some("ref-late")));
     let late = Save { spends: vec![spend(1, 1)], refunds: vec![tag(2)], ..save(late) };
-    assert_eq!(backend.store.save(late).await, Ok(Saved::Lost));
+    assert_eq!(backend.store.save(&late).await, Ok(Saved::Lost));
     assert_eq!(loaded(&*backend.store, 1).await, stored);
     assert_eq!(backend.store.by_reference(&provider(), "ref-late").await, Ok(None));
     assert_eq!(backend.store.journal(id(1)).await.expect("the store answers").len(), 2);
     // The lost save paid nothing: its bucket still has room.
     let pays = Save { spends: vec![spend(1, 1)], ..save(stored) };
-    assert!(matches!(backend.store.save(pays).await, Ok(Saved::Won { .. })), "there is room in the bucket");
+    assert_eq!(backend.store.save(&pays).await, Ok(Saved::Won), "there is room in the bucket");
+}
+
+async fn a_save_of_a_version_that_is_not_the_next_is_lost(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    let read = opened(&*backend.store, 1).await;
+    for version in [0, read.version, read.version + 2, u64::from(u32::MAX)] {
+        let changed = Message { guesses_left: 1, version, ..read.clone() };
+        let wrong = Save { message: changed, ..save(read.clone()) };
+        assert_eq!(backend.store.save(&wrong).await, Ok(Saved::Lost), "version {version}");
+        assert_eq!(loaded(&*backend.store, 1).await, read, "version {version}");
+    }
 }
 
 async fn a_save_of_a_message_that_is_not_there_is_lost(factory: &impl Factory) {
     let backend = factory.fresh(LIMITS);
-    assert_eq!(backend.store.save(save(message(1))).await, Ok(Saved::Lost));
+    assert_eq!(backend.store.save(&save(message(1))).await, Ok(Saved::Lost));
     assert_eq!(backend.store.load(id(1)).await, Ok(None));
 }
 
@@ -66,13 +77,13 @@ async fn of_many_saves_of_one_version_one_wins(factory: &impl Factory) {
     for resends in 1..=100 {
         let store = Arc::clone(&backend.store);
         let asked = save(Message { resends, ..seen.clone() });
-        callers.spawn(async move { (resends, store.save(asked).await.expect("the store answers")) });
+        callers.spawn(async move { (resends, store.save(&asked).await.expect("the store answers")) });
     }
     let won: Vec<u8> = callers
         .join_all()
         .await
         .into_iter()
-        .filter_map(|(resends, outcome)| matches!(outcome, Saved::Won { .. }).then_some(resends))
+        .filter_map(|(resends, outcome)| (outcome == Saved::Won).then_some(resends))
         .collect();
     assert_eq!(won, [loaded(&*backend.store, 1).await.resends], "the one that won is what is stored");
 }
@@ -88,10 +99,10 @@ async fn a_save_over_a_limit_writes_nothing(factory: &impl Factory) {
     let refused = paying(&ended(stored.clone()), vec![spend(2, 1), spend(1, 1)]);
     // Saves of the samples happen one second after the start.
     let free_at = START.plus_ms(1_000 + MINUTE_MS);
-    assert_eq!(backend.store.save(refused).await, Ok(Saved::OverLimit { index: 1, free_at }));
+    assert_eq!(backend.store.save(&refused).await, Ok(Saved::OverLimit { index: 1, free_at }));
     assert_eq!(loaded(&*backend.store, 1).await, stored);
     let other = paying(&stored, vec![spend(2, 1)]);
-    assert!(matches!(backend.store.save(other).await, Ok(Saved::Won { .. })), "the other bucket was not paid");
+    assert_eq!(backend.store.save(&other).await, Ok(Saved::Won), "the other bucket was not paid");
 }
 
 async fn a_refund_empties_its_bucket(factory: &impl Factory) {

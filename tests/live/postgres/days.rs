@@ -23,7 +23,7 @@ async fn ended_at(store: &dyn Store, number: u8, at: Timestamp) -> MessageId {
     let id = opening.message.id;
     assert_eq!(store.open(opening).await, Ok(Opened::New));
     let stored = store.load(id).await.expect("the store answers").expect("the row is there");
-    store.save(Save { at: at.plus_ms(1), ..save(ended(stored)) }).await.expect("the save wins");
+    store.save(&Save { at: at.plus_ms(1), ..save(ended(stored)) }).await.expect("the save wins");
     id
 }
 
