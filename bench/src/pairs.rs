@@ -84,7 +84,7 @@ pub(crate) async fn measure(bed: &Bed, plan: &Plan) -> anyhow::Result<Pairs> {
             per_request.push(together);
         }
     }
-    pairs.receipts_per_request = Spread::of(per_request.into_iter());
+    pairs.receipts_per_request = Spread::of(per_request);
     pairs.accept = latencies.percentiles();
     pairs.accepted = crowd.accepted.load(Ordering::Relaxed);
     pairs.refused = crowd.refused.load(Ordering::Relaxed);
