@@ -15,7 +15,7 @@ use crate::pairs;
 use crate::plan::Plan;
 use crate::sample::Sample;
 use crate::usage::resident_mib;
-use crate::window::Window;
+use crate::window::{Measured, Window};
 
 const WORKERS: [usize; 3] = [1, 2, 4];
 const SHARDS: [u16; 2] = [1, 4];
@@ -43,7 +43,7 @@ pub(crate) struct Growth {
     pub(crate) workers: Vec<Point>,
     pub(crate) shards: Vec<Point>,
     /// With the most stored, over with none.
-    pub(crate) stored_ratio: f64,
+    pub(crate) stored_ratio: Spread,
 }
 
 /// One size of one thing.
@@ -51,6 +51,8 @@ pub(crate) struct Growth {
 pub(crate) struct Point {
     pub(crate) size: u64,
     pub(crate) per_s: Spread,
+    /// Of stored messages: over what a house without them did in turn.
+    pub(crate) ratio: Spread,
     pub(crate) program_us: f64,
     pub(crate) broker_us: f64,
     pub(crate) database_us: f64,
@@ -63,8 +65,8 @@ pub(crate) struct Point {
 pub(crate) async fn measure(beds: &Beds, plan: &Plan) -> anyhow::Result<Growth> {
     let mut growth = Growth::default();
     {
-        let bed = beds.make().await?;
-        growth.stored = stored(&bed, plan).await.context("stored messages")?;
+        let (bed, empty) = (beds.make().await?, beds.make().await?);
+        growth.stored = stored(&bed, &empty, plan).await.context("stored messages")?;
     }
     beds.remove().await?;
     for workers in WORKERS {
@@ -75,32 +77,41 @@ pub(crate) async fn measure(beds: &Beds, plan: &Plan) -> anyhow::Result<Growth> 
         let point = alone(beds, plan, Layout { shards, ..Layout::default() }).await;
         growth.shards.push(Point { size: shards.into(), ..point.with_context(|| format!("{shards} shards"))? });
     }
-    let rate = |point: Option<&Point>| point.map_or(0.0, |point| point.per_s.median);
-    growth.stored_ratio = ratio(rate(growth.stored.last()), rate(growth.stored.first()));
+    growth.stored_ratio = growth.stored.last().map(|point| point.ratio).unwrap_or_default();
     Ok(growth)
 }
 
 async fn alone(beds: &Beds, plan: &Plan, layout: Layout) -> anyhow::Result<Point> {
     let bed = beds.make().await?;
     let house = House::open(&bed, layout).await?;
-    let crowd = crowd(&house)?;
-    let point = point(&house, &crowd, plan).await;
-    drop(house);
+    let mut lodged = Lodged::of(house)?;
+    for _ in 0..REPEATS {
+        lodged.measure(plan).await?;
+    }
+    let point = lodged.point();
+    drop(lodged);
     drop(bed);
     beds.remove().await?;
-    point
+    Ok(point)
 }
 
-async fn stored(bed: &Bed, plan: &Plan) -> anyhow::Result<Vec<Point>> {
-    let house = House::open(bed, Layout::default()).await?;
-    let crowd = crowd(&house)?;
-    pairs::first_message(&house, &crowd).await?;
+/// A machine changes more within the minutes that loading takes than five million messages change it: so every window stands
+/// beside one of a house that holds only what was sent to it.
+async fn stored(bed: &Bed, empty: &Bed, plan: &Plan) -> anyhow::Result<Vec<Point>> {
+    let mut full = Lodged::of(House::open(bed, Layout::default()).await?)?;
+    let mut none = Lodged::of(House::open(empty, Layout::default()).await?)?;
+    pairs::first_message(&full.house, &full.crowd).await?;
     let sample = Sample::read(&bed.client).await?;
     let (mut points, mut there) = (Vec::new(), 0);
     for size in plan.stored.iter().copied() {
         fill(&bed.client, &sample, there..size).await.with_context(|| format!("{size} rows"))?;
         there = size;
-        points.push(Point { size, ..point(&house, &crowd, plan).await? });
+        let mut ratios = Vec::new();
+        for _ in 0..REPEATS {
+            let without = none.measure(plan).await?;
+            ratios.push(ratio(full.measure(plan).await?, without));
+        }
+        points.push(Point { size, ratio: Spread::of(ratios), ..full.point() });
     }
     Ok(points)
 }
@@ -126,31 +137,50 @@ async fn fill(client: &Client, sample: &Sample, numbers: std::ops::Range<u64>) -
     Ok(())
 }
 
-fn crowd(house: &House<'_>) -> anyhow::Result<Arc<Crowd>> {
-    Ok(Arc::new(Crowd::new(house.door.address()?, &house.api_key, house.layout.ttl_s)))
+/// A house with its load, and what was measured of it since the last point.
+struct Lodged<'a> {
+    house: House<'a>,
+    crowd: Arc<Crowd>,
+    windows: Vec<Measured>,
+    sweep_lag_s: f64,
 }
 
-async fn point(house: &House<'_>, crowd: &Arc<Crowd>, plan: &Plan) -> anyhow::Result<Point> {
-    let window = Window {
-        warm_up_ms: plan.warm_up_ms,
-        measured_ms: plan.measured_ms,
-        watched: house.watched(),
-        client: Some(Arc::clone(&house.bed.client)),
-    };
-    let (mut all, mut lag) = (Vec::new(), 0.0_f64);
-    for _ in 0..REPEATS {
-        all.push(pairs::pipeline(house, crowd, &window, &mut Latencies::default()).await?);
-        lag = lag.max(house.worker_metrics().await?.sum("otp_sweep_lag_seconds", ""));
+impl<'a> Lodged<'a> {
+    fn of(house: House<'a>) -> anyhow::Result<Self> {
+        let crowd = Arc::new(Crowd::new(house.door.address()?, &house.api_key, house.layout.ttl_s));
+        Ok(Self { house, crowd, windows: Vec::new(), sweep_lag_s: 0.0 })
     }
-    let mean = |of: fn(&crate::window::Measured) -> f64| all.iter().map(of).sum::<f64>() / float(all.len() as u64);
-    Ok(Point {
-        size: 0,
-        per_s: Spread::of(all.iter().map(|each| each.per_s)),
-        program_us: mean(|each| each.cpu.program_us),
-        broker_us: mean(|each| each.cpu.broker_us),
-        database_us: mean(|each| each.cpu.database_us),
-        door_mib: resident_mib(house.door.pid()),
-        worker_mib: house.workers.iter().map(|worker| resident_mib(worker.pid())).fold(0.0, f64::max),
-        sweep_lag_s: lag,
-    })
+
+    /// One window; returns its rate.
+    async fn measure(&mut self, plan: &Plan) -> anyhow::Result<f64> {
+        let window = Window {
+            warm_up_ms: plan.warm_up_ms,
+            measured_ms: plan.measured_ms,
+            watched: self.house.watched(),
+            client: Some(Arc::clone(&self.house.bed.client)),
+        };
+        let measured = pairs::pipeline(&self.house, &self.crowd, &window, &mut Latencies::default()).await?;
+        let lag_s = self.house.worker_metrics().await?.sum("otp_sweep_lag_seconds", "");
+        self.sweep_lag_s = self.sweep_lag_s.max(lag_s);
+        let per_s = measured.per_s;
+        self.windows.push(measured);
+        Ok(per_s)
+    }
+
+    fn point(&mut self) -> Point {
+        let windows = std::mem::take(&mut self.windows);
+        let mean = |of: fn(&Measured) -> f64| windows.iter().map(of).sum::<f64>() / float(windows.len() as u64);
+        let worker_mib = self.house.workers.iter().map(|worker| resident_mib(worker.pid())).fold(0.0, f64::max);
+        Point {
+            size: 0,
+            per_s: Spread::of(windows.iter().map(|each| each.per_s)),
+            ratio: Spread::default(),
+            program_us: mean(|each| each.cpu.program_us),
+            broker_us: mean(|each| each.cpu.broker_us),
+            database_us: mean(|each| each.cpu.database_us),
+            door_mib: resident_mib(self.house.door.pid()),
+            worker_mib,
+            sweep_lag_s: std::mem::take(&mut self.sweep_lag_s),
+        }
+    }
 }

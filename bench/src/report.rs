@@ -120,7 +120,8 @@ impl Report {
             ]);
         }
         let enough = |growth: &&Growth| growth.stored.last().is_some_and(|point| point.size >= goals::STORED_MIN);
-        verdicts.extend(self.growth.as_ref().filter(enough).map(|growth| goals::STORED.judge(growth.stored_ratio)));
+        verdicts
+            .extend(self.growth.as_ref().filter(enough).map(|growth| goals::STORED.judge(growth.stored_ratio.median)));
         verdicts.extend(self.slow.as_ref().map(|slow| goals::SLOW.judge(slow.ratio.median)));
         verdicts.extend(self.memory_mib().map(|mib| goals::MEMORY.judge(mib)));
         if let Some(embedded) = &self.embedded {

@@ -161,7 +161,9 @@ fn growth(text: &mut String, growth: &Growth) -> fmt::Result {
     )?;
     points(text, "stored", &growth.stored)?;
     points(text, "workers", &growth.workers)?;
-    points(text, "shards", &growth.shards)
+    points(text, "shards", &growth.shards)?;
+    let beside = |point: &Point| writeln!(text, "{} stored / none, in turn: {}", point.size, spread(&point.ratio));
+    growth.stored.iter().try_for_each(beside)
 }
 
 fn points(text: &mut String, what: &str, all: &[Point]) -> fmt::Result {
