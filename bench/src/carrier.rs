@@ -2,7 +2,8 @@
 //! answers at once or after a fixed time, and reports every message delivered, to the webhook that came with it.
 //!
 //! It keeps nothing but when each message arrived, for whoever measures, who also says how receipts are posted. It is written
-//! for the least CPU time, because that is taken from what is measured. Source of the protocol: Infobip "SMS API" OpenAPI, `POST /sms/3/messages`.
+//! for the least CPU time, because that is taken from what is measured. Source of the protocol: Infobip "SMS API" OpenAPI,
+//! `POST /sms/3/messages`.
 
 mod capacity;
 mod receipts;
