@@ -23,7 +23,7 @@ use otodoke_common::dice::Dice;
 use otodoke_common::message::MessageId;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::bed::Bed;
@@ -44,15 +44,19 @@ const LENGTH_MAX: i64 = 1_000_000;
 const PERSISTENT: u8 = 2;
 /// AMQP 0-9-1 `reply-success`.
 const REPLY_SUCCESS: u16 = 200;
+/// From asking the broker to close until it must have agreed.
+const CLOSE_MS_MAX: u64 = 2_000;
 
 pub(crate) async fn connect(url: &str) -> anyhow::Result<Connection> {
     let connecting = Connection::connect(url, ConnectionProperties::default().with_connection_name("bench".into()));
     connecting.await.context("RabbitMQ cannot be reached")
 }
 
-/// Channels that are let go of at the same moment make the broker's answer an error; the connection is gone all the same.
+/// Channels that are let go of at the same moment make the broker's answer an error, or the library miss it: the connection
+/// is gone all the same.
 pub(crate) async fn close(connection: &Connection) {
-    drop(connection.close(REPLY_SUCCESS, "done".into()).await);
+    let closing = connection.close(REPLY_SUCCESS, "done".into());
+    drop(timeout(Duration::from_millis(CLOSE_MS_MAX), closing).await);
 }
 
 /// The queue that is only published to, empty.

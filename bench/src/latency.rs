@@ -13,6 +13,7 @@ use crate::house::settings::Layout;
 use crate::load::open::{Answer, Ask, Callers, at_rate};
 use crate::load::{Crowd, number};
 use crate::plan::Plan;
+use crate::usage::{Watched, percent_of_machine};
 
 /// Of the pipeline's rate.
 const SHARES: [f64; 2] = [0.3, 0.7];
@@ -36,6 +37,8 @@ pub(crate) struct Point {
     pub(crate) refused: u64,
     /// Accepted, and not with the carrier when it was looked up.
     pub(crate) missing: u64,
+    /// Of the processors' time, whoever used it.
+    pub(crate) busy_percent: f64,
     /// Percent and milliseconds, for the plot.
     pub(crate) accept_curve: Vec<(f64, f64)>,
     pub(crate) submit_curve: Vec<(f64, f64)>,
@@ -61,14 +64,16 @@ async fn point(house: &House<'_>, crowd: &Crowd, plan: &Plan, (share, per_s): (f
         callers.send(Ask { number: number(person), scheduled_us, body: crowd.body(person) });
     };
     at_rate(per_s, seconds(plan.warm_up_ms), ask).await;
-    let from_us = crate::stopwatch::micros();
+    let (from_us, cpu) = (crate::stopwatch::micros(), Watched::default().look());
     at_rate(per_s, seconds(plan.measured_ms), ask).await;
+    let busy_us = Watched::default().look().since(cpu).busy;
     let answers = callers.end().await?;
     sleep(Duration::from_millis(AFTER_MS)).await;
     let mut arrivals = Arrivals::default();
     arrivals.ask(house.carriers[0].address()?).await?;
     let measured: Vec<Answer> = answers.into_iter().filter(|answer| answer.scheduled_us >= from_us).collect();
-    Ok(conclude((share, per_s), &measured, &arrivals))
+    let busy_percent = percent_of_machine(busy_us, seconds(plan.measured_ms));
+    Ok(Point { busy_percent, ..conclude((share, per_s), &measured, &arrivals) })
 }
 
 fn conclude((share, per_s): (f64, f64), answers: &[Answer], arrivals: &Arrivals) -> Point {
@@ -88,6 +93,7 @@ fn conclude((share, per_s): (f64, f64), answers: &[Answer], arrivals: &Arrivals)
         submit: submit.percentiles(),
         refused: answers.iter().filter(|answer| !answer.accepted()).count() as u64,
         missing,
+        busy_percent: 0.0,
         accept_curve: accept.curve(),
         submit_curve: submit.curve(),
     }

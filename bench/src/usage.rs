@@ -9,6 +9,7 @@ use crate::figures::{float, ratio};
 /// Linux counts for programs in hundredths of a second, whatever its kernel does inside.
 const TICK_US: u64 = 10_000;
 const KIB: f64 = 1_024.0;
+const US_PER_S_AND_PERCENT: f64 = 10_000.0;
 /// A socket that waits for connections, in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
 
@@ -97,6 +98,12 @@ pub(crate) struct CpuPerMessage {
     pub(crate) database_us: f64,
     /// Everything that ran on this machine, whoever's it was.
     pub(crate) machine_us: f64,
+}
+
+/// How much of all processors' time this was.
+pub(crate) fn percent_of_machine(us: u64, seconds: f64) -> f64 {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    ratio(float(us), seconds * US_PER_S_AND_PERCENT * float(processors as u64))
 }
 
 struct Stat {

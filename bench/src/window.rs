@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant, sleep};
 use tokio_postgres::Client;
 
 use crate::figures::{float, ratio};
-use crate::usage::{CpuPerMessage, Watched};
+use crate::usage::{CpuPerMessage, Watched, percent_of_machine};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
@@ -48,8 +48,6 @@ impl Window {
         let work_after = self.work().await?;
         let (count, cpu) = (count_after.saturating_sub(count_before), cpu_after.since(cpu_before));
         let work = |after: i64, before: i64| float(u64::try_from(after - before).unwrap_or(0));
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let percent = |us: u64| ratio(float(us), seconds * 1e4 * float(processors as u64));
         Ok(Measured {
             count,
             seconds,
@@ -57,8 +55,8 @@ impl Window {
             cpu: cpu.per(count),
             transactions: ratio(work(work_after.0, work_before.0), float(count)),
             wal_bytes: ratio(work(work_after.1, work_before.1), float(count)),
-            busy_percent: percent(cpu.busy),
-            stolen_percent: percent(cpu.stolen),
+            busy_percent: percent_of_machine(cpu.busy, seconds),
+            stolen_percent: percent_of_machine(cpu.stolen, seconds),
         })
     }
 

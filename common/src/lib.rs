@@ -38,6 +38,7 @@ pub mod store;
 // Backends.
 pub mod embedded;
 pub mod memory;
+mod pace;
 pub mod postgres;
 pub mod rabbit;
 

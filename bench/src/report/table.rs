@@ -115,11 +115,12 @@ fn latency(text: &mut String, latency: &Latency) -> fmt::Result {
     for point in &latency.points {
         writeln!(
             text,
-            "at {:.0} % ({:.0} per s): accept {}; accept to submit {}; {} refused, {} missing",
+            "at {:.0} % ({:.0} per s): accept {}; accept to submit {}; {:.0} % busy; {} refused, {} missing",
             point.share * 100.0,
             point.per_s,
             percentiles(&point.accept),
             percentiles(&point.submit),
+            point.busy_percent,
             point.refused,
             point.missing
         )?;

@@ -1,7 +1,7 @@
 //! Grouping: what concurrent callers ask for is done in one round, by a few tasks that take all that waits.
 //!
-//! A task that is free takes at once whatever is there and never waits for more: under load the groups grow by themselves.
-//! What a group means is its `Verb`'s business.
+//! A task that is free takes whatever is there, so under load the groups grow by themselves; small groups that write keep a
+//! pace (`pace`), for each has a flush of its own. What a group means is its `Verb`'s business.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use deadpool_postgres::{Client, Object, Pool};
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use super::trouble::Trouble;
 use crate::message::MessageId;
+use crate::pace::Pace;
 use crate::store::StoreError;
 
 /// Rows of one group. More gains little and makes everybody wait for the last.
@@ -28,7 +29,7 @@ pub(super) trait Verb: Send + Sync + 'static {
     type Ask: Send + Sync + 'static;
     type Answer: Send + 'static;
 
-    /// Whether silence leaves it open what was written.
+    /// Whether a group ends with a flush, and silence leaves it open what was written.
     const WRITES: bool;
 
     /// Asks with ids come sorted by them, and an id comes once in a group.
@@ -56,8 +57,10 @@ struct Hands<V: Verb> {
     verb: V,
     pool: Pool,
     patience: Duration,
-    asks: Mutex<mpsc::Receiver<Waiting<V>>>,
+    asks: Asks<V>,
 }
+
+type Asks<V> = Mutex<mpsc::Receiver<Waiting<V>>>;
 
 impl<V: Verb> Grouped<V> {
     pub(super) fn start(verb: V, pool: Pool, hands: usize, statement_timeout_ms: u64) -> Self {
@@ -81,8 +84,8 @@ impl<V: Verb> Grouped<V> {
 }
 
 async fn work<V: Verb>(hands: Arc<Hands<V>>) {
-    let mut left = Vec::new();
-    while let Some(taken) = hands.take(left).await {
+    let (mut left, mut pace) = (Vec::new(), Pace::default());
+    while let Some(taken) = take(&hands.asks, left, &mut pace).await {
         let (group, repeats) = part(taken);
         left = repeats;
         let (asks, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.ask, one.reply)).unzip();
@@ -103,21 +106,6 @@ fn part<V: Verb>(taken: Vec<Waiting<V>>) -> (Vec<Waiting<V>>, Vec<Waiting<V>>) {
 }
 
 impl<V: Verb> Hands<V> {
-    /// What waits now, after what is left from before; waits only while there is nothing. `None` when no caller can come.
-    async fn take(&self, mut taken: Vec<Waiting<V>>) -> Option<Vec<Waiting<V>>> {
-        if !taken.is_empty() {
-            // While another task holds the receiver it waits for the first ask: there is nothing to take then.
-            if let Ok(mut asks) = self.asks.try_lock() {
-                fill(&mut taken, &mut asks);
-            }
-            return Some(taken);
-        }
-        let mut asks = self.asks.lock().await;
-        taken.push(asks.recv().await?);
-        fill(&mut taken, &mut asks);
-        Some(taken)
-    }
-
     async fn answers(&self, asks: &[V::Ask]) -> Vec<Result<V::Answer, StoreError>> {
         match self.tried(asks).await {
             Ok(answers) => answers,
@@ -163,10 +151,83 @@ impl<V: Verb> Hands<V> {
     }
 }
 
+/// What waits now, after what is left from before; waits only while there is nothing, or a small group keeps the pace. `None`
+/// when no caller can come.
+async fn take<V: Verb>(asks: &Asks<V>, mut taken: Vec<Waiting<V>>, pace: &mut Pace) -> Option<Vec<Waiting<V>>> {
+    if !taken.is_empty() {
+        // While another task holds the receiver it waits itself, for the first ask or for the pace.
+        if let Ok(mut asks) = asks.try_lock() {
+            fill(&mut taken, &mut asks);
+        }
+        return Some(taken);
+    }
+    let mut asks = asks.lock().await;
+    taken.push(asks.recv().await?);
+    fill(&mut taken, &mut asks);
+    if V::WRITES {
+        if let Some(until) = pace.hold(taken.len(), Instant::now()) {
+            sleep_until(until).await;
+            fill(&mut taken, &mut asks);
+        }
+        pace.went(Instant::now());
+    }
+    Some(taken)
+}
+
 fn fill<V: Verb>(taken: &mut Vec<Waiting<V>>, asks: &mut mpsc::Receiver<Waiting<V>>) {
     while taken.len() < GROUP_MAX
         && let Ok(ask) = asks.try_recv()
     {
         taken.push(ask);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pace::{LARGE, PACE_MS};
+
+    struct Writing;
+
+    impl Verb for Writing {
+        type Ask = ();
+        type Answer = ();
+        const WRITES: bool = true;
+
+        fn id((): &()) -> Option<MessageId> {
+            None
+        }
+
+        async fn run(&self, _: &mut Client, asks: &[()]) -> Result<Vec<Result<(), StoreError>>, Trouble> {
+            Ok(asks.iter().map(|()| Ok(())).collect())
+        }
+    }
+
+    fn asked(sender: &mpsc::Sender<Waiting<Writing>>, count: usize) {
+        for _ in 0..count {
+            let (reply, _) = oneshot::channel();
+            assert!(sender.try_send(Waiting { ask: (), reply }).is_ok());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_group_keeps_the_pace_and_takes_who_comes_meanwhile() {
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        let (asks, mut pace) = (Mutex::new(receiver), Pace::default());
+        let start = Instant::now();
+        asked(&sender, 1);
+        assert_eq!(take(&asks, vec![], &mut pace).await.map(|group| group.len()), Some(1));
+        assert_eq!(start.elapsed(), Duration::ZERO, "the first one waits for nobody");
+        asked(&sender, 1);
+        let meanwhile = async {
+            tokio::task::yield_now().await;
+            asked(&sender, 2);
+        };
+        let (group, ()) = tokio::join!(take(&asks, vec![], &mut pace), meanwhile);
+        assert_eq!(group.map(|group| group.len()), Some(3));
+        assert_eq!(start.elapsed(), Duration::from_millis(PACE_MS));
+        asked(&sender, LARGE);
+        assert_eq!(take(&asks, vec![], &mut pace).await.map(|group| group.len()), Some(LARGE));
+        assert_eq!(start.elapsed(), Duration::from_millis(PACE_MS), "a large one goes at once");
     }
 }

@@ -1,17 +1,19 @@
-//! Which publishes go now, and which of them together. Nobody waits for company: what finds nothing of its queue on its way
-//! goes at once; what comes meanwhile waits until that is confirmed, and then goes together. So under load the batches
-//! grow by themselves. Pure; `publisher` sends what departs.
+//! Which publishes go now, and which of them together. What finds nothing of its queue on its way goes; what comes meanwhile
+//! waits until that is confirmed, and then goes together. So under load the batches grow by themselves, and small ones keep
+//! a pace (`pace`). Pure; `publisher` sends what departs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::batch::{BODIES_BYTES_MAX, Part};
 use super::letter::Letter;
 use super::names::Place;
 use super::publisher::{Landing, Publish, To};
 use crate::broker::Queue;
+use crate::pace::Pace;
 
 /// Messages of one queue, by this channel, that are on their way while others wait.
 const UNCONFIRMED_MAX: usize = 1;
@@ -27,6 +29,7 @@ pub(super) struct Gathering {
 struct Waiting {
     place: Arc<Place>,
     unconfirmed: usize,
+    pace: Pace,
     parts: VecDeque<(Part, oneshot::Sender<Landing>)>,
 }
 
@@ -74,15 +77,22 @@ impl Gathering {
         }
     }
 
+    /// When what the last departure held back may depart, be that past or not.
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        self.queues.values().filter(|waiting| waiting.is_next()).filter_map(|waiting| waiting.pace.next_at()).min()
+    }
+
     /// Whoever stopped waiting before anything was sent is told nothing, and nothing is sent.
-    pub(super) fn depart(&mut self) -> Vec<Departure> {
+    pub(super) fn depart(&mut self, now: Instant) -> Vec<Departure> {
         let alone = self.alone.drain(..).filter(|publish| !publish.answer.is_closed());
         let mut departures: Vec<Departure> = alone.map(Departure::Alone).collect();
         for waiting in self.queues.values_mut() {
-            while waiting.unconfirmed < UNCONFIRMED_MAX
+            while waiting.is_next()
+                && waiting.pace.hold(waiting.parts.len(), now).is_none()
                 && let Some(departure) = waiting.next(self.parts_max)
             {
                 waiting.unconfirmed += 1;
+                waiting.pace.went(now);
                 departures.push(departure);
             }
         }
@@ -91,8 +101,13 @@ impl Gathering {
 }
 
 impl Waiting {
-    const fn at(place: Arc<Place>) -> Self {
-        Self { place, unconfirmed: 0, parts: VecDeque::new() }
+    fn at(place: Arc<Place>) -> Self {
+        Self { place, unconfirmed: 0, pace: Pace::default(), parts: VecDeque::new() }
+    }
+
+    /// Something waits, and only the pace may hold it back.
+    fn is_next(&self) -> bool {
+        self.unconfirmed < UNCONFIRMED_MAX && !self.parts.is_empty()
     }
 
     fn next(&mut self, parts_max: usize) -> Option<Departure> {
@@ -118,6 +133,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use lapin::BasicProperties;
+    use tokio::time::Duration;
     use uuid::Uuid;
 
     use super::super::batch::PARTS_MAX;
@@ -125,6 +141,7 @@ mod tests {
     use super::super::settings::RabbitSettings;
     use super::*;
     use crate::message::{Lane, MessageId};
+    use crate::pace::{LARGE, PACE_MS};
     use crate::time::Timestamp;
 
     const ID: MessageId = MessageId(Uuid::nil());
@@ -150,17 +167,22 @@ mod tests {
         answers
     }
 
-    /// How many bodies each message has that departs now.
+    /// How many bodies each message has that departs at the pace.
     fn departs(gathering: &mut Gathering) -> Vec<usize> {
+        let now = gathering.next_at().unwrap_or_else(Instant::now);
+        departs_at(gathering, now)
+    }
+
+    fn departs_at(gathering: &mut Gathering, now: Instant) -> Vec<usize> {
         let bodies = |departure: &Departure| match departure {
             Departure::Alone(_) => 1,
             Departure::Together { parts, .. } => parts.len(),
         };
-        gathering.depart().iter().map(bodies).collect()
+        gathering.depart(now).iter().map(bodies).collect()
     }
 
     #[test]
-    fn nobody_waits_for_company_and_what_waits_goes_together() {
+    fn the_first_one_goes_at_once_and_what_waits_goes_together() {
         let (mut gathering, normal) = (Gathering::new(PARTS_MAX), place(Lane::Normal));
         let _first = add(&mut gathering, Lane::Normal, &[1]);
         assert_eq!(departs(&mut gathering), [1], "nothing is on its way");
@@ -174,6 +196,24 @@ mod tests {
         assert_eq!((departs(&mut gathering), gathering.waiting()), (vec![], 0));
         let _last = add(&mut gathering, Lane::Normal, &[1]);
         assert_eq!(departs(&mut gathering), [1], "nothing is on its way again");
+    }
+
+    #[test]
+    fn small_batches_of_a_queue_keep_a_pace_and_large_ones_do_not() {
+        let (mut gathering, normal, start) = (Gathering::new(PARTS_MAX), place(Lane::Normal), Instant::now());
+        let _first = add(&mut gathering, Lane::Normal, &[1]);
+        assert_eq!((gathering.next_at(), departs_at(&mut gathering, start)), (None, vec![1]));
+        let _second = add(&mut gathering, Lane::Normal, &[1]);
+        assert_eq!(gathering.next_at(), None, "it waits for a landing and not for the pace");
+        gathering.landed(&normal);
+        let next_at = start + Duration::from_millis(PACE_MS);
+        assert_eq!((departs_at(&mut gathering, start), gathering.next_at()), (vec![], Some(next_at)));
+        let _elsewhere = add(&mut gathering, Lane::Critical, &[1]);
+        assert_eq!(departs_at(&mut gathering, start), [1], "each queue has a pace of its own");
+        assert_eq!(departs_at(&mut gathering, next_at), [1]);
+        gathering.landed(&normal);
+        let _many = add(&mut gathering, Lane::Normal, &[1; LARGE]);
+        assert_eq!(departs_at(&mut gathering, next_at), [LARGE]);
     }
 
     #[test]

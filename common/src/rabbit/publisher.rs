@@ -113,7 +113,8 @@ impl Publisher {
         let mut boarding = Vec::with_capacity(self.context.window);
         let mut landed_at = Instant::now();
         let mut open = true;
-        while open || !flights.is_empty() {
+        while open || !flights.is_empty() || self.gathering.waiting() > 0 {
+            let held_until = self.gathering.next_at();
             let room = self.context.window.saturating_sub(self.flying + self.gathering.waiting());
             let stalled_at = landed_at + Duration::from_millis(STALL_MS_MAX);
             tokio::select! {
@@ -134,6 +135,7 @@ impl Publisher {
                     }
                     boarding.drain(..).for_each(|publish| self.gathering.add(publish));
                 }
+                () = tokio::time::sleep_until(held_until.unwrap_or(stalled_at)), if held_until.is_some() => {}
                 () = tokio::time::sleep_until(stalled_at), if !flights.is_empty() => {
                     if self.context.blocked.borrow().is_none() {
                         return Err(format!("the broker has confirmed nothing for {STALL_MS_MAX} ms"));
@@ -141,8 +143,7 @@ impl Publisher {
                     landed_at = Instant::now();
                 }
             }
-            // What waits does so for something on its way: where nothing flies, nothing is left.
-            for departure in self.gathering.depart() {
+            for departure in self.gathering.depart(Instant::now()) {
                 let (message, flight) = self.context.message(departure);
                 self.flying += flight.answers.len();
                 flights.push(fly(&channel, message, flight));
