@@ -52,8 +52,8 @@ pub(crate) async fn connect(url: &str) -> anyhow::Result<Connection> {
     connecting.await.context("RabbitMQ cannot be reached")
 }
 
-/// Channels that are let go of at the same moment make the broker's answer an error, or the library miss it: the connection
-/// is gone all the same.
+/// Channels that are let go of at the same moment make the broker's answer an error, or the library miss it: then the
+/// connection is gone at the broker all the same, and here it ends with the process.
 pub(crate) async fn close(connection: &Connection) {
     let closing = connection.close(REPLY_SUCCESS, "done".into());
     drop(timeout(Duration::from_millis(CLOSE_MS_MAX), closing).await);

@@ -73,10 +73,10 @@ async fn point(house: &House<'_>, crowd: &Crowd, plan: &Plan, (share, per_s): (f
     arrivals.ask(house.carriers[0].address()?).await?;
     let measured: Vec<Answer> = answers.into_iter().filter(|answer| answer.scheduled_us >= from_us).collect();
     let busy_percent = percent_of_machine(busy_us, seconds(plan.measured_ms));
-    Ok(Point { busy_percent, ..conclude((share, per_s), &measured, &arrivals) })
+    Ok(conclude((share, per_s, busy_percent), &measured, &arrivals))
 }
 
-fn conclude((share, per_s): (f64, f64), answers: &[Answer], arrivals: &Arrivals) -> Point {
+fn conclude((share, per_s, busy_percent): (f64, f64, f64), answers: &[Answer], arrivals: &Arrivals) -> Point {
     let (mut accept, mut submit) = (Latencies::default(), Latencies::default());
     let mut missing = 0;
     for answer in answers.iter().filter(|answer| answer.accepted()) {
@@ -93,7 +93,7 @@ fn conclude((share, per_s): (f64, f64), answers: &[Answer], arrivals: &Arrivals)
         submit: submit.percentiles(),
         refused: answers.iter().filter(|answer| !answer.accepted()).count() as u64,
         missing,
-        busy_percent: 0.0,
+        busy_percent,
         accept_curve: accept.curve(),
         submit_curve: submit.curve(),
     }
@@ -113,7 +113,7 @@ mod tests {
         let answer = |number, status| Answer { number, scheduled_us: 1_000, answered_us: 6_000, status, joined: false };
         let mut arrivals = Arrivals::default();
         arrivals.first_us.insert(1, 21_000);
-        let point = conclude((0.3, 100.0), &[answer(1, 202), answer(2, 202), answer(3, 503)], &arrivals);
+        let point = conclude((0.3, 100.0, 50.0), &[answer(1, 202), answer(2, 202), answer(3, 503)], &arrivals);
         assert!((point.accept.p50_ms - 5.0).abs() < 0.01 && (point.submit.p50_ms - 20.0).abs() < 0.02, "{point:?}");
         assert_eq!((point.refused, point.missing, point.submit.count), (1, 1, 1));
     }

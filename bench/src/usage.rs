@@ -213,6 +213,13 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_machine_is_one_of_all_its_processors() {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let percent = percent_of_machine(20_000_000, 10.0);
+        assert!((percent * float(processors as u64) - 200.0).abs() < 1e-6, "{percent}");
+    }
+
+    #[test]
     fn stolen_time_is_not_busy_time() {
         let (busy, stolen) = read_machine("cpu  100 1 50 9000 30 0 4 7 0 0");
         assert_eq!((busy, stolen), (155 * TICK_US, 7 * TICK_US));

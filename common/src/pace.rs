@@ -5,24 +5,30 @@
 
 use tokio::time::{Duration, Instant};
 
-/// From the start of one group to the start of a small one.
+/// From the start of one group to the start of a small one, at least: a timer may be a millisecond late. Whoever asks for one
+/// thing after the other is held back as well.
 pub(crate) const PACE_MS: u64 = 2;
 /// From so many on a group is large: more company would save little.
 pub(crate) const LARGE: usize = 32;
 
-#[derive(Default)]
 pub(crate) struct Pace {
+    large: usize,
     /// When a small group may follow the last one.
     next_at: Option<Instant>,
 }
 
 impl Pace {
-    /// Until when a group of so many waits for company; `None` where it may go.
-    pub(crate) fn hold(&self, count: usize, now: Instant) -> Option<Instant> {
-        self.next_at.filter(|at| count < LARGE && now < *at)
+    /// Of groups that hold at most so many: one that is full is large.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { large: LARGE.min(most), next_at: None }
     }
 
-    /// When a small group may go that was held back, be that past or not. `None` before the first one.
+    /// Whether a group of so many may go.
+    pub(crate) fn allows(&self, count: usize, now: Instant) -> bool {
+        count >= self.large || self.next_at.is_none_or(|at| at <= now)
+    }
+
+    /// When any group may go, be that past or not. `None` before the first one.
     pub(crate) const fn next_at(&self) -> Option<Instant> {
         self.next_at
     }
@@ -37,15 +43,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_small_groups_that_follow_at_once_are_held() {
-        let (start, ms) = (Instant::now(), Duration::from_millis(1));
-        let mut pace = Pace::default();
-        assert_eq!(pace.hold(1, start), None, "the first one");
+    fn only_small_groups_that_follow_at_once_are_held_back() {
+        let (start, pace_long) = (Instant::now(), Duration::from_millis(PACE_MS));
+        let mut pace = Pace::new(256);
+        assert!(pace.allows(1, start), "the first one");
         pace.went(start);
-        let next_at = start + ms * 2;
-        assert_eq!(pace.hold(1, start + ms), Some(next_at));
-        assert_eq!(pace.hold(LARGE - 1, start + ms), Some(next_at));
-        assert_eq!(pace.hold(LARGE, start), None);
-        assert_eq!(pace.hold(1, next_at), None, "after a pause");
+        let before = start + pace_long / 2;
+        assert!(!pace.allows(1, before) && !pace.allows(LARGE - 1, before));
+        assert!(pace.allows(LARGE, before));
+        assert!(pace.allows(1, start + pace_long), "after a pause");
+    }
+
+    #[test]
+    fn a_group_that_is_full_is_large() {
+        let mut pace = Pace::new(4);
+        pace.went(Instant::now());
+        assert!(pace.allows(4, Instant::now()) && !pace.allows(3, Instant::now()));
     }
 }

@@ -29,7 +29,7 @@ pub(super) trait Verb: Send + Sync + 'static {
     type Ask: Send + Sync + 'static;
     type Answer: Send + 'static;
 
-    /// Whether a group ends with a flush, and silence leaves it open what was written.
+    /// Whether it changes rows: then a group ends with a flush, and silence leaves it open what was written.
     const WRITES: bool;
 
     /// Asks with ids come sorted by them, and an id comes once in a group.
@@ -84,7 +84,7 @@ impl<V: Verb> Grouped<V> {
 }
 
 async fn work<V: Verb>(hands: Arc<Hands<V>>) {
-    let (mut left, mut pace) = (Vec::new(), Pace::default());
+    let (mut left, mut pace) = (Vec::new(), Pace::new(GROUP_MAX));
     while let Some(taken) = take(&hands.asks, left, &mut pace).await {
         let (group, repeats) = part(taken);
         left = repeats;
@@ -151,26 +151,26 @@ impl<V: Verb> Hands<V> {
     }
 }
 
-/// What waits now, after what is left from before; waits only while there is nothing, or a small group keeps the pace. `None`
-/// when no caller can come.
+/// What waits now, after what is left from before; waits only while there is nothing, or for the pace. `None` when no caller
+/// can come.
 async fn take<V: Verb>(asks: &Asks<V>, mut taken: Vec<Waiting<V>>, pace: &mut Pace) -> Option<Vec<Waiting<V>>> {
-    if !taken.is_empty() {
+    if taken.is_empty() {
+        let mut asks = asks.lock().await;
+        taken.push(asks.recv().await?);
+        fill(&mut taken, &mut asks);
+        if V::WRITES
+            && !pace.allows(taken.len(), Instant::now())
+            && let Some(at) = pace.next_at()
+        {
+            // To the end, however many come meanwhile: to be woken by each of them is what the pace spares.
+            sleep_until(at).await;
+            fill(&mut taken, &mut asks);
+        }
+    } else if let Ok(mut asks) = asks.try_lock() {
         // While another task holds the receiver it waits itself, for the first ask or for the pace.
-        if let Ok(mut asks) = asks.try_lock() {
-            fill(&mut taken, &mut asks);
-        }
-        return Some(taken);
+        fill(&mut taken, &mut asks);
     }
-    let mut asks = asks.lock().await;
-    taken.push(asks.recv().await?);
-    fill(&mut taken, &mut asks);
-    if V::WRITES {
-        if let Some(until) = pace.hold(taken.len(), Instant::now()) {
-            sleep_until(until).await;
-            fill(&mut taken, &mut asks);
-        }
-        pace.went(Instant::now());
-    }
+    pace.went(Instant::now());
     Some(taken)
 }
 
@@ -187,12 +187,12 @@ mod tests {
     use super::*;
     use crate::pace::{LARGE, PACE_MS};
 
-    struct Writing;
+    struct Asking<const WRITES: bool>;
 
-    impl Verb for Writing {
+    impl<const WRITES: bool> Verb for Asking<WRITES> {
         type Ask = ();
         type Answer = ();
-        const WRITES: bool = true;
+        const WRITES: bool = WRITES;
 
         fn id((): &()) -> Option<MessageId> {
             None
@@ -203,31 +203,64 @@ mod tests {
         }
     }
 
-    fn asked(sender: &mpsc::Sender<Waiting<Writing>>, count: usize) {
-        for _ in 0..count {
-            let (reply, _) = oneshot::channel();
-            assert!(sender.try_send(Waiting { ask: (), reply }).is_ok());
+    /// One task's side, and its callers'.
+    struct Bed<const WRITES: bool> {
+        callers: mpsc::Sender<Waiting<Asking<WRITES>>>,
+        asks: Asks<Asking<WRITES>>,
+        pace: Pace,
+        start: Instant,
+    }
+
+    impl<const WRITES: bool> Bed<WRITES> {
+        fn new() -> Self {
+            let (callers, receiver) = mpsc::channel(WAITING_MAX);
+            Self { callers, asks: Mutex::new(receiver), pace: Pace::new(GROUP_MAX), start: Instant::now() }
+        }
+
+        /// With so many that ask, as many left from before, and as many more that come meanwhile: how large the next group is,
+        /// and when it was taken.
+        async fn takes(&mut self, asking: usize, left: usize, later: usize) -> (usize, u128) {
+            let waiting = || Waiting { ask: (), reply: oneshot::channel().0 };
+            let ask = |count| (0..count).for_each(|_| assert!(self.callers.try_send(waiting()).is_ok()));
+            ask(asking);
+            let meanwhile = async {
+                tokio::task::yield_now().await;
+                ask(later);
+            };
+            let left = (0..left).map(|_| waiting()).collect();
+            let (group, ()) = tokio::join!(take(&self.asks, left, &mut self.pace), meanwhile);
+            (group.expect("somebody may ask still").len(), self.start.elapsed().as_millis())
         }
     }
 
+    const ONE_PACE: u128 = PACE_MS as u128;
+
     #[tokio::test(start_paused = true)]
     async fn a_small_group_keeps_the_pace_and_takes_who_comes_meanwhile() {
-        let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        let (asks, mut pace) = (Mutex::new(receiver), Pace::default());
-        let start = Instant::now();
-        asked(&sender, 1);
-        assert_eq!(take(&asks, vec![], &mut pace).await.map(|group| group.len()), Some(1));
-        assert_eq!(start.elapsed(), Duration::ZERO, "the first one waits for nobody");
-        asked(&sender, 1);
-        let meanwhile = async {
-            tokio::task::yield_now().await;
-            asked(&sender, 2);
-        };
-        let (group, ()) = tokio::join!(take(&asks, vec![], &mut pace), meanwhile);
-        assert_eq!(group.map(|group| group.len()), Some(3));
-        assert_eq!(start.elapsed(), Duration::from_millis(PACE_MS));
-        asked(&sender, LARGE);
-        assert_eq!(take(&asks, vec![], &mut pace).await.map(|group| group.len()), Some(LARGE));
-        assert_eq!(start.elapsed(), Duration::from_millis(PACE_MS), "a large one goes at once");
+        let mut bed = Bed::<true>::new();
+        assert_eq!(bed.takes(1, 0, 0).await, (1, 0), "the first one waits for nobody");
+        assert_eq!(bed.takes(1, 0, 2).await, (3, ONE_PACE));
+        assert_eq!(bed.takes(LARGE, 0, 0).await, (LARGE, ONE_PACE), "a large one goes at once");
+        assert_eq!(
+            bed.takes(1, 0, LARGE).await,
+            (1 + LARGE, 2 * ONE_PACE),
+            "one that becomes large meanwhile does not"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_from_before_goes_at_once_and_counts() {
+        let mut bed = Bed::<true>::new();
+        assert_eq!(bed.takes(1, 0, 0).await, (1, 0));
+        tokio::time::advance(Duration::from_millis(PACE_MS - 1)).await;
+        assert_eq!(bed.takes(1, 1, 0).await, (2, ONE_PACE - 1));
+        assert_eq!(bed.takes(1, 0, 0).await, (1, 2 * ONE_PACE - 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_only_reads_waits_for_nobody() {
+        let mut bed = Bed::<false>::new();
+        assert_eq!(bed.takes(1, 0, 0).await, (1, 0));
+        assert_eq!(bed.takes(1, 0, 0).await, (1, 0));
     }
 }

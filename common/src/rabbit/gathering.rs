@@ -20,6 +20,8 @@ const UNCONFIRMED_MAX: usize = 1;
 
 pub(super) struct Gathering {
     parts_max: usize,
+    /// Bodies that may wait or be on their way at once.
+    window: usize,
     /// By the number of their place.
     queues: BTreeMap<usize, Waiting>,
     /// What travels alone, and so waits for nobody.
@@ -45,15 +47,16 @@ pub(super) enum Departure {
 }
 
 impl Gathering {
-    /// With at most so many bodies in one message.
-    pub(super) fn new(parts_max: usize) -> Self {
-        Self { parts_max, queues: BTreeMap::new(), alone: Vec::new() }
+    /// With at most so many bodies in one message, and so many in hand.
+    pub(super) fn new(parts_max: usize, window: usize) -> Self {
+        Self { parts_max, window, queues: BTreeMap::new(), alone: Vec::new() }
     }
 
     pub(super) fn add(&mut self, publish: Publish) {
         match publish {
             Publish { to: To::Place(place), letter: Letter::Part(part), answer } if self.may_gather(&place) => {
-                let waiting = self.queues.entry(place.number).or_insert_with(|| Waiting::at(place));
+                let most = self.parts_max.min(self.window);
+                let waiting = self.queues.entry(place.number).or_insert_with(|| Waiting::at(place, most));
                 waiting.parts.push_back((part, answer));
             }
             alone => self.alone.push(alone),
@@ -77,18 +80,19 @@ impl Gathering {
         }
     }
 
-    /// When what the last departure held back may depart, be that past or not.
+    /// When what the last departure held back for the pace may depart, be that past or not.
     pub(super) fn next_at(&self) -> Option<Instant> {
         self.queues.values().filter(|waiting| waiting.is_next()).filter_map(|waiting| waiting.pace.next_at()).min()
     }
 
-    /// Whoever stopped waiting before anything was sent is told nothing, and nothing is sent.
+    /// Whoever stopped waiting before anything was sent is told nothing, and nothing is sent. What waits afterwards does so for
+    /// something of its queue that is on its way, or until `next_at`.
     pub(super) fn depart(&mut self, now: Instant) -> Vec<Departure> {
         let alone = self.alone.drain(..).filter(|publish| !publish.answer.is_closed());
         let mut departures: Vec<Departure> = alone.map(Departure::Alone).collect();
         for waiting in self.queues.values_mut() {
             while waiting.is_next()
-                && waiting.pace.hold(waiting.parts.len(), now).is_none()
+                && waiting.may_go(now)
                 && let Some(departure) = waiting.next(self.parts_max)
             {
                 waiting.unconfirmed += 1;
@@ -101,13 +105,18 @@ impl Gathering {
 }
 
 impl Waiting {
-    fn at(place: Arc<Place>) -> Self {
-        Self { place, unconfirmed: 0, pace: Pace::default(), parts: VecDeque::new() }
+    fn at(place: Arc<Place>, most: usize) -> Self {
+        Self { place, unconfirmed: 0, pace: Pace::new(most), parts: VecDeque::new() }
     }
 
     /// Something waits, and only the pace may hold it back.
     fn is_next(&self) -> bool {
         self.unconfirmed < UNCONFIRMED_MAX && !self.parts.is_empty()
+    }
+
+    fn may_go(&self, now: Instant) -> bool {
+        let bytes = || self.parts.iter().map(|(part, _)| part.body.len()).sum::<usize>();
+        self.pace.allows(self.parts.len(), now) || bytes() >= BODIES_BYTES_MAX
     }
 
     fn next(&mut self, parts_max: usize) -> Option<Departure> {
@@ -133,6 +142,8 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use lapin::BasicProperties;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use tokio::time::Duration;
     use uuid::Uuid;
 
@@ -152,6 +163,12 @@ mod tests {
 
     fn at(queue: Queue) -> Arc<Place> {
         Arc::clone(Names::new(&RabbitSettings::new(Vec::new())).place_of(queue, ID))
+    }
+
+    const WINDOW: usize = 256;
+
+    fn with_batches_of(parts_max: usize) -> Gathering {
+        Gathering::new(parts_max, WINDOW)
     }
 
     /// Adds bodies of so many bytes; whoever holds what is returned waits for the answers.
@@ -183,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_first_one_goes_at_once_and_what_waits_goes_together() {
-        let (mut gathering, normal) = (Gathering::new(PARTS_MAX), place(Lane::Normal));
+        let (mut gathering, normal) = (with_batches_of(PARTS_MAX), place(Lane::Normal));
         let _first = add(&mut gathering, Lane::Normal, &[1]);
         assert_eq!(departs(&mut gathering), [1], "nothing is on its way");
         let _more = add(&mut gathering, Lane::Normal, &[1, 1, 1]);
@@ -200,7 +217,7 @@ mod tests {
 
     #[test]
     fn small_batches_of_a_queue_keep_a_pace_and_large_ones_do_not() {
-        let (mut gathering, normal, start) = (Gathering::new(PARTS_MAX), place(Lane::Normal), Instant::now());
+        let (mut gathering, normal, start) = (with_batches_of(PARTS_MAX), place(Lane::Normal), Instant::now());
         let _first = add(&mut gathering, Lane::Normal, &[1]);
         assert_eq!((gathering.next_at(), departs_at(&mut gathering, start)), (None, vec![1]));
         let _second = add(&mut gathering, Lane::Normal, &[1]);
@@ -217,8 +234,69 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_room_for_more_does_not_wait_for_more() {
+        let start = Instant::now();
+        let half = BODIES_BYTES_MAX / 2;
+        for (parts_max, window, full) in
+            [(4, WINDOW, vec![1; 4]), (PARTS_MAX, 8, vec![1; 8]), (PARTS_MAX, WINDOW, vec![half; 2])]
+        {
+            let (mut gathering, normal) = (Gathering::new(parts_max, window), place(Lane::Normal));
+            let _first = add(&mut gathering, Lane::Normal, &[1]);
+            assert_eq!(departs_at(&mut gathering, start), [1]);
+            gathering.landed(&normal);
+            let _fewer = add(&mut gathering, Lane::Normal, &full[1..]);
+            assert_eq!(departs_at(&mut gathering, start), [0; 0], "{parts_max} {window}");
+            let _last = add(&mut gathering, Lane::Normal, &full[..1]);
+            assert_eq!(departs_at(&mut gathering, start), [full.len()], "{parts_max} {window}");
+        }
+    }
+
+    proptest! {
+        /// So the publisher always has something to wake it, and whatever waits is sent.
+        #[test]
+        fn what_waits_does_so_for_a_landing_or_for_a_time(
+            steps in vec((0..4_u8, 0..Lane::ALL.len(), 0..200_u64, 1..40_usize), 1..60),
+        ) {
+            let (mut gathering, start, mut passed_us) = (with_batches_of(PARTS_MAX), Instant::now(), 0);
+            let (mut flying, mut callers) = (Vec::<Arc<Place>>::new(), Vec::new());
+            for (what, lane, us, bodies) in steps {
+                passed_us += us * 20;
+                let now = start + Duration::from_micros(passed_us);
+                match what {
+                    0 | 1 => callers.extend(add(&mut gathering, Lane::ALL[lane], &vec![1; bodies])),
+                    2 if !flying.is_empty() => gathering.landed(&flying.swap_remove(lane % flying.len())),
+                    _ => callers.truncate(callers.len() / 2),
+                }
+                depart(&mut gathering, now, &mut flying);
+                let stuck = gathering.waiting() > 0 && flying.is_empty() && gathering.next_at().is_none();
+                prop_assert!(!stuck);
+            }
+            while gathering.waiting() > 0 {
+                let before = gathering.waiting();
+                let at = gathering.next_at();
+                if at.is_none() {
+                    let landed = flying.pop();
+                    prop_assert!(landed.is_some(), "nothing would wake the publisher");
+                    gathering.landed(&landed.expect("just looked at"));
+                }
+                depart(&mut gathering, at.unwrap_or(start), &mut flying);
+                prop_assert!(at.is_none() || gathering.waiting() < before, "it went to sleep until then for nothing");
+            }
+        }
+    }
+
+    fn depart(gathering: &mut Gathering, now: Instant, flying: &mut Vec<Arc<Place>>) {
+        for departure in gathering.depart(now) {
+            match departure {
+                Departure::Together { place, .. } => flying.push(place),
+                Departure::Alone(_) => unreachable!("bodies of lanes may gather"),
+            }
+        }
+    }
+
+    #[test]
     fn a_message_has_no_more_bodies_and_bytes_than_it_may() {
-        let (mut gathering, normal) = (Gathering::new(4), place(Lane::Normal));
+        let (mut gathering, normal) = (with_batches_of(4), place(Lane::Normal));
         let half = BODIES_BYTES_MAX / 2;
         let _waiting = add(&mut gathering, Lane::Normal, &[1, 1, 1, 1, 1, half, half, 2 * BODIES_BYTES_MAX, 1]);
         let mut messages = Vec::new();
@@ -231,7 +309,7 @@ mod tests {
 
     #[test]
     fn whoever_stopped_waiting_is_left_out() {
-        let mut gathering = Gathering::new(PARTS_MAX);
+        let mut gathering = with_batches_of(PARTS_MAX);
         drop(add(&mut gathering, Lane::Normal, &[1, 1]));
         assert!(departs(&mut gathering).is_empty());
         let _stays = add(&mut gathering, Lane::Normal, &[1]);
@@ -241,7 +319,7 @@ mod tests {
 
     #[test]
     fn what_has_an_envelope_of_its_own_goes_alone_and_at_once() {
-        let mut gathering = Gathering::new(PARTS_MAX);
+        let mut gathering = with_batches_of(PARTS_MAX);
         let _first = add(&mut gathering, Lane::Normal, &[1]);
         let mut answers = Vec::new();
         for to in [To::Place(place(Lane::Normal)), To::Parked] {
@@ -255,10 +333,10 @@ mod tests {
 
     #[test]
     fn where_each_travels_alone_nobody_waits() {
-        let mut gathering = Gathering::new(1);
+        let mut gathering = with_batches_of(1);
         let _answers = add(&mut gathering, Lane::Normal, &[1, 1, 1]);
         assert_eq!(departs(&mut gathering), [1, 1, 1]);
-        let mut gathering = Gathering::new(PARTS_MAX);
+        let mut gathering = with_batches_of(PARTS_MAX);
         let _answers = add(&mut gathering, Queue::GivenUp, &[1, 1, 1]);
         assert_eq!(departs(&mut gathering), [1, 1, 1]);
     }

@@ -102,7 +102,7 @@ impl Publisher {
         let channel = connection.create_channel().await?;
         // nowait: a publish before confirm mode is on would never be confirmed.
         channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
-        let gathering = Gathering::new(context.parts_max);
+        let gathering = Gathering::new(context.parts_max, context.window);
         Ok(Self { context, channel, inbox, gathering, flying: 0, returned: HashSet::new() })
     }
 
@@ -114,7 +114,7 @@ impl Publisher {
         let mut landed_at = Instant::now();
         let mut open = true;
         while open || !flights.is_empty() || self.gathering.waiting() > 0 {
-            let held_until = self.gathering.next_at();
+            let next_at = self.gathering.next_at();
             let room = self.context.window.saturating_sub(self.flying + self.gathering.waiting());
             let stalled_at = landed_at + Duration::from_millis(STALL_MS_MAX);
             tokio::select! {
@@ -135,7 +135,7 @@ impl Publisher {
                     }
                     boarding.drain(..).for_each(|publish| self.gathering.add(publish));
                 }
-                () = tokio::time::sleep_until(held_until.unwrap_or(stalled_at)), if held_until.is_some() => {}
+                () = reached(next_at) => {}
                 () = tokio::time::sleep_until(stalled_at), if !flights.is_empty() => {
                     if self.context.blocked.borrow().is_none() {
                         return Err(format!("the broker has confirmed nothing for {STALL_MS_MAX} ms"));
@@ -217,6 +217,14 @@ impl Context {
 
     fn intake(&self, queue: Queue) -> &Intake {
         self.intakes.get(&queue).expect("every queue has an intake from the start")
+    }
+}
+
+/// Without a time, never.
+async fn reached(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
