@@ -116,5 +116,6 @@ mod tests {
         let point = conclude((0.3, 100.0, 50.0), &[answer(1, 202), answer(2, 202), answer(3, 503)], &arrivals);
         assert!((point.accept.p50_ms - 5.0).abs() < 0.01 && (point.submit.p50_ms - 20.0).abs() < 0.02, "{point:?}");
         assert_eq!((point.refused, point.missing, point.submit.count), (1, 1, 1));
+        assert!((point.share, point.per_s, point.busy_percent) == (0.3, 100.0, 50.0), "{point:?}");
     }
 }

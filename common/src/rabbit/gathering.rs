@@ -270,6 +270,8 @@ mod tests {
                 depart(&mut gathering, now, &mut flying);
                 let stuck = gathering.waiting() > 0 && flying.is_empty() && gathering.next_at().is_none();
                 prop_assert!(!stuck);
+                let timeless = |waiting: &Waiting| waiting.is_next() && waiting.pace.next_at().is_none();
+                prop_assert!(!gathering.queues.values().any(timeless), "a queue waits for neither");
             }
             while gathering.waiting() > 0 {
                 let before = gathering.waiting();
