@@ -157,6 +157,8 @@ async fn take<V: Verb>(asks: &Asks<V>, mut taken: Vec<Waiting<V>>, pace: &mut Pa
     if taken.is_empty() {
         let mut asks = asks.lock().await;
         taken.push(asks.recv().await?);
+        // Whoever was woken together with the first one asks now as well.
+        tokio::task::yield_now().await;
         fill(&mut taken, &mut asks);
         if V::WRITES
             && !pace.allows(taken.len(), Instant::now())

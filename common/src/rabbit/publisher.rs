@@ -130,6 +130,13 @@ impl Publisher {
                 () = closing.cancelled(), if !self.inbox.is_closed() => self.inbox.close(),
                 count = self.inbox.recv_many(&mut boarding, room), if open && room > 0 => {
                     open = count > 0;
+                    // Whoever was woken together with the first one publishes now as well.
+                    tokio::task::yield_now().await;
+                    while boarding.len() < room
+                        && let Ok(publish) = self.inbox.try_recv()
+                    {
+                        boarding.push(publish);
+                    }
                     if flights.is_empty() {
                         landed_at = Instant::now();
                     }
