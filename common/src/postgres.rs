@@ -36,7 +36,7 @@ use crate::time::Timestamp;
 use crate::wire::{decode_reports, decode_row};
 use days::Days;
 pub use error::PostgresError;
-use floor::Floor;
+use floor::Floors;
 use group::Grouped;
 use inbox::{InboxDrop, InboxPut, InboxRead};
 use prune::Pruning;
@@ -108,7 +108,7 @@ pub struct Postgres {
     hot: Pool,
     people: Pool,
     days: Arc<Days>,
-    floor: Floor,
+    floors: Floors,
     writes: Grouped<Write>,
     saves: Grouped<SaveAll>,
     loads: Grouped<Load>,
@@ -142,7 +142,7 @@ impl Postgres {
             hot,
             people,
             days,
-            floor: Floor::default(),
+            floors: Floors::default(),
         }))
     }
 
@@ -201,7 +201,7 @@ impl Store for Postgres {
     }
 
     async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError> {
-        read::due(&self.hot, &self.floor, &Look { now, limit, leased_until: now.plus_ms(lease_ms) }).await
+        read::due(&self.hot, &self.floors, &Look { now, limit, leased_until: now.plus_ms(lease_ms) }).await
     }
 
     async fn inbox_put(&self, report: &Report) -> Result<(), StoreError> {
@@ -237,7 +237,7 @@ impl Store for Postgres {
     }
 
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
-        people::counts(&self.people, now, self.floor.known()).await
+        people::counts(&self.people, now, &self.floors).await
     }
 
     async fn setting_put(&self, name: &str, value: Option<&str>) -> Result<(), StoreError> {

@@ -35,7 +35,8 @@ pub trait Store: Send + Sync + 'static {
         reference: &str,
     ) -> Result<Option<(MessageId, LegNumber)>, StoreError>;
 
-    /// Messages due at `now`, most overdue first, each leased until `now + lease_ms` so that no other sweep gets it.
+    /// Messages due at `now`, those that live before those that have ended, most overdue first, each leased until
+    /// `now + lease_ms` so that no other sweep gets it.
     /// Whoever wins the compare-and-set acts; a save sets the due time anew.
     async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError>;
 

@@ -80,3 +80,22 @@ async fn the_number_is_erased_some_time_after_the_end() {
     let row = world.store.load(parsed(&id)).await.expect("memory loads").expect("the row is there");
     assert!(row.sealed.is_none());
 }
+
+/// As many are due as were accepted a day before. A sweep that released so few a second would need half a minute for them.
+#[tokio::test(start_paused = true)]
+async fn erasures_are_no_releases() {
+    let mut world = World::with(Options { release_per_s: 1, ..Options::default() }).await;
+    let mut ended = Vec::new();
+    for number in 0..30 {
+        let id = world.ask_for_code(&format!("+8190123400{number:02}")).await;
+        world.post(&format!("/v1/verifications/{id}/cancel"), json!({})).await;
+        ended.push(id);
+    }
+    world.stop_worker().await;
+    world.wait_ms(24 * 3_600_000).await;
+    world.start_worker();
+    world.wait_ms(1_000).await;
+    for id in ended {
+        assert_eq!(world.message(&id).await["to"], "erased");
+    }
+}

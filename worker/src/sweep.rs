@@ -5,6 +5,7 @@ use std::sync::Arc;
 use otodoke_common::lifecycle::Event;
 use otodoke_common::message::Message;
 use otodoke_common::store::StoreError;
+use otodoke_common::time::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +27,8 @@ const COUNT_EVERY_MS: u64 = 5_000;
 const INBOX_KEEP_MS: u64 = 24 * 3_600_000;
 const DAY_MS: u64 = 24 * 3_600_000;
 
-/// How often the sweep looks, and how many messages it releases per second after an outage.
+/// How often the sweep looks, and how many messages it releases per second after an outage: those that may still be sent.
+/// To end or to erase one calls nobody, and as many are due every day as were accepted, so only `IN_HAND_MAX` bounds that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace {
     pub(crate) every_ms: u64,
@@ -39,9 +41,9 @@ pub(crate) async fn run(courier: Arc<Courier>, pace: Pace, tasks: TaskTracker, s
     while !stop.is_cancelled() {
         let begun = Instant::now();
         match release_due(&courier, &in_hand, &tasks).await {
-            Ok(released) => {
+            Ok(taken) => {
                 failures = 0;
-                let rest = rest_after(released, pace);
+                let rest = taken.rest(pace);
                 stop.run_until_cancelled(tokio::time::sleep_until(begun + rest)).await;
             }
             Err(error) => {
@@ -53,25 +55,40 @@ pub(crate) async fn run(courier: Arc<Courier>, pace: Pace, tasks: TaskTracker, s
     }
 }
 
-/// A full batch means more is waiting: then only the release rate holds the sweep back.
-fn rest_after(released: usize, pace: Pace) -> Duration {
-    let released = u32::try_from(released).unwrap_or(u32::MAX);
-    let by_rate = Duration::from_secs(1) * released / pace.release_per_s.max(1);
-    let idle = Duration::from_millis(pace.every_ms);
-    if usize::try_from(released).is_ok_and(|released| released >= BATCH_MAX) { by_rate } else { by_rate.max(idle) }
+/// What a look took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Taken {
+    all: usize,
+    /// Of these, messages that may still be sent.
+    released: usize,
+}
+
+impl Taken {
+    fn of(due: &[Message], now: Timestamp) -> Self {
+        let is_released = |message: &&Message| message.is_live() && now < message.useful_until;
+        Self { all: due.len(), released: due.iter().filter(is_released).count() }
+    }
+
+    /// A full batch means more is waiting: then only the release rate holds the sweep back.
+    fn rest(self, pace: Pace) -> Duration {
+        let released = u32::try_from(self.released).unwrap_or(u32::MAX);
+        let by_rate = Duration::from_secs(1) * released / pace.release_per_s.max(1);
+        if self.all >= BATCH_MAX { by_rate } else { by_rate.max(Duration::from_millis(pace.every_ms)) }
+    }
 }
 
 async fn release_due(
     courier: &Arc<Courier>,
     in_hand: &Arc<Semaphore>,
     tasks: &TaskTracker,
-) -> Result<usize, StoreError> {
+) -> Result<Taken, StoreError> {
     let free = in_hand.available_permits().min(BATCH_MAX);
     if free == 0 {
-        return Ok(0);
+        return Ok(Taken::default());
     }
-    let due = courier.desk.store.due(courier.desk.clock.now(), free, LEASE_MS).await?;
-    let released = due.len();
+    let now = courier.desk.clock.now();
+    let due = courier.desk.store.due(now, free, LEASE_MS).await?;
+    let taken = Taken::of(&due, now);
     for message in due {
         let permit = Arc::clone(in_hand).acquire_owned().await.expect("the semaphore of the sweep is never closed");
         let courier = Arc::clone(courier);
@@ -80,7 +97,7 @@ async fn release_due(
             drop(permit);
         });
     }
-    Ok(released)
+    Ok(taken)
 }
 
 /// If it fails, the lease runs out and another sweep takes it.

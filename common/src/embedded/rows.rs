@@ -36,7 +36,7 @@ pub(super) fn open(db: &Connection, opening: &Opening) -> Result<Opened, Failure
     let ended_at = (!message.is_live()).then_some(opening.at.unix_ms());
     let (body, notes) = (encode_row(message), encode_notes(&opening.notes, opening.at));
     insert.execute(params![message.id.bytes(), ms(message.due), ended_at, living, body, notes])?;
-    put_due(db, message.id, message.due)?;
+    put_due(db, message.id, Part::of(ended_at), message.due)?;
     put_references(db, message)?;
     Ok(Opened::New)
 }
@@ -60,9 +60,10 @@ pub(super) fn save(db: &Connection, save: &Save) -> Result<Saved, Failure> {
          WHERE id = ?1",
     )?
     .execute(params![message.id.bytes(), message.version, ms(message.due), ended_at, living, body, notes])?;
-    if stored.due != ms(message.due) {
-        delete_due(db, message.id, stored.due)?;
-        put_due(db, message.id, message.due)?;
+    let (before, after) = (Part::of(stored.ended_at), Part::of(ended_at));
+    if (before, stored.due) != (after, ms(message.due)) {
+        delete_due(db, message.id, before, stored.due)?;
+        put_due(db, message.id, after, message.due)?;
     }
     put_references(db, message)?;
     Ok(Saved::Won)
@@ -86,18 +87,47 @@ pub(super) fn by_reference(
     Ok(found)
 }
 
-/// A lease moves the entry in `due` and the row's note of it; the version stays.
+/// A part of the due list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Live = 0,
+    Ended = 1,
+}
+
+impl Part {
+    const fn of(ended_at: Option<i64>) -> Self {
+        if ended_at.is_some() { Self::Ended } else { Self::Live }
+    }
+}
+
+/// What lives, and then, as far as there is room, what has ended.
 pub(super) fn lease(db: &Connection, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, Failure> {
-    let mut select = db.prepare_cached("SELECT at, id FROM due WHERE at <= ?1 ORDER BY at, id LIMIT ?2")?;
-    let found =
-        select.query_map(params![now.unix_ms(), limit], |row| Ok((row.get::<_, i64>(0)?, message_id(row, 1)?)))?;
-    let due: Vec<(i64, MessageId)> = found.collect::<rusqlite::Result<_>>()?;
     let until = now.plus_ms(lease_ms);
+    let mut messages = lease_part(db, Part::Live, now, limit, until)?;
+    let room = limit.saturating_sub(messages.len());
+    messages.extend(lease_part(db, Part::Ended, now, room, until)?);
+    Ok(messages)
+}
+
+/// A lease moves the entry in `due` and the row's note of it; the version stays.
+fn lease_part(
+    db: &Connection,
+    part: Part,
+    now: Timestamp,
+    limit: usize,
+    until: Timestamp,
+) -> Result<Vec<Message>, Failure> {
+    let mut select =
+        db.prepare_cached("SELECT at, id FROM due WHERE ended = ?1 AND at <= ?2 ORDER BY at, id LIMIT ?3")?;
+    let found = select.query_map(params![part as i64, now.unix_ms(), limit], |row| {
+        Ok((row.get::<_, i64>(0)?, message_id(row, 1)?))
+    })?;
+    let due: Vec<(i64, MessageId)> = found.collect::<rusqlite::Result<_>>()?;
     let mut messages = Vec::with_capacity(due.len());
     for (at, id) in due {
-        delete_due(db, id, Some(at))?;
+        delete_due(db, id, part, Some(at))?;
         let Some(message) = load(db, id)? else { continue };
-        put_due(db, id, Some(until))?;
+        put_due(db, id, part, Some(until))?;
         db.prepare_cached("UPDATE message SET due = ?2 WHERE id = ?1")?
             .execute(params![id.bytes(), until.unix_ms()])?;
         messages.push(message);
@@ -148,7 +178,7 @@ fn prune_messages(db: &Connection, ended_before: Timestamp, limit: usize) -> Res
     let gone: Vec<MessageId> = found.collect::<rusqlite::Result<_>>()?;
     for id in &gone {
         let Some(stored) = stored(db, *id)? else { continue };
-        delete_due(db, *id, stored.due)?;
+        delete_due(db, *id, Part::of(stored.ended_at), stored.due)?;
         if let Some(message) = load(db, *id)? {
             delete_references(db, &message)?;
         }
@@ -168,7 +198,7 @@ pub(super) fn counts(db: &Connection, now: Timestamp) -> Result<Counts, Failure>
         .prepare_cached("SELECT live, ended FROM tally")?
         .query_row([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))?;
     let due = db
-        .prepare_cached("SELECT count(*), min(at) FROM due WHERE at <= ?1")?
+        .prepare_cached("SELECT count(*), min(at) FROM due WHERE ended IN (0, 1) AND at <= ?1")?
         .query_row([now.unix_ms()], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Option<i64>>(1)?)))?;
     let oldest_report: Option<i64> =
         db.prepare_cached("SELECT at FROM inbox ORDER BY seq LIMIT 1")?.query_row([], |row| row.get(0)).optional()?;
@@ -293,17 +323,24 @@ fn bucket(db: &Connection, tag: Tag) -> Result<Option<(Bucket, Timestamp)>, Fail
     Ok(Some((bucket, Timestamp::from_unix_ms(until))))
 }
 
-fn put_due(db: &Connection, id: MessageId, due: Option<Timestamp>) -> Result<(), Failure> {
+fn put_due(db: &Connection, id: MessageId, part: Part, due: Option<Timestamp>) -> Result<(), Failure> {
     if let Some(due) = due {
-        db.prepare_cached("INSERT OR REPLACE INTO due (at, id) VALUES (?1, ?2)")?
-            .execute(params![due.unix_ms(), id.bytes()])?;
+        db.prepare_cached("INSERT OR REPLACE INTO due (ended, at, id) VALUES (?1, ?2, ?3)")?.execute(params![
+            part as i64,
+            due.unix_ms(),
+            id.bytes()
+        ])?;
     }
     Ok(())
 }
 
-fn delete_due(db: &Connection, id: MessageId, due: Option<i64>) -> Result<(), Failure> {
+fn delete_due(db: &Connection, id: MessageId, part: Part, due: Option<i64>) -> Result<(), Failure> {
     if let Some(due) = due {
-        db.prepare_cached("DELETE FROM due WHERE at = ?1 AND id = ?2")?.execute(params![due, id.bytes()])?;
+        db.prepare_cached("DELETE FROM due WHERE ended = ?1 AND at = ?2 AND id = ?3")?.execute(params![
+            part as i64,
+            due,
+            id.bytes()
+        ])?;
     }
     Ok(())
 }

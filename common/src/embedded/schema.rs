@@ -7,8 +7,9 @@ use rusqlite::{Connection, OpenFlags};
 use super::{EmbeddedError, unreadable};
 
 /// Counts up with every change of the tables, and of what rows look like; written into the file. From 3 on rows are
-/// `MessagePack` (`wire`), which earlier programs cannot read; from 4 on journals lie in them.
-const SCHEMA_VERSION: i64 = 4;
+/// `MessagePack` (`wire`), which earlier programs cannot read; from 4 on journals lie in them; from 5 on
+/// the due list has what lives before what has ended.
+const SCHEMA_VERSION: i64 = 5;
 const PAGE_BYTES: u64 = 4_096;
 /// Pages kept in memory by the one that writes, and by each that reads: those forget all of them at every commit.
 const CACHE_KIB: i64 = 16_384;
@@ -22,7 +23,6 @@ const TABLES: &str = "
         notes TEXT NOT NULL DEFAULT ''
     );
     CREATE INDEX message_ended ON message (ended_at) WHERE ended_at IS NOT NULL;
-    CREATE TABLE due (at INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY (at, id)) WITHOUT ROWID;
     CREATE TABLE claim (
         kind TEXT NOT NULL, tag BLOB NOT NULL, fingerprint BLOB NOT NULL, id BLOB NOT NULL, until INTEGER NOT NULL,
         PRIMARY KEY (kind, tag)
@@ -49,6 +49,18 @@ const TABLES: &str = "
         trace TEXT
     );
 ";
+
+/// `ended` is 0 for what lives and 1 for what is to be erased.
+const DUE: &str = "
+    CREATE TABLE due (
+        ended INTEGER NOT NULL, at INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY (ended, at, id)
+    ) WITHOUT ROWID;
+";
+
+/// To version 5, around the making of the new one.
+const DUE_GOES: &str = "DROP TABLE due;";
+const DUE_ANEW: &str =
+    "INSERT INTO due (ended, at, id) SELECT ended_at IS NOT NULL, due, id FROM message WHERE due IS NOT NULL;";
 
 /// Counts rows as they open, end and go, so that nobody has to count them all; ends never change.
 const TALLY: &str = "
@@ -90,9 +102,10 @@ pub(super) fn open_for_writing(path: &Path, size_max_mib: Option<u64>) -> Result
     set_up(&db).map_err(failed)?;
     if found < SCHEMA_VERSION {
         let changes: &[&str] = match found {
-            0 => &[TABLES, TALLY],
-            1 => &[TRACES, TALLY, NOTES],
-            _ => &[NOTES],
+            0 => &[TABLES, DUE, TALLY],
+            1 => &[TRACES, TALLY, NOTES, DUE_GOES, DUE, DUE_ANEW],
+            2 | 3 => &[NOTES, DUE_GOES, DUE, DUE_ANEW],
+            _ => &[DUE_GOES, DUE, DUE_ANEW],
         };
         if found > 0 {
             tracing::info!(
@@ -150,7 +163,9 @@ mod tests {
         let then = "ALTER TABLE queue DROP COLUMN trace; ALTER TABLE parked DROP COLUMN trace;
              ALTER TABLE message DROP COLUMN notes;
              DROP TRIGGER message_opens; DROP TRIGGER message_ends; DROP TRIGGER message_goes; DROP TABLE tally;
-             INSERT INTO message (id, version, ended_at, body) VALUES (x'01', 1, NULL, x'00'), (x'02', 1, 7, x'00');
+             INSERT INTO message (id, version, due, ended_at, body) VALUES (x'01', 1, 70, NULL, x'00'), (x'02', 1, 60, 7, x'00');
+             DROP TABLE due; CREATE TABLE due (at INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY (at, id)) WITHOUT ROWID;
+             INSERT INTO due VALUES (70, x'01'), (60, x'02');
              INSERT INTO journal VALUES (x'01', 2000, 8, '{\"event\":\"erased\"}'),
                                         (x'01', 1000, 5, '{\"event\":\"asked\",\"leg\":1}');
              PRAGMA user_version = 1;";
@@ -164,6 +179,8 @@ mod tests {
         assert_eq!(read(0, "SELECT count(trace) + count(seq) FROM queue"), Some(1));
         assert_eq!(read(0, "SELECT count(trace) FROM parked"), Some(0));
         assert_eq!(read(0, "SELECT live * 10 + ended FROM tally"), Some(11), "one lives, one has ended");
+        assert_eq!(read(0, "SELECT at FROM due WHERE ended = 0 AND id = x'01'"), Some(70));
+        assert_eq!(read(0, "SELECT at FROM due WHERE ended = 1 AND id = x'02'"), Some(60));
         let lines: Vec<String> = ["01", "02"]
             .map(|id| format!("SELECT notes FROM message WHERE id = x'{id}'"))
             .map(|sql| new.query_row(&sql, [], |row| row.get(0)).expect("its notes"))

@@ -92,8 +92,10 @@ impl Store for MemoryStore {
 
     async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError> {
         let mut tables = self.read()?;
-        let due: Vec<MessageId> =
-            tables.due.iter().take_while(|(at, _)| *at <= now).take(limit).map(|(_, id)| *id).collect();
+        let has_ended = |id: &MessageId| tables.rows.get(id).is_some_and(|row| row.ended_at.is_some());
+        let all: Vec<MessageId> = tables.due.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
+        let (ended, live): (Vec<MessageId>, Vec<MessageId>) = all.into_iter().partition(has_ended);
+        let due: Vec<MessageId> = live.into_iter().chain(ended).take(limit).collect();
         for id in &due {
             tables.set_due(*id, Some(now.plus_ms(lease_ms)));
         }

@@ -18,7 +18,14 @@ const DEEP_EVERY_MS: u64 = 30_000;
 /// What came later still, for this.
 const WHOLE_EVERY_MS: u64 = 600_000;
 
-/// What this process knows about the front of the due list.
+/// Of the two parts of the due list: what lives, and what has ended and is to be erased.
+#[derive(Default)]
+pub(super) struct Floors {
+    pub(super) live: Floor,
+    pub(super) ended: Floor,
+}
+
+/// What this process knows about the front of a part of the due list.
 #[derive(Default)]
 pub(super) struct Floor {
     looked: Mutex<Option<Looked>>,

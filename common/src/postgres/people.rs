@@ -5,6 +5,7 @@ use tokio_postgres::{Error, SimpleQueryMessage};
 
 use super::Plan;
 use super::days::day_of;
+use super::floor::Floors;
 use super::session::unpooled;
 use super::statements::HOT;
 use super::trouble::Trouble;
@@ -26,13 +27,16 @@ pub(super) async fn journal(pool: &Pool, id: MessageId) -> Result<Vec<JournalEnt
 }
 
 /// Ended messages are all that came and did not go, less those that live: nothing walks over the messages themselves.
-pub(super) async fn counts(pool: &Pool, now: Timestamp, floor: Timestamp) -> Result<Counts, StoreError> {
+pub(super) async fn counts(pool: &Pool, now: Timestamp, floors: &Floors) -> Result<Counts, StoreError> {
     let client = connection(pool).await?;
     let sql = "SELECT (SELECT coalesce(sum(messages), 0)::bigint FROM tally), (SELECT count(*) FROM due WHERE live),
-                      (SELECT count(*) FROM due WHERE due_at >= $2 AND due_at <= $1),
-                      (SELECT min(due_at) FROM due WHERE due_at >= $2),
+                      (SELECT count(*) FROM due WHERE live AND due_at >= $2 AND due_at <= $1)
+                      + (SELECT count(*) FROM due WHERE NOT live AND due_at >= $3 AND due_at <= $1),
+                      least((SELECT min(due_at) FROM due WHERE live AND due_at >= $2),
+                            (SELECT min(due_at) FROM due WHERE NOT live AND due_at >= $3)),
                       (SELECT count(*) FROM inbox), (SELECT min(at) FROM inbox)";
-    let row = client.query_one(sql, &[&now.unix_ms(), &floor.unix_ms()]).await.map_err(failed)?;
+    let [live, ended] = [&floors.live, &floors.ended].map(|floor| floor.known().unix_ms());
+    let row = client.query_one(sql, &[&now.unix_ms(), &live, &ended]).await.map_err(failed)?;
     let count = |column: usize| row.get::<_, i64>(column).cast_unsigned();
     let waited_ms = |column: usize| {
         let oldest = row.get::<_, Option<i64>>(column);

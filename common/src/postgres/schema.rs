@@ -16,7 +16,7 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration { version: 1, oldest_program: 1, name: "rows", sql: include_str!("../../../migrations/0001_rows.sql") },
     // With it came rows that older programs cannot read.
     Migration {
@@ -27,6 +27,12 @@ const MIGRATIONS: [Migration; 3] = [
     },
     // The journal's table is gone.
     Migration { version: 3, oldest_program: 3, name: "notes", sql: include_str!("../../../migrations/0003_notes.sql") },
+    Migration {
+        version: 4,
+        oldest_program: 3,
+        name: "live first",
+        sql: include_str!("../../../migrations/0004_live_first.sql"),
+    },
 ];
 
 /// The schema this program is written for.

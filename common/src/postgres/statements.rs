@@ -9,7 +9,7 @@ pub(super) struct Statement {
     pub(super) sql: &'static str,
 }
 
-pub(super) const HOT: [&Statement; 20] = [
+pub(super) const HOT: [&Statement; 21] = [
     &MESSAGES_LOAD,
     &MESSAGES_LOCK,
     &GROUP_ADD,
@@ -23,7 +23,8 @@ pub(super) const HOT: [&Statement; 20] = [
     &BUCKETS_DROP,
     &DUE_SET,
     &DUE_DROP,
-    &DUE_LEASE,
+    &DUE_LEASE_LIVE,
+    &DUE_LEASE_ENDED,
     &REFERENCES_ADD,
     &REFERENCES_FIND,
     &INBOX_COUNT,
@@ -178,18 +179,27 @@ pub(super) const DUE_DROP: Statement =
     Statement { name: "due_drop", sql: "DELETE FROM due d USING unnest($1::uuid[]) AS u (id) WHERE d.id = u.id" };
 
 /// Takes what is due from the floor on, pushes it forward by the lease and reads the messages, without waiting for anybody.
-pub(super) const DUE_LEASE: Statement = Statement {
-    name: "due_lease",
-    sql: "WITH taken AS MATERIALIZED (
-              SELECT id, due_at FROM due WHERE due_at >= $4::bigint AND due_at <= $1::bigint
-              ORDER BY due_at LIMIT $2::bigint
-              FOR UPDATE SKIP LOCKED
-          ), leased AS (
-              UPDATE due d SET due_at = $3::bigint FROM taken t WHERE d.id = t.id
-              RETURNING d.id, d.day, t.due_at
-          )
-          SELECT m.body, l.due_at FROM leased l JOIN message m ON m.day = l.day AND m.id = l.id ORDER BY l.due_at",
-};
+macro_rules! due_lease {
+    ($kind:literal) => {
+        concat!(
+            "WITH taken AS MATERIALIZED (
+                 SELECT id, due_at FROM due WHERE ",
+            $kind,
+            " AND due_at >= $4::bigint AND due_at <= $1::bigint
+                 ORDER BY due_at LIMIT $2::bigint
+                 FOR UPDATE SKIP LOCKED
+             ), leased AS (
+                 UPDATE due d SET due_at = $3::bigint FROM taken t WHERE d.id = t.id
+                 RETURNING d.id, d.day, t.due_at
+             )
+             SELECT m.body, l.due_at FROM leased l JOIN message m ON m.day = l.day AND m.id = l.id ORDER BY l.due_at"
+        )
+    };
+}
+
+pub(super) const DUE_LEASE_LIVE: Statement = Statement { name: "due_lease_live", sql: due_lease!("live") };
+
+pub(super) const DUE_LEASE_ENDED: Statement = Statement { name: "due_lease_ended", sql: due_lease!("NOT live") };
 
 /// The first leg with a reference keeps it.
 pub(super) const REFERENCES_ADD: Statement = Statement {

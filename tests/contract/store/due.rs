@@ -21,6 +21,7 @@ contract![
     a_save_sets_the_due_time_anew,
     a_message_without_a_due_time_is_never_due,
     an_ended_message_may_be_due_for_its_erasure,
+    what_lives_comes_before_what_has_ended,
     two_sweeps_never_lease_the_same_message,
 ];
 
@@ -98,6 +99,22 @@ async fn an_ended_message_may_be_due_for_its_erasure(factory: &impl Factory) {
     let erase_at = START.plus_ms(60 * MINUTE_MS);
     saved(&*backend.store, save(Message { due: Some(erase_at), ..over })).await;
     assert_eq!(due(&*backend.store, erase_at, 9).await, [id(1)]);
+}
+
+async fn what_lives_comes_before_what_has_ended(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    for number in [1, 2] {
+        let over = ended(opened(&*backend.store, number).await);
+        let erase_at = START.plus_ms(u64::from(number));
+        saved(&*backend.store, save(Message { due: Some(erase_at), ..over })).await;
+    }
+    for number in [3, 4, 5] {
+        open_due(&*backend.store, number, Some(START.plus_ms(u64::from(number)))).await;
+    }
+    let now = START.plus_ms(9);
+    assert_eq!(due(&*backend.store, now, 2).await, [id(3), id(4)]);
+    assert_eq!(due(&*backend.store, now, 2).await, [id(5), id(1)], "what has ended has what room is left");
+    assert_eq!(due(&*backend.store, now, 2).await, [id(2)]);
 }
 
 async fn two_sweeps_never_lease_the_same_message(factory: &impl Factory) {

@@ -71,7 +71,7 @@ struct Walked {
 
 impl Walked {
     fn read(url: &str) -> Self {
-        let sql = "SELECT idx_scan, idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'due_due_at_idx'";
+        let sql = "SELECT idx_scan, idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'due_live'";
         let said = psql(url, sql);
         let (looks, entries) = said.split_once('|').expect("two columns");
         Self { looks: looks.parse().expect("a count"), entries: entries.parse().expect("a count") }
