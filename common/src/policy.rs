@@ -14,6 +14,9 @@ pub const CALLS_MAX: usize = 2;
 pub const LEGS_MAX: usize = 16;
 /// Lines of a message's journal for late events and for requests that joined it: more are let go.
 pub const LINES_BESIDE_MAX: u8 = 100;
+/// Messages that may still be sent and that the sweep of one worker releases in a second: after an outage, and while the
+/// broker is away.
+pub const SWEEP_RELEASE_PER_S: u32 = 500;
 /// How long the repeat of a request waits for a permit while its message counts as `Sending`.
 pub const REPEAT_PATIENCE_MS_MAX: u64 = 5_000;
 /// Prices are in 1/10000 of the currency.

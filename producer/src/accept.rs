@@ -105,7 +105,7 @@ async fn admitted(entry: &Entry) -> Result<(Accepted, RequestResult), Problem> {
         return Err(Problem::busy("too much is being accepted at this moment: try again", BUSY_RETRY_S));
     };
     let candidate = Candidate { lane, useful_ms: request.useful_ms, usual_ms };
-    let wait_ms = admission::admit(door.broker.as_ref(), &door.windows, candidate)?;
+    let wait_ms = admission::admit(door, candidate)?;
     for _ in 0..OPEN_TRIES_MAX {
         if let Some(taken) = open(entry, wait_ms).await? {
             return Ok(taken);

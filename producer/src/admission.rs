@@ -2,10 +2,11 @@
 //!
 //! Refusing early is kind: the caller can show another way at once, instead of a code that comes too late.
 
-use otodoke_common::broker::{Backlog, Broker, Queue};
+use otodoke_common::broker::{Backlog, Queue};
 use otodoke_common::config::LanesSettings;
 use otodoke_common::message::Lane;
 
+use crate::door::Door;
 use crate::problem::Problem;
 
 /// A lane with so few before a message takes it, whatever was measured.
@@ -61,8 +62,20 @@ pub(crate) struct Candidate {
 }
 
 /// The expected wait, milliseconds; or why nothing more is taken.
-pub(crate) fn admit(broker: &dyn Broker, windows: &LaneWindows, candidate: Candidate) -> Result<u64, Problem> {
-    decide(broker.backlog(Queue::Lane(candidate.lane)), windows.of(candidate.lane), candidate)
+pub(crate) fn admit(door: &Door, candidate: Candidate) -> Result<u64, Problem> {
+    if door.broker.trouble().is_some() {
+        return decide_spilled(door.spill.wait_ms(door.now()), door.spill.is_full(door.now()), candidate);
+    }
+    decide(door.broker.backlog(Queue::Lane(candidate.lane)), door.windows.of(candidate.lane), candidate)
+}
+
+/// With the broker away no lane counts: rows wait for the sweep.
+fn decide_spilled(wait: u64, is_full: bool, candidate: Candidate) -> Result<u64, Problem> {
+    if is_full {
+        let detail = "the broker is away, and as many messages wait for the sweep as may: try again later";
+        return Err(Problem::busy(detail, RETRY_AFTER_S_MAX));
+    }
+    in_time(wait, candidate)
 }
 
 fn decide(backlog: Backlog, window: u64, candidate: Candidate) -> Result<u64, Problem> {
@@ -72,12 +85,16 @@ fn decide(backlog: Backlog, window: u64, candidate: Candidate) -> Result<u64, Pr
         let detail = format!("lane `{}` holds as many messages as it may: try again later", candidate.lane.word());
         return Err(Problem::busy(detail, retry_after_s(worked_off_ms(backlog.waiting - window + 1, backlog))));
     }
+    if before > WAITING_SMALL_MAX { in_time(wait, candidate) } else { Ok(wait) }
+}
+
+fn in_time(wait: u64, candidate: Candidate) -> Result<u64, Problem> {
     let room = candidate.useful_ms.saturating_sub(candidate.usual_ms);
     let room = match candidate.lane {
         Lane::Critical | Lane::Normal => room,
         Lane::Bulk => room * BULK_WAIT_PERCENT_MAX / 100,
     };
-    if before > WAITING_SMALL_MAX && wait > room {
+    if wait > room {
         let detail =
             "this message could not arrive while it is useful: try again later, or with a longer `ttl_seconds`";
         return Err(Problem::busy(detail, retry_after_s(wait - room)));
@@ -157,6 +174,19 @@ mod tests {
         assert_eq!(check_all(backlog(1_950, 1_000), Lane::Normal), Err(5));
         let fast = Backlog { waiting: 9_999, ahead: 1_000, drained_per_s: Some(1e9) };
         assert!(check_all(fast, Lane::Normal).is_ok(), "they take no place in the lane");
+    }
+
+    #[test]
+    fn with_the_broker_away_what_waits_for_the_sweep_counts() {
+        let check = |wait, is_full, lane| {
+            let candidate = Candidate { lane, useful_ms: 300_000, usual_ms: 10_000 };
+            decide_spilled(wait, is_full, candidate).map_err(|problem| problem.retry_after_s)
+        };
+        assert_eq!(check(0, false, Lane::Critical), Ok(0));
+        assert_eq!(check(290_000, false, Lane::Normal), Ok(290_000));
+        assert_eq!(check(295_000, false, Lane::Normal), Err(Some(5)));
+        assert_eq!(check(200_000, false, Lane::Bulk), Err(Some(55)), "bulk is shed first");
+        assert_eq!(check(0, true, Lane::Critical), Err(Some(RETRY_AFTER_S_MAX)));
     }
 
     #[test]

@@ -22,11 +22,22 @@ const TURNS_MAX: usize = 8;
 /// Gives a message that was just opened to its lane, for the first time: nobody can have moved it on, so its row goes along.
 pub(crate) async fn carry_new(door: &Door, message: &Message) -> Result<(), Problem> {
     // Where queue and rows are one file, to read the row there costs less than to write it twice.
-    if door.broker.outlives_the_store() {
-        give(door, message, encode_row(message)).await
+    let given = if door.broker.outlives_the_store() {
+        give(door, message, encode_row(message)).await?
     } else {
-        carry(door, message).await
+        carry(door, message).await?
+    };
+    if given == Given::ToTheSweep {
+        door.spill.add(door.now());
     }
+    Ok(())
+}
+
+/// Who takes a message on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Given {
+    ToItsLane,
+    ToTheSweep,
 }
 
 /// Sees to it that a queued message is carried: it is on its lane, unless whoever opened it died before. Safe to repeat.
@@ -34,7 +45,7 @@ pub(crate) async fn carry_again(door: &Door, message: &Message) -> Result<(), Pr
     if message.state != State::Queued {
         return Ok(());
     }
-    let Some(wait_ms) = long_wait_ms(door, message) else { return carry(door, message).await };
+    let Some(wait_ms) = long_wait_ms(door, message) else { return carry(door, message).await.map(|_| ()) };
     // Behind all that waits a second body would come no sooner, and people who press again would fill the lane with them:
     // the sweep looks at the row when whatever is on the lane now was taken. A lane that is longer than what is left of the
     // message's life would bring a second body too late as well, and its deadline is due already.
@@ -50,18 +61,19 @@ fn long_wait_ms(door: &Door, message: &Message) -> Option<u64> {
 }
 
 /// Gives a stored message to its lane, where it may be already. Safe to repeat.
-async fn carry(door: &Door, message: &Message) -> Result<(), Problem> {
+async fn carry(door: &Door, message: &Message) -> Result<Given, Problem> {
     give(door, message, LaneMessage::Wake { id: message.id }.encode()).await
 }
 
 /// With the broker away the row is made due now and the sweep carries it; so it is when the lane filled up after admission
 /// looked at it.
-async fn give(door: &Door, message: &Message, body: Vec<u8>) -> Result<(), Problem> {
+async fn give(door: &Door, message: &Message, body: Vec<u8>) -> Result<Given, Problem> {
     if effects::publish(door, Queue::Lane(message.lane), body).await.is_ok() {
-        return Ok(());
+        return Ok(Given::ToItsLane);
     }
     let Some(stored) = door.desk.store.load(message.id).await? else { return Err(Problem::unavailable()) };
-    due_by(door, stored, door.now()).await
+    due_by(door, stored, door.now()).await?;
+    Ok(Given::ToTheSweep)
 }
 
 /// Lets the sweep look at a message by then, if it is queued still: whoever moves it on carries it.

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::LaneWindows;
 use crate::hands::Hands;
+use crate::spill::Spill;
 
 pub struct Door {
     /// Loads, steps and saves; holds store, vault, policy, metrics, clock and dice.
@@ -35,6 +36,7 @@ pub struct Door {
     /// Cancelled when the process begins to stop: not ready from then on.
     pub stopping: CancellationToken,
     pub hands: Hands,
+    pub spill: Spill,
 }
 
 impl Door {
@@ -52,6 +54,7 @@ impl Door {
             public_url: settings.public_url.clone(),
             stopping,
             hands: Hands::default(),
+            spill: Spill::default(),
         }
     }
 

@@ -21,6 +21,7 @@ pub mod problem;
 mod accept;
 pub mod admission;
 mod effects;
+pub mod spill;
 
 // What can be asked.
 pub mod answer;
@@ -49,6 +50,7 @@ pub use admission::LaneWindows;
 pub use door::Door;
 pub use hands::Hands;
 pub use router::router;
+pub use spill::Spill;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use otodoke_common::leg::ProviderId;
 use otodoke_common::message::Lane;
 use otodoke_common::metrics::Circuit;
 use otodoke_common::parts::Parts;
+use otodoke_common::policy::SWEEP_RELEASE_PER_S;
 use otodoke_common::request::publication::Publishers;
 use tokio::task::JoinSet;
 use tokio::time::Duration;
@@ -30,7 +31,6 @@ use crate::{deliver, given_up, receipts};
 const STOP_WAIT_MS_MAX: u64 = 15_000;
 /// How often the sweep looks. A retry or a crash gap is seconds, so a tenth of one is soon enough.
 const SWEEP_EVERY_MS: u64 = 100;
-const RELEASE_PER_S: u32 = 500;
 
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
@@ -51,7 +51,7 @@ impl From<&Settings> for WorkerSettings {
             lanes: Lane::ALL.into_iter().map(|lane| (lane, concurrency(lane))).collect(),
             capacities: settings.providers.iter().map(|each| (each.id.clone(), Capacity::of(each))).collect(),
             sweep_every_ms: SWEEP_EVERY_MS,
-            release_per_s: RELEASE_PER_S,
+            release_per_s: SWEEP_RELEASE_PER_S,
             publishers: Publishers::new(settings.tenants.clone()),
         }
     }

@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::check::sent_code;
-use crate::{Door, Hands, LaneWindows, auth, router};
+use crate::{Door, Hands, LaneWindows, Spill, auth, router};
 use scripted::Scripted;
 pub(super) use scripted::UNPROVEN;
 
@@ -132,6 +132,7 @@ impl Bed {
             public_url: door.public_url.clone(),
             stopping: door.stopping.clone(),
             hands: Hands::default(),
+            spill: Spill::default(),
         });
         self.router = router(self.door.clone());
     }
@@ -285,6 +286,7 @@ fn door(memory: &Memory, clock: Clock, provider: Scripted) -> Door {
         public_url: "https://otp.example.com".to_owned(),
         stopping: CancellationToken::new(),
         hands: Hands::default(),
+        spill: Spill::default(),
     }
 }
 

@@ -10,6 +10,7 @@ use otodoke_common::desk::{Committed, Routing};
 use otodoke_common::leg::Channel;
 use otodoke_common::lifecycle::Event;
 use otodoke_common::message::Lane;
+use otodoke_common::policy::SWEEP_RELEASE_PER_S;
 use otodoke_common::wire::LaneMessage;
 use serde_json::json;
 
@@ -57,6 +58,27 @@ async fn with_the_broker_away_the_row_is_due_now() {
     bed.memory.faults().set_broker_away(true);
     let id = bed.login().await;
     assert_eq!(bed.load(id).await.due, Some(bed.door.now()));
+}
+
+/// What was accepted waits for the sweep as well, and whoever would wait for too long is told so.
+#[tokio::test(start_paused = true)]
+async fn with_the_broker_away_what_the_sweep_could_not_send_in_time_is_refused() {
+    let bed = Bed::new().await;
+    bed.memory.faults().set_broker_away(true);
+    bed.login().await;
+    assert_eq!(bed.door.spill.wait_ms(bed.door.now()), 1_000 / u64::from(SWEEP_RELEASE_PER_S));
+    (0..300 * SWEEP_RELEASE_PER_S).for_each(|_| bed.door.spill.add(bed.door.now()));
+    let other = json!({"to": OTHER_NUMBER, "purpose": "login", "ttl_seconds": 300});
+    assert_eq!(bed.post("/v1/verifications", &other).await.problem(), (503, "busy".to_owned(), None));
+    advance_ms(60_000).await;
+    bed.post("/v1/verifications", &other).await.accepted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_went_to_its_lane_waits_for_no_sweep() {
+    let bed = Bed::new().await;
+    bed.login().await;
+    assert_eq!(bed.door.spill.wait_ms(bed.door.now()), 0);
 }
 
 #[tokio::test(start_paused = true)]

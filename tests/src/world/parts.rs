@@ -21,6 +21,7 @@ use otodoke_common::route::{ReceiptProfile, Route, RouteTable};
 use otodoke_common::seal::Vault;
 use otodoke_common::store::{KeyRecord, Store};
 use otodoke_common::text::Templates;
+use otodoke_producer::Spill;
 use otodoke_producer::auth::key_setting;
 use otodoke_producer::door::Door;
 use otodoke_producer::hands::Hands;
@@ -60,6 +61,7 @@ pub(super) fn door(parts: &Parts, options: &Options) -> Door {
         public_url: "http://door.test".to_owned(),
         stopping: CancellationToken::new(),
         hands: Hands::default(),
+        spill: Spill::default(),
     }
 }
 
