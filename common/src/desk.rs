@@ -1,4 +1,5 @@
 //! The one way a shell applies an event: load, step, save with compare-and-set, tell the journal, the log and the counters.
+//! What is saved without a step is here too: a line beside the journal, and that a queued message is due sooner.
 //!
 //! The door and the worker both sit at a desk. What a decision asks for beyond the row (publish, call, ask) they do themselves.
 
@@ -9,11 +10,11 @@ use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::leg::Leg;
 use crate::lifecycle::{Choice, Effect, Event, Note, Step, View, step};
-use crate::message::{Message, MessageId, Tag, Want};
+use crate::message::{Message, MessageId, State, Tag, Want};
 use crate::metrics::Metrics;
 use crate::policy::{LINES_BESIDE_MAX, Policy};
 use crate::seal::Vault;
-use crate::store::{Save, Saved, Store, StoreError};
+use crate::store::{Opening, Save, Saved, Store, StoreError};
 use crate::time::Timestamp;
 
 /// A lost compare-and-set means that somebody else moved the message on: no message is moved on this often at once.
@@ -146,13 +147,48 @@ impl Desk {
         match self.saved(&save).await? {
             Saved::Won => {
                 let Save { message, notes, at, .. } = save;
-                for note in &notes {
-                    self.metrics.note(&message, note, at);
-                }
+                self.tell_metrics(&message, &notes, at);
                 Ok(Committed::Done(Box::new(Step { message, notes, ..decided })))
             }
             Saved::Lost => Ok(Committed::Lost),
             Saved::OverLimit { index, free_at } => Ok(Committed::OverLimit { index, free_at }),
+        }
+    }
+
+    /// Lets the sweep look at a message by `at`, unless it is due by then anyway or queued no more: whoever moved it on carries
+    /// it. Safe to repeat. `false` where there is no such message.
+    pub async fn due_by(&self, mut message: Message, at: Timestamp) -> Result<bool, StoreError> {
+        for _ in 0..SAVE_TRIES_MAX {
+            if message.state != State::Queued || message.due.is_some_and(|due| due <= at) {
+                return Ok(true);
+            }
+            let sooner = Step {
+                waits_until: None,
+                message: Message { due: Some(at), ..message.clone() },
+                save: true,
+                effects: Vec::new(),
+                notes: Vec::new(),
+            };
+            match self.save(&message, sooner, &[]).await? {
+                Committed::Done(_) => return Ok(true),
+                Committed::Lost | Committed::OverLimit { .. } => {}
+            }
+            match self.store.load(message.id).await? {
+                Some(newer) => message = newer,
+                None => return Ok(false),
+            }
+        }
+        Err(busy(message.id))
+    }
+
+    /// What was just opened is told to the log and the counters, as `save` tells of a step. Once for each opening.
+    pub fn tell_opened(&self, opening: &Opening) {
+        self.tell_metrics(&opening.message, &opening.notes, opening.at);
+    }
+
+    fn tell_metrics(&self, message: &Message, notes: &[Note], at: Timestamp) {
+        for note in notes {
+            self.metrics.note(message, note, at);
         }
     }
 

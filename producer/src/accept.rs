@@ -123,7 +123,7 @@ async fn open(entry: &Entry, wait_ms: u64) -> Result<Option<(Accepted, RequestRe
     let accepted = |message: &Message| accepted(door, &entry.request, message, wait_ms);
     match opened(door, &opening).await {
         Ok(Opened::New) => {
-            note_accepted(door, &opening);
+            door.desk.tell_opened(&opening);
             // As the store wrote it: opened is saved once.
             opening.message.version += 1;
             carry_new(door, &opening.message).await?;
@@ -203,14 +203,8 @@ async fn without_store(door: &Door, opening: &Opening, error: &StoreError) -> Re
     }
     let body = LaneMessage::Send(Box::new(opening.clone())).encode();
     effects::publish(door, Queue::Lane(opening.message.lane), body).await.map_err(|_| Problem::unavailable())?;
-    note_accepted(door, opening);
+    door.desk.tell_opened(opening);
     Ok(())
-}
-
-fn note_accepted(door: &Door, opening: &Opening) {
-    for note in &opening.notes {
-        door.desk.metrics.note(&opening.message, note, opening.at);
-    }
 }
 
 /// The same key with the same body: the answer that was given then, to the letter.

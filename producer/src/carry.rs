@@ -2,7 +2,6 @@
 
 use otodoke_common::broker::Queue;
 use otodoke_common::message::{Message, State};
-use otodoke_common::store::{Save, Saved};
 use otodoke_common::time::Timestamp;
 use otodoke_common::wire::{LaneMessage, encode_row};
 
@@ -16,8 +15,6 @@ const SHORT_WAIT_MS_MAX: u64 = 1_000;
 /// How much longer than it is expected to take a lane is given: a moment, and a part of that, percent.
 const LATE_MS: u64 = 1_000;
 const LATE_PERCENT: u64 = 25;
-/// Lost compare-and-sets in a row.
-const TURNS_MAX: usize = 8;
 
 /// Gives a message that was just opened to its lane, for the first time: nobody can have moved it on, so its row goes along.
 pub(crate) async fn carry_new(door: &Door, message: &Message) -> Result<(), Problem> {
@@ -76,20 +73,7 @@ async fn give(door: &Door, message: &Message, body: Vec<u8>) -> Result<Given, Pr
     Ok(Given::ToTheSweep)
 }
 
-/// Lets the sweep look at a message by then, if it is queued still: whoever moves it on carries it.
-async fn due_by(door: &Door, mut message: Message, at: Timestamp) -> Result<(), Problem> {
-    for _ in 0..TURNS_MAX {
-        if message.state != State::Queued || message.due.is_some_and(|due| due <= at) {
-            return Ok(());
-        }
-        let (id, version) = (message.id, message.version + 1);
-        let sooner = Message { due: Some(at), version, ..message };
-        let save = Save { message: sooner, notes: vec![], spends: vec![], refunds: vec![], at: door.now() };
-        match door.desk.store.save(&save).await? {
-            Saved::Won => return Ok(()),
-            Saved::Lost | Saved::OverLimit { .. } => {}
-        }
-        message = door.desk.store.load(id).await?.ok_or_else(Problem::unavailable)?;
-    }
-    Err(Problem::unavailable())
+/// Lets the sweep look at a message by then, if it is queued still.
+async fn due_by(door: &Door, message: Message, at: Timestamp) -> Result<(), Problem> {
+    if door.desk.due_by(message, at).await? { Ok(()) } else { Err(Problem::unavailable()) }
 }

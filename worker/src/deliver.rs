@@ -76,9 +76,7 @@ async fn wake(courier: &Courier, id: MessageId, delivery: Delivery) -> Result<()
 async fn open(courier: &Courier, opening: &Opening) -> Result<Option<Message>, StoreError> {
     match courier.desk.store.open(opening.clone()).await? {
         Opened::New => {
-            for note in &opening.notes {
-                courier.desk.metrics.note(&opening.message, note, opening.at);
-            }
+            courier.desk.tell_opened(opening);
             courier.desk.store.load(opening.message.id).await
         }
         Opened::Repeat(message) => Ok(Some(*message)),
@@ -96,9 +94,7 @@ async fn end_at_once(courier: &Courier, opening: &Opening, reason: Reason) -> Re
 pub(crate) async fn write_ended(courier: &Courier, ended: Opening) -> Result<Option<Message>, StoreError> {
     match courier.desk.store.open(ended.clone()).await? {
         Opened::New => {
-            for note in &ended.notes {
-                courier.desk.metrics.note(&ended.message, note, ended.at);
-            }
+            courier.desk.tell_opened(&ended);
             Ok(None)
         }
         Opened::Repeat(message) => Ok(Some(*message)),

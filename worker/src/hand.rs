@@ -7,14 +7,15 @@ use otodoke_common::code::CodeKeys;
 use otodoke_common::health::{Admission, Health};
 use otodoke_common::leg::{Channel, ProviderId, RouteClass};
 use otodoke_common::lifecycle::Choice;
-use otodoke_common::message::{Kind, Lane, Message, Want};
+use otodoke_common::message::{Kind, Message, Want};
 use otodoke_common::metrics::Metrics;
 use otodoke_common::retry::Delays;
 use otodoke_common::route::{self, Route, RouteTable, Scene, Standing};
 use otodoke_common::time::Timestamp;
+use tokio::time::{Duration, Instant};
 
 use crate::bill::Budget;
-use crate::permits::{Permit, Permits};
+use crate::permits::{Errand, Permit, Permits};
 
 /// A message whose root is not known here is looked at again after this.
 const ROOT_LOOK_MS: u64 = 2_000;
@@ -89,7 +90,7 @@ impl Hand<'_> {
             };
             let choice = route::choose(message, want, &scene).choice;
             let Choice::Go(route) = choice else { return choice };
-            match self.permits.try_acquire(&route.provider, message.lane) {
+            match self.permits.try_acquire(&route.provider, Errand::Send(message.lane)) {
                 Ok(permit) => {
                     let probes = match self.lock_health().admit(&route.provider, self.now) {
                         Admission::Goes => false,
@@ -143,23 +144,65 @@ impl Hand<'_> {
     }
 }
 
-/// A permit for a route that is fixed already: the repeat of a request.
+/// A permit of a provider that is fixed already: for the repeat of a request, or for a question. `None` where none was free
+/// for `patience_ms`.
 pub(crate) async fn acquire(
     permits: &Arc<Permits>,
     provider: &ProviderId,
-    lane: Lane,
+    errand: Errand,
     patience_ms: u64,
 ) -> Option<Permit> {
-    let mut left_ms = patience_ms;
+    let until = Instant::now() + Duration::from_millis(patience_ms);
     loop {
-        match permits.try_acquire(provider, lane) {
+        let none = match permits.try_acquire(provider, errand) {
             Ok(permit) => return Some(permit),
-            Err(none) if left_ms > 0 => {
-                let wait_ms = none.retry_ms.min(left_ms);
-                permits.wait(&BTreeSet::from([provider.clone()]), wait_ms).await;
-                left_ms -= wait_ms;
-            }
-            Err(_) => return None,
+            Err(none) => none,
+        };
+        // A wait may end early, whenever any permit is given back: what counts is the clock.
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
         }
+        let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
+        permits.wait(&BTreeSet::from([provider.clone()]), none.retry_ms.min(left_ms)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use otodoke_common::message::Lane;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::permits::Capacity;
+
+    const PATIENCE_MS: u64 = 5_000;
+
+    /// All that bulk may have are taken, and critical's come and go.
+    #[tokio::test(start_paused = true)]
+    async fn patience_is_counted_in_time_and_not_in_permits_given_back() {
+        let id = ProviderId::parse("sakura").expect("valid");
+        let (bulk, critical) = (Errand::Send(Lane::Bulk), Errand::Send(Lane::Critical));
+        let capacity = Capacity { concurrency: 10, rate_per_s: 10_000 };
+        let permits = Permits::new(BTreeMap::from([(id.clone(), capacity)]));
+        let mut taken: Vec<Permit> = (0..10).map_while(|_| permits.try_acquire(&id, bulk).ok()).collect();
+        let waiter = tokio::spawn({
+            let (permits, id) = (Arc::clone(&permits), id.clone());
+            async move { acquire(&permits, &id, bulk, PATIENCE_MS).await }
+        });
+        for at_ms in 1..PATIENCE_MS {
+            tokio::task::yield_now().await;
+            advance(Duration::from_millis(1)).await;
+            drop(permits.try_acquire(&id, critical).expect("critical's own"));
+            assert!(!waiter.is_finished(), "given up after {at_ms} ms");
+        }
+        taken.pop();
+        let held = waiter.await.expect("no panic").expect("it was free in time");
+        let begun = Instant::now();
+        assert!(acquire(&permits, &id, bulk, PATIENCE_MS).await.is_none());
+        assert_eq!(begun.elapsed(), Duration::from_millis(PATIENCE_MS));
+        drop(held);
     }
 }

@@ -150,9 +150,7 @@ async fn open(
     for _ in 0..OPEN_TRIES_MAX {
         let by = match store.open(opening.clone()).await? {
             Opened::New => {
-                for note in &opening.notes {
-                    courier.desk.metrics.note(&opening.message, note, opening.at);
-                }
+                courier.desk.tell_opened(&opening);
                 counted(RequestResult::Accepted);
                 match store.load(opening.message.id).await? {
                     Some(row) => return Ok(Ok(row)),

@@ -226,8 +226,10 @@ mod tests {
             let ask = |count| (0..count).for_each(|_| assert!(self.callers.try_send(waiting()).is_ok()));
             ask(asking);
             let meanwhile = async {
-                tokio::task::yield_now().await;
-                ask(later);
+                if later > 0 {
+                    tokio::time::sleep(Duration::from_millis(PACE_MS / 2)).await;
+                    ask(later);
+                }
             };
             let left = (0..left).map(|_| waiting()).collect();
             let (group, ()) = tokio::join!(take(&self.asks, left, &mut self.pace), meanwhile);
@@ -257,6 +259,22 @@ mod tests {
         tokio::time::advance(Duration::from_millis(PACE_MS - 1)).await;
         assert_eq!(bed.takes(1, 1, 0).await, (2, ONE_PACE - 1));
         assert_eq!(bed.takes(1, 0, 0).await, (1, 2 * ONE_PACE - 1));
+    }
+
+    /// One thread, which runs whoever was woken last at once: so it is where a commit answers its callers.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn who_was_woken_together_with_the_first_one_comes_along() {
+        let Bed { callers, asks, mut pace, .. } = Bed::<false>::new();
+        let group = tokio::spawn(async move { take(&asks, Vec::new(), &mut pace).await });
+        tokio::spawn(async move {
+            for _ in 0..9 {
+                let callers = callers.clone();
+                tokio::spawn(
+                    async move { callers.send(Waiting { ask: (), reply: oneshot::channel().0 }).await.is_ok() },
+                );
+            }
+        });
+        assert_eq!(group.await.expect("it takes them").expect("somebody asks").len(), 9);
     }
 
     #[tokio::test(start_paused = true)]

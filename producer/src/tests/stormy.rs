@@ -82,6 +82,16 @@ async fn what_went_to_its_lane_waits_for_no_sweep() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_row_made_due_by_a_commit_of_unknown_outcome_is_looked_up() {
+    let bed = bed_that_knows_its_key().await;
+    bed.memory.faults().set_broker_away(true);
+    // Its opening, and that it is due.
+    bed.memory.faults().apply_but_report_unknown(2);
+    let id = bed.login().await;
+    assert_eq!(bed.load(id).await.due, Some(bed.door.now()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_both_away_nothing_is_accepted() {
     let bed = bed_that_knows_its_key().await;
     bed.memory.faults().set_store_away(true);
