@@ -179,6 +179,22 @@ fn a_name_in_front_of_the_host_is_no_host() {
 }
 
 #[test]
+fn a_variable_of_the_command_line_is_no_setting() {
+    for name in [
+        "OTODOKE_CONFIG",
+        "OTODOKE_URL",
+        "OTODOKE_API_KEY",
+        "OTODOKE_DATA",
+        "OTODOKE_LOG",
+        "OTODOKE_LOG_FORMAT",
+        "OTODOKE_BENCH_AMQP_URL",
+        "OTODOKE_BENCH_POSTGRES_URL",
+    ] {
+        assert!(read(GOOD, &[(name, "anything")]).is_ok(), "{name}");
+    }
+}
+
+#[test]
 fn prices_are_in_a_currency_that_exists() {
     let said = refused(&format!("{GOOD}\n[policy]\ncurrency = \"JYP\""));
     assert_eq!(said.len(), 1, "{said:#?}");
