@@ -49,6 +49,7 @@ pub mod parts;
 // Edges.
 pub mod config;
 mod lines;
+pub mod loopback;
 pub mod metrics;
 pub mod output;
 pub mod retry;

@@ -129,7 +129,7 @@ impl Default for Policy {
             messages_per_day: 10,
             calls_per_hour: 200,
             spend_per_hour: 100_000,
-            currency: Currency::parse("JPY").expect("three capital letters"),
+            currency: Currency::parse("JPY").expect("ISO 4217 lists the yen"),
             of_tenants: BTreeMap::new(),
             verified_repeat_ms: 60_000,
             number_keep_hours: 24,

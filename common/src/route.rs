@@ -76,6 +76,14 @@ pub struct Plan {
     pub voice: bool,
 }
 
+impl Plan {
+    /// Whether it has this route at all; when, is for `choose` to say.
+    fn has(self, route: &Route) -> bool {
+        let class = route.class == RouteClass::Domestic || self.international != International::Never;
+        class && (route.channel == Channel::Sms || self.voice)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum International {
@@ -193,6 +201,8 @@ pub enum Fit {
     OverBudget,
     /// The reason for this leg asks for another class of route, or for another sender.
     NotWanted,
+    /// The country's plan has no calls, or nothing international; or the tenant's has no calls there.
+    NotPlanned,
 }
 
 impl Fit {
@@ -207,6 +217,7 @@ impl Fit {
             Self::OverBudget => "over what its tenant may spend in an hour".to_owned(),
             Self::TooLate => "could not deliver before the deadline".to_owned(),
             Self::NotWanted => "not wanted after what happened before".to_owned(),
+            Self::NotPlanned => "not planned, the country's plan leaves it out".to_owned(),
         }
     }
 }
@@ -221,17 +232,15 @@ pub fn choose(message: &Message, want: &Want, scene: &Scene<'_>) -> Chosen {
         .routes
         .iter()
         .filter(|route| route.country == message.country && route.channel == want.channel)
-        .map(|route| (route, fit(route, message, want, scene)))
+        .map(|route| (route, if plan.has(route) { fit(route, message, want, scene) } else { Fit::NotPlanned }))
         .collect();
     fits.sort_by_key(|(route, _)| order(route, message, scene));
-    let allowed = want.channel == Channel::Sms || plan.voice;
-    let choice = if allowed { pick(&fits, plan, message) } else { Choice::Nothing };
-    let choice = match choice {
+    let choice = match pick(&fits, plan, message) {
         Choice::Go(route) => {
             let sender = scene.table.sender(&message.tenant, &route).to_owned();
             Choice::Go(Box::new(Route { sender, ..*route }))
         }
-        Choice::Wait { .. } | Choice::Elsewhere | Choice::Nothing => choice,
+        other @ (Choice::Wait { .. } | Choice::Elsewhere | Choice::Nothing) => other,
     };
     Chosen { choice, considered: fits.iter().map(|(route, fit)| considered(route, *fit)).collect() }
 }
@@ -330,7 +339,8 @@ fn pick(fits: &[(&Route, Fit)], plan: Plan, message: &Message) -> Choice {
         | Fit::Tried
         | Fit::TooLate
         | Fit::OverBudget
-        | Fit::NotWanted => None,
+        | Fit::NotWanted
+        | Fit::NotPlanned => None,
     });
     // Money that is spent opens no way abroad: the domestic route could deliver.
     let spent = fits.iter().any(|(route, fit)| route.class == RouteClass::Domestic && *fit == Fit::OverBudget);
@@ -342,7 +352,7 @@ fn pick(fits: &[(&Route, Fit)], plan: Plan, message: &Message) -> Choice {
     if let Some((route, _)) = abroad {
         return go(route);
     }
-    let usable = |class| class == RouteClass::Domestic || (plan.international != International::Never && !spent);
+    let usable = |class| class == RouteClass::Domestic || !spent;
     let later = [RouteClass::Domestic, RouteClass::International]
         .into_iter()
         .filter(|class| usable(*class))
@@ -360,7 +370,7 @@ const fn until_of(fit: &Fit) -> Option<Timestamp> {
         Fit::Full { until } | Fit::Resting { until } | Fit::Throttled { until } | Fit::NotSent { until } => {
             Some(*until)
         }
-        Fit::Ready | Fit::Tried | Fit::TooLate | Fit::OverBudget | Fit::NotWanted => None,
+        Fit::Ready | Fit::Tried | Fit::TooLate | Fit::OverBudget | Fit::NotWanted | Fit::NotPlanned => None,
     }
 }
 

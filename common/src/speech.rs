@@ -1,6 +1,7 @@
 //! What a call says, as parts that any voice vendor can speak. Words only; the vendor's form is in `providers`.
 //!
-//! A call first announces a digit to press, and speaks the code only after it was pressed: voicemail never hears it.
+//! A call first announces a digit to press, and speaks the code or the text only after it was pressed: voicemail never
+//! hears it.
 
 use crate::message::Locale;
 use crate::transaction::Transaction;
@@ -36,23 +37,40 @@ pub enum Then {
     HangUp,
 }
 
+/// What a call is announced as.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject<'a> {
+    Code,
+    Payment(&'a Transaction),
+    Text,
+}
+
 /// What this call is about and which digit to press; of a payment also amount, currency and payee, before any code.
-pub fn announce(locale: Locale, digit: u8, payment: Option<&Transaction>) -> Speech {
+pub fn announce(locale: Locale, digit: u8, subject: Subject<'_>) -> Speech {
     let mut parts = Vec::new();
-    sentence(
-        &mut parts,
-        say(locale, "確認コードをお知らせする電話です。", "This is a call with your confirmation code."),
-    );
-    if let Some(payment) = payment {
+    let about = match subject {
+        Subject::Code | Subject::Payment(_) => {
+            say(locale, "確認コードをお知らせする電話です。", "This is a call with your confirmation code.")
+        }
+        Subject::Text => say(locale, "メッセージをお伝えする電話です。", "This is a call with a message for you."),
+    };
+    sentence(&mut parts, about);
+    if let Subject::Payment(payment) = subject {
         sentence(&mut parts, payment_words(locale, payment));
     }
-    let press = match locale {
-        Locale::Ja => format!("コードを聞くには、{digit}を押してください。"),
-        Locale::En => format!("To hear the code, press {digit}."),
-    };
+    let press = press_words(locale, digit, subject);
     sentence(&mut parts, press.clone());
     parts.push(Part::Say(press));
     Speech { locale, parts, then: Then::Listen { timeout_s: LISTEN_S } }
+}
+
+fn press_words(locale: Locale, digit: u8, subject: Subject<'_>) -> String {
+    match (locale, subject) {
+        (Locale::Ja, Subject::Code | Subject::Payment(_)) => format!("コードを聞くには、{digit}を押してください。"),
+        (Locale::Ja, Subject::Text) => format!("メッセージを聞くには、{digit}を押してください。"),
+        (Locale::En, Subject::Code | Subject::Payment(_)) => format!("To hear the code, press {digit}."),
+        (Locale::En, Subject::Text) => format!("To hear the message, press {digit}."),
+    }
 }
 
 /// The code digit by digit, the whole twice; of a payment also amount, currency and payee, before and after.
@@ -77,12 +95,13 @@ pub fn speak_code(locale: Locale, code: &str, payment: Option<&Transaction>) -> 
     Speech { locale, parts, then: Then::HangUp }
 }
 
-/// A text, twice.
+/// A text, twice, and that the call ends.
 pub fn speak_text(locale: Locale, text: &str) -> Speech {
     let mut parts = Vec::new();
     sentence(&mut parts, text.to_owned());
     sentence(&mut parts, say(locale, "繰り返します。", "Once more."));
-    parts.push(Part::Say(text.to_owned()));
+    sentence(&mut parts, text.to_owned());
+    parts.push(Part::Say(say(locale, "失礼します。", "Goodbye.")));
     Speech { locale, parts, then: Then::HangUp }
 }
 

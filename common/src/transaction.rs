@@ -22,17 +22,25 @@ pub struct Payee {
     pub account: String,
 }
 
-/// An ISO 4217 alphabetic code: three capital letters.
+/// A currency that ISO 4217 lists and gives minor units: not a metal, not a test code, not one that is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Currency([u8; 3]);
+pub struct Currency(iso_currency::Currency);
+
+/// What was given for a currency, in short.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no currency that ISO 4217 lists with minor units: give its three capital letters, such as \"JPY\"")]
+pub struct CurrencyError(String);
+
+/// Of a wrong currency, an error repeats this many characters.
+const WRONG_CURRENCY_CHARS_MAX: usize = 16;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransactionError {
     #[error("`transaction.amount` must be an integer of minor units as text, such as \"12000\", from 1 to 18 digits")]
     Amount,
-    #[error("`transaction.currency` must be an ISO 4217 code of three capital letters, such as \"JPY\"")]
-    Currency,
+    #[error("`transaction.currency`: {0}")]
+    Currency(#[from] CurrencyError),
     #[error(
         "`transaction.payee.{field}` must hold 1 to {max} characters and no control characters or marks of writing direction"
     )]
@@ -43,7 +51,7 @@ impl TransactionError {
     pub fn field(&self) -> &'static str {
         match self {
             Self::Amount => "transaction.amount",
-            Self::Currency => "transaction.currency",
+            Self::Currency(_) => "transaction.currency",
             Self::Payee { field: "name", .. } => "transaction.payee.name",
             Self::Payee { .. } => "transaction.payee.account",
         }
@@ -97,29 +105,29 @@ pub fn upsets_a_line(c: char) -> bool {
 }
 
 impl Currency {
-    pub fn parse(raw: &str) -> Result<Self, TransactionError> {
-        let bytes: [u8; 3] = raw.as_bytes().try_into().map_err(|_| TransactionError::Currency)?;
-        if bytes.iter().all(u8::is_ascii_uppercase) { Ok(Self(bytes)) } else { Err(TransactionError::Currency) }
+    pub fn parse(raw: &str) -> Result<Self, CurrencyError> {
+        let listed = iso_currency::Currency::from_code(raw);
+        let good = listed.filter(|currency| currency.exponent().is_some() && is_in_use(*currency));
+        good.map(Self).ok_or_else(|| CurrencyError(raw.chars().take(WRONG_CURRENCY_CHARS_MAX).collect()))
     }
 
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("a currency holds ASCII capitals by construction")
+    pub fn as_str(&self) -> &'static str {
+        self.0.code()
     }
 
-    /// Digits after the decimal point (ISO 4217 minor unit): 0 for yen, 3 for dinars, 4 for two units of account, else 2.
+    /// Digits after the decimal point (ISO 4217 minor unit): 0 for yen, 2 for dollars, 3 for dinars.
     pub fn minor_digits(&self) -> u32 {
-        match self.as_str() {
-            "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
-            | "VUV" | "XAF" | "XOF" | "XPF" => 0,
-            "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-            "CLF" | "UYW" => 4,
-            _ => 2,
-        }
+        self.0.exponent().expect("a currency has minor units by construction").into()
     }
 }
 
+/// ISO 4217 list one of 2026-01-01 holds both bolivars; the crate has the one as followed by the other.
+fn is_in_use(currency: iso_currency::Currency) -> bool {
+    currency == iso_currency::Currency::VES || currency.is_superseded().is_none()
+}
+
 impl TryFrom<String> for Currency {
-    type Error = TransactionError;
+    type Error = CurrencyError;
     fn try_from(raw: String) -> Result<Self, Self::Error> {
         Self::parse(&raw)
     }
@@ -169,6 +177,38 @@ mod tests {
         ] {
             assert_eq!(Transaction::parse(amount, currency, "A", "1").expect("valid").decimal_words(), words);
         }
+    }
+
+    #[test]
+    fn decimals_are_those_of_iso_4217() {
+        for (currencies, digits) in [
+            ("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF", 0),
+            ("AUD BRL CHF CNY EUR GBP HKD INR MGA MRU SLE TWD USD VED VES XAD XCG ZWG", 2),
+            ("BHD IQD JOD KWD LYD OMR TND", 3),
+            ("CLF UYW", 4),
+        ] {
+            for currency in currencies.split(' ') {
+                assert_eq!(Currency::parse(currency).map(|known| known.minor_digits()), Ok(digits), "{currency}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_currency_that_does_not_exist_is_refused() {
+        let unknown = ["JYP", "AAA", "ZZZ", "jpy", "yen", "JP", "JPYN", "", "\u{ff2a}PY"];
+        let gone = ["HRK", "BGN", "ZWL", "DEM"];
+        let without_minor_units = ["XAU", "XDR", "XTS", "XXX"];
+        for currency in unknown.iter().chain(&gone).chain(&without_minor_units) {
+            assert!(Currency::parse(currency).is_err(), "{currency}");
+        }
+        let refused = Transaction::parse("12000", "JYP", "A", "1").expect_err("no such currency");
+        assert_eq!(
+            refused.to_string(),
+            "`transaction.currency`: \"JYP\" is no currency that ISO 4217 lists with minor units: give its three capital \
+             letters, such as \"JPY\""
+        );
+        let long = Currency::parse(&"J".repeat(1_000)).expect_err("no such currency").to_string();
+        assert!(long.len() < 200, "{long}");
     }
 
     #[test]

@@ -45,6 +45,8 @@ def check_program(deployment, names):
     pod = deployment["spec"]["template"]["spec"]
     if deployment["spec"]["selector"]["matchLabels"] != deployment["spec"]["template"]["metadata"]["labels"]:
         problems.append(f"{name}: the selector does not find its own pods")
+    if pod.get("enableServiceLinks") is not False:
+        problems.append(f"{name}: variables made of Services could be taken for settings; enableServiceLinks must be false")
     for container in pod["containers"]:
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             if probe not in container:

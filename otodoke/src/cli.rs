@@ -61,6 +61,8 @@ pub(crate) enum Command {
 
 #[cfg(test)]
 mod tests {
+    use otodoke_common::config::Source;
+
     use super::*;
 
     fn parses(line: &str) -> bool {
@@ -107,5 +109,21 @@ mod tests {
     #[test]
     fn json_may_stand_anywhere() {
         assert!(parses("--json up") && parses("up --json") && parses("keys list --json"));
+    }
+
+    /// Else whoever sets one for a command breaks every command that reads settings.
+    #[test]
+    fn variables_of_the_command_line_are_no_settings() {
+        let mut variables = Vec::new();
+        variables_of(&<Cli as clap::CommandFactory>::command(), &mut variables);
+        assert!(variables.iter().any(|(name, _)| name == "OTODOKE_BENCH_AMQP_URL"), "{variables:?}");
+        let said = Source { file: None, variables }.read().expect_err("there is no file").to_string();
+        assert!(!said.contains("is not a setting"), "{said}");
+    }
+
+    fn variables_of(command: &clap::Command, found: &mut Vec<(String, String)>) {
+        let named = command.get_arguments().filter_map(clap::Arg::get_env).filter_map(std::ffi::OsStr::to_str);
+        found.extend(named.map(|name| (name.to_owned(), "anything".to_owned())));
+        command.get_subcommands().for_each(|each| variables_of(each, found));
     }
 }

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod file;
+mod lines;
 mod timeline;
 
 use anyhow::Context;

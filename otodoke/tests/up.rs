@@ -146,18 +146,23 @@ async fn a_code_is_sent_arrives_and_verifies_once() {
 async fn a_file_is_sent_line_by_line_and_a_bad_line_is_named() {
     let up = Up::start();
     let file = up.directory.path().join("requests.jsonl");
-    let lines = [
-        "{\"to\": \"+819012340101\", \"purpose\": \"login\"}",
-        "",
-        "{\"to\": 5}",
-        "{\"to\": \"+819012340102\", \"text\": \"hello\"}",
+    let too_long = [b' '; 65 * 1024];
+    let lines: [&[u8]; 6] = [
+        b"{\"to\": \"+819012340101\", \"purpose\": \"login\"}",
+        b"",
+        b"{\"to\": 5}",
+        &too_long,
+        b"{\"to\": \"\xff\"}",
+        b"{\"to\": \"+819012340102\", \"text\": \"hello\"}",
     ];
-    std::fs::write(&file, lines.join("\n")).expect("written");
+    std::fs::write(&file, lines.join(b"\n".as_slice())).expect("written");
     let output = up.type_in(&["send", "--file", file.to_str().expect("Unicode")]);
     assert_eq!(output.status.code(), Some(1));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(out.contains("3 requests: 2 accepted, 1 failed.") && out.contains("1  unreadable_line"), "{out}");
-    assert!(err.contains("line 3 is no request"), "{err}");
+    assert!(out.contains("5 requests: 2 accepted, 3 failed.") && out.contains("3  unreadable_line"), "{out}");
+    for line in ["line 3 is no request", "line 4 is longer than 65536 bytes", "line 5 is not UTF-8"] {
+        assert!(err.contains(line), "{line:?} is missing in {err}");
+    }
 }
 
 #[tokio::test]

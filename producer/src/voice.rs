@@ -13,7 +13,7 @@ use otodoke_common::lifecycle::{Event, Utterance};
 use otodoke_common::message::{Kind, Locale, Message, MessageId};
 use otodoke_common::metrics::ReceiptMatch;
 use otodoke_common::provider::CallMoment;
-use otodoke_common::speech::{self, Speech};
+use otodoke_common::speech::{self, Speech, Subject};
 
 use crate::check::sent_code;
 use crate::documented::{Busy, NotFound, WebhookRefused};
@@ -85,7 +85,14 @@ fn words(door: &Door, message: &Message, utterance: Utterance) -> Speech {
     let locale = message.locale;
     let Ok(person) = door.desk.vault.open(message) else { return speech::goodbye(locale) };
     match utterance {
-        Utterance::Announce { digit } => speech::announce(locale, digit, person.transaction.as_ref()),
+        Utterance::Announce { digit } => {
+            let subject = match (&message.kind, &person.transaction) {
+                (Kind::Text, _) => Subject::Text,
+                (Kind::Code { .. }, Some(payment)) => Subject::Payment(payment),
+                (Kind::Code { .. }, None) => Subject::Code,
+            };
+            speech::announce(locale, digit, subject)
+        }
         Utterance::Content => match (&message.kind, &person.text) {
             (Kind::Code { .. }, _) => match sent_code(door, message, &person) {
                 Ok(code) => speech::speak_code(locale, code.digits(), person.transaction.as_ref()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 use otodoke_common::leg::ProviderId;
+use otodoke_common::loopback::is_loopback;
 use url::Url;
 
 /// Shorter than this no vendor answers; longer than this a leg is better called unknown.
@@ -114,12 +115,6 @@ impl ProviderSettings {
     }
 }
 
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,5 +165,7 @@ mod tests {
         for base in ["http://127.0.0.1:9", "http://localhost:9", "http://[::1]:9"] {
             assert!(crate::build(&settings("infobip", base), vault()).is_ok(), "{base}");
         }
+        let error = refused(|s| s.base_url = "http://127.0.0.1:80@evil.example".into());
+        assert_eq!((error.key, error.value.as_str()), ("base_url", "(hidden)"));
     }
 }

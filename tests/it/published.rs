@@ -78,6 +78,8 @@ async fn what_the_door_refuses_is_refused_of_a_publisher_with_the_same_words() {
         with("purpose", json!("payment")),
         with("transaction", json!({"amount": "1", "currency": "JPY", "payee": payee})),
         with("metadata", json!({"": "1"})),
+        json!({"to": PHONE, "purpose": "payment",
+            "transaction": {"amount": "12000", "currency": "JYP", "payee": payee}}),
     ];
     for (number, mut body) in (0..).zip(bodies) {
         let problem = world.post("/v1/verifications", body.clone()).await.body;

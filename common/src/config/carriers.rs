@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::check::is_loopback;
 use super::secret::Secret;
 use crate::leg::{Abilities, Channel, ProviderId, RouteClass, RouteId};
+use crate::loopback::is_loopback_text;
 use crate::phone::Country;
 use crate::route::{International, Plan, ReceiptProfile, Route};
 
@@ -121,7 +121,7 @@ impl TryFrom<ProviderText> for ProviderSettings {
 impl ProviderSettings {
     /// Whether it is on this machine, as the sandbox's carriers are.
     pub fn is_loopback(&self) -> bool {
-        is_loopback(&self.base_url)
+        is_loopback_text(&self.base_url)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::problem::Problem;
 use super::{ProviderSettings, RouteSettings, Settings, TenantSettings, servers};
 use crate::leg::{Channel, RouteClass};
+use crate::loopback::is_loopback_text;
 use crate::message::Lane;
 use crate::phone::Country;
 use crate::policy::REPEAT_PATIENCE_MS_MAX;
@@ -31,23 +32,12 @@ fn public_url(settings: &Settings, found: &mut Vec<Problem>) {
 
 fn url(key: &str, value: &str) -> Option<Problem> {
     let host = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
-    let plain = value.starts_with("http://") && !is_loopback(value);
+    let plain = value.starts_with("http://") && !is_loopback_text(value);
     if plain {
         return Some(Problem::new(key, value, "use https://; plain http:// is for loopback addresses only"));
     }
     let empty = host.is_none_or(|host| host.is_empty() || host.starts_with('/'));
     empty.then(|| Problem::new(key, value, "must be a URL that begins with https://"))
-}
-
-/// Whether a URL points to this machine, as those of the sandbox's carriers do.
-pub(super) fn is_loopback(url: &str) -> bool {
-    let (_, rest) = url.split_once("://").unwrap_or_default();
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn codes(settings: &Settings, found: &mut Vec<Problem>) {

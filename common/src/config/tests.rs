@@ -172,13 +172,33 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
-fn only_this_machine_is_loopback() {
-    for near in ["http://127.0.0.1:9000", "http://127.9.9.9/x", "http://[::1]:80", "http://localhost"] {
-        assert!(check::is_loopback(near), "{near}");
+fn a_name_in_front_of_the_host_is_no_host() {
+    let said = refused(&GOOD.replacen("https://otp.example.com/", "http://127.0.0.1:80@evil.example", 1));
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(said[0].starts_with("public_url = http://127.0.0.1:80@evil.example: use https://"), "{said:#?}");
+}
+
+#[test]
+fn a_variable_of_the_command_line_is_no_setting() {
+    for name in [
+        "OTODOKE_CONFIG",
+        "OTODOKE_URL",
+        "OTODOKE_API_KEY",
+        "OTODOKE_DATA",
+        "OTODOKE_LOG",
+        "OTODOKE_LOG_FORMAT",
+        "OTODOKE_BENCH_AMQP_URL",
+        "OTODOKE_BENCH_POSTGRES_URL",
+    ] {
+        assert!(read(GOOD, &[(name, "anything")]).is_ok(), "{name}");
     }
-    for far in ["https://api.twilio.com", "http://127.0.0.1.example.com", "http://localhost.example.com", "x", ""] {
-        assert!(!check::is_loopback(far), "{far}");
-    }
+}
+
+#[test]
+fn prices_are_in_a_currency_that_exists() {
+    let said = refused(&format!("{GOOD}\n[policy]\ncurrency = \"JYP\""));
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(said[0].starts_with("policy.currency: \"JYP\" is no currency that ISO 4217 lists"), "{said:#?}");
 }
 
 #[test]

@@ -109,7 +109,7 @@ pub struct TransactionBody {
     /// Whole minor units of the currency, as text.
     #[schema(example = "12000")]
     pub amount: String,
-    /// ISO 4217.
+    /// A code that ISO 4217 lists, with minor units.
     #[schema(example = "JPY")]
     pub currency: String,
     pub payee: PayeeBody,

@@ -343,6 +343,15 @@ fn countries_and_calls_are_denied_unless_planned() {
 }
 
 #[test]
+fn a_route_that_the_plan_leaves_out_is_not_called_ready() {
+    let fits = |row: Row| row.choose().considered.into_iter().map(|one| one.fit).collect::<Vec<_>>();
+    assert_eq!(fits(row().plan(International::Never)), [Fit::Ready, Fit::Ready, Fit::NotPlanned]);
+    let mut silent = row().want(call(Trigger::Asked));
+    silent.table.plans.values_mut().for_each(|plan| plan.voice = false);
+    assert_eq!(fits(silent), [Fit::NotPlanned]);
+}
+
+#[test]
 fn a_choice_explains_itself_in_the_order_of_preference() {
     let chosen = row()
         .stands("sakura", full(400))
@@ -369,6 +378,7 @@ fn a_choice_explains_itself_in_the_order_of_preference() {
         Fit::OverBudget,
         Fit::TooLate,
         Fit::NotWanted,
+        Fit::NotPlanned,
     ];
     let sentences: BTreeSet<String> = fits.iter().map(Fit::sentence).collect();
     assert_eq!(sentences.len(), fits.len(), "every fit has a sentence of its own");

@@ -22,9 +22,21 @@ fn said(speech: &Speech) -> Vec<&str> {
 #[test]
 fn an_announcement_asks_for_its_digit_and_listens() {
     for (locale, press) in [(Locale::Ja, "7を押して"), (Locale::En, "press 7")] {
-        let speech = announce(locale, 7, None);
-        assert!(said(&speech).concat().contains(press));
-        assert!(matches!(speech.then, Then::Listen { timeout_s: LISTEN_S }));
+        for subject in [Subject::Code, Subject::Payment(&transfer()), Subject::Text] {
+            let speech = announce(locale, 7, subject);
+            assert!(said(&speech).concat().contains(press), "{subject:?}");
+            assert!(matches!(speech.then, Then::Listen { timeout_s: LISTEN_S }));
+        }
+    }
+}
+
+#[test]
+fn a_call_with_a_text_promises_no_code() {
+    for (locale, code, text) in [(Locale::Ja, "コード", "メッセージ"), (Locale::En, "code", "message")] {
+        let of_a_text = [announce(locale, 7, Subject::Text), speak_text(locale, "9:00"), goodbye(locale)];
+        assert!(!of_a_text.iter().flat_map(said).any(|words| words.contains(code)), "{locale:?}");
+        assert!(said(&of_a_text[0]).concat().contains(text), "{locale:?}");
+        assert!(said(&announce(locale, 7, Subject::Code)).concat().contains(code), "{locale:?}");
     }
 }
 
@@ -33,7 +45,7 @@ fn a_payment_is_named_before_the_digit_is_asked_for() {
     for (locale, amount, press) in
         [(Locale::Ja, "12,000.50米ドル", "押して"), (Locale::En, "12,000.50 US dollars", "press")]
     {
-        let speech = announce(locale, 7, Some(&transfer()));
+        let speech = announce(locale, 7, Subject::Payment(&transfer()));
         let all = said(&speech).concat();
         let at = |words: &str| all.find(words).unwrap_or_else(|| panic!("{words:?} is missing in {all:?}"));
         assert!(at(amount) < at(press) && at("YAMADA TARO") < at(press), "{all}");
@@ -71,6 +83,7 @@ fn a_text_is_read_twice() {
     for locale in LOCALES {
         let speech = speak_text(locale, "The door opens at nine.");
         assert_eq!(said(&speech).iter().filter(|words| **words == "The door opens at nine.").count(), 2);
+        assert!(said(&speech).last().is_some_and(|words| ["失礼します。", "Goodbye."].contains(words)));
         assert_eq!(speech.then, Then::HangUp);
     }
 }
@@ -79,8 +92,10 @@ fn a_text_is_read_twice() {
 fn nothing_but_the_code_itself_holds_a_digit() {
     for locale in LOCALES {
         assert!(!said(&goodbye(locale)).concat().chars().any(|c| c.is_ascii_digit()));
-        let announced: String = said(&announce(locale, 7, None)).concat();
-        assert!(announced.chars().filter(char::is_ascii_digit).all(|c| c == '7'), "{announced}");
+        for subject in [Subject::Code, Subject::Text] {
+            let announced: String = said(&announce(locale, 7, subject)).concat();
+            assert!(announced.chars().filter(char::is_ascii_digit).all(|c| c == '7'), "{announced}");
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use otodoke_common::leg::{Channel, RouteId};
 use otodoke_common::lifecycle::Choice;
 use otodoke_common::message::{Kid, Kind, Locale, Message, MessageId, Purpose, State, TenantId, Trigger, Voice, Want};
 use otodoke_common::phone::{Country, LineType, Parsed, PhoneNumber};
-use otodoke_common::route::{Considered, Route, RouteTable, Scene, Standing, choose};
+use otodoke_common::route::{Considered, Fit, Route, RouteTable, Scene, Standing, choose};
 use otodoke_common::seal::Vault;
 use otodoke_common::time::Timestamp;
 use otodoke_providers::Assembled;
@@ -35,6 +35,13 @@ struct Explanation {
     first: String,
 }
 
+impl Explanation {
+    /// Whether any route could take a message for this number.
+    fn has_route(&self) -> bool {
+        self.texts.iter().chain(&self.calls).any(|each| each.fit == Fit::Ready)
+    }
+}
+
 pub(crate) fn explain(command: &Explain, output: &Output) -> anyhow::Result<Outcome> {
     let settings = match &command.config.config {
         Some(file) => Source::of_process(Some(file)).read()?,
@@ -45,7 +52,7 @@ pub(crate) fn explain(command: &Explain, output: &Output) -> anyhow::Result<Outc
     let parsed = PhoneNumber::parse(&command.number, region)?;
     let explanation = of(&settings, &parsed)?;
     output.answer(&explanation, || sentences(&explanation))?;
-    Ok(Outcome::of(!explanation.texts.is_empty() || !explanation.calls.is_empty()))
+    Ok(Outcome::of(explanation.has_route()))
 }
 
 fn of(settings: &Settings, parsed: &Parsed) -> anyhow::Result<Explanation> {
@@ -172,11 +179,23 @@ fn routes(title: &str, considered: &[Considered]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use otodoke_common::route::{International, Plan};
+
     use super::*;
 
     fn explained(raw: &str) -> Explanation {
+        explained_with(raw, |_| {})
+    }
+
+    fn explained_with(raw: &str, change: impl FnOnce(&mut Settings)) -> Explanation {
         let parsed = PhoneNumber::parse(raw, None).expect("a valid number");
-        of(&up::imagined_settings().expect("good settings"), &parsed).expect("explained")
+        let mut settings = up::imagined_settings().expect("good settings");
+        change(&mut settings);
+        of(&settings, &parsed).expect("explained")
+    }
+
+    fn fits(considered: &[Considered]) -> Vec<(&str, Fit)> {
+        considered.iter().map(|each| (each.route.as_str(), each.fit)).collect()
     }
 
     #[test]
@@ -198,5 +217,33 @@ mod tests {
         let explanation = explained("+33612345678");
         assert!(explanation.texts.is_empty() && explanation.calls.is_empty());
         assert!(sentences(&explanation).contains("FR has no plan, so it is denied"));
+    }
+
+    #[test]
+    fn a_route_that_the_plan_leaves_out_is_not_called_ready() {
+        let explanation = explained_with("+819012345678", |settings| {
+            settings.plans.insert(Country::JP, Plan { international: International::Never, voice: false });
+        });
+        let texts = [("jp-sakura", Fit::Ready), ("jp-fuji", Fit::Ready), ("jp-atlas", Fit::NotPlanned)];
+        assert_eq!(fits(&explanation.texts), texts);
+        assert_eq!(fits(&explanation.calls), [("jp-kodama", Fit::NotPlanned)]);
+        assert!(explanation.has_route());
+        assert_eq!(sentences(&explanation).matches("not planned").count(), 2);
+        let json = serde_json::to_value(&explanation).expect("JSON");
+        assert_eq!(
+            (&json["texts"][2]["fit"], &json["calls"][0]["fit"]),
+            (&"not_planned".into(), &"not_planned".into())
+        );
+    }
+
+    #[test]
+    fn a_number_that_only_unplanned_routes_lead_to_has_no_route() {
+        let explanation = explained_with("+819012345678", |settings| {
+            settings.plans.insert(Country::JP, Plan { international: International::Never, voice: false });
+            settings.routes.retain(|route| matches!(route.id.as_str(), "jp-atlas" | "jp-kodama"));
+        });
+        assert_eq!(explanation.first, "no route can carry a text");
+        assert!(!explanation.has_route());
+        assert!(!explained("+33612345678").has_route() && explained("+819012345678").has_route());
     }
 }

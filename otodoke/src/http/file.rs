@@ -3,7 +3,6 @@
 //! A line is read, sent and told before the file is read on: a file of any length needs little memory.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,10 +13,8 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::bodies::Body;
+use super::lines::{Line, Lines};
 use crate::output::{Outcome, Output};
-
-/// The door takes no more; a longer line is a mistake.
-const LINE_BYTES_MAX: u64 = 64 * 1024;
 
 /// What became of one line, counted from 1.
 #[derive(Debug, Serialize)]
@@ -52,28 +49,40 @@ pub(super) async fn send(
     let mut summary = Summary::default();
     let mut sending = JoinSet::new();
     let client = Arc::new(client.clone());
-    while let Some(line) = lines.next()? {
+    // Where the rest cannot be read, what is on its way is told all the same.
+    let end = loop {
+        let line = match lines.next() {
+            Ok(Some(line)) => line,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        };
         bar.set_position(lines.read);
         if sending.len() >= in_flight {
             tell(sending.join_next().await, &mut summary, &bar, output)?;
         }
         summary.lines += 1;
-        let key = key.map(|key| format!("{key}-{}", lines.number));
-        sending.spawn(send_line(client.clone(), lines.number, key, line));
-    }
+        let key = key.map(|key| format!("{key}-{}", line.number));
+        sending.spawn(send_line(client.clone(), key, line));
+    };
     while let Some(result) = sending.join_next().await {
         tell(Some(result), &mut summary, &bar, output)?;
     }
     bar.finish_and_clear();
     output.answer(&summary, || sentences(&summary))?;
+    end.with_context(|| format!("{} cannot be read on", path.display()))?;
     Ok(Outcome::of(summary.failed == 0))
 }
 
 /// With a key a line may be repeated: the whole file can be sent again, and nobody gets a second code.
-async fn send_line(client: Arc<Client>, number: usize, key: Option<String>, line: String) -> LineResult {
+async fn send_line(client: Arc<Client>, key: Option<String>, line: Line) -> LineResult {
+    let Line { number, text } = line;
     let failed =
         |code: &str, error: String| LineResult { line: number, id: None, error: Some(error), code: code.into() };
-    let body = match Body::read(&line) {
+    let text = match text {
+        Ok(text) => text,
+        Err(error) => return failed("unreadable_line", error.sentence()),
+    };
+    let body = match Body::read(&text) {
         Ok(body) => body,
         Err(error) => return failed("unreadable_line", format!("is no request: {error}")),
     };
@@ -127,43 +136,4 @@ fn bar(output: &Output, bytes: u64) -> ProgressBar {
     };
     let style = ProgressStyle::with_template("{bar:40} {percent:>3}%  {msg}  {elapsed}");
     bar.with_style(style.expect("the template names known parts"))
-}
-
-/// The lines of a file, or of standard input, that hold something.
-struct Lines {
-    reader: Box<dyn BufRead + Send>,
-    bytes: u64,
-    read: u64,
-    number: usize,
-}
-
-impl Lines {
-    fn open(path: &Path) -> anyhow::Result<Self> {
-        if path == Path::new("-") {
-            return Ok(Self { reader: Box::new(BufReader::new(std::io::stdin())), bytes: 0, read: 0, number: 0 });
-        }
-        let file = std::fs::File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
-        let bytes = file.metadata()?.len();
-        Ok(Self { reader: Box::new(BufReader::new(file)), bytes, read: 0, number: 0 })
-    }
-
-    fn next(&mut self) -> anyhow::Result<Option<String>> {
-        loop {
-            let mut line = String::new();
-            let read = self.reader.by_ref().take(LINE_BYTES_MAX).read_line(&mut line)?;
-            if read == 0 {
-                return Ok(None);
-            }
-            self.read += u64::try_from(read).unwrap_or(0);
-            self.number += 1;
-            anyhow::ensure!(
-                line.ends_with('\n') || u64::try_from(read).unwrap_or(0) < LINE_BYTES_MAX,
-                "line {} is longer than {LINE_BYTES_MAX} bytes; each line is the body of one POST",
-                self.number
-            );
-            if !line.trim().is_empty() {
-                return Ok(Some(line));
-            }
-        }
-    }
 }

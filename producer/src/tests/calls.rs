@@ -6,7 +6,7 @@ use otodoke_common::message::MessageId;
 use otodoke_common::speech::{self, Part};
 use serde_json::json;
 
-use super::bed::{Bed, Reply, advance_ms};
+use super::bed::{Bed, NUMBER, Reply, advance_ms};
 
 /// The call of leg 1, as its provider asks about it.
 struct Called {
@@ -19,6 +19,10 @@ impl Called {
     async fn new() -> Self {
         let bed = Bed::new().await;
         let id = bed.login().await;
+        Self::of(bed, id).await
+    }
+
+    async fn of(bed: Bed, id: MessageId) -> Self {
         let leg = bed.begin(id, Channel::Voice).await;
         let tag = bed.door.desk.vault.leg_tag(id, leg);
         let path = format!("/voice/kodama/{leg}/{}", tag.as_str());
@@ -73,6 +77,25 @@ async fn the_code_is_spoken_once_to_whoever_presses_the_announced_digit() {
     let again = called.ask(&digit.to_string()).await;
     assert!(!called.speaks_code(&again).await, "{}", again.text);
     hangs_up(&again);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_with_a_text_says_so_and_reads_it() {
+    for (locale, announced, text) in [
+        ("ja", "メッセージをお伝えする電話です。", "九時に開きます"),
+        ("en", "This is a call with a message for you.", "We open at nine"),
+    ] {
+        let body = json!({"to": NUMBER, "text": text, "purpose": "notice", "locale": locale});
+        let bed = Bed::new().await;
+        let id = bed.post("/v1/messages", &body).await.accepted();
+        let called = Called::of(bed, id).await;
+        let answer = called.ask("answered").await;
+        assert!(answer.text.starts_with(announced), "{}", answer.text);
+        assert!(!answer.text.contains("コード") && !answer.text.contains("code"), "{}", answer.text);
+        let spoken = called.ask(&called.digit().await.to_string()).await;
+        assert_eq!(spoken.text.matches(text).count(), 2, "{}", spoken.text);
+        hangs_up(&spoken);
+    }
 }
 
 #[tokio::test(start_paused = true)]

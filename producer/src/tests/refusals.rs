@@ -82,6 +82,7 @@ async fn a_payment_that_cannot_be_is_refused_by_field() {
         (transaction("12.5"), "invalid_field", "transaction.amount"),
         (with(&transaction("1"), &json!({"amount": 1})), "invalid_field", "transaction.amount"),
         (with(&transaction("1"), &json!({"currency": "yen"})), "invalid_field", "transaction.currency"),
+        (with(&transaction("1"), &json!({"currency": "JYP"})), "invalid_field", "transaction.currency"),
         (with(&transaction("1"), &json!({"ammount": "2"})), "unknown_field", "transaction.ammount"),
         (payee("", "1"), "invalid_field", "transaction.payee.name"),
         (payee("A\nB", "1"), "invalid_field", "transaction.payee.name"),
