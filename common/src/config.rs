@@ -43,7 +43,7 @@ pub use carriers::{CarriersSettings, PlanSettings, ProviderKind, ProviderSetting
 pub use lanes::{LaneSettings, LanesSettings};
 pub use log::{LogFormat, LogSettings};
 pub use problem::{Problem, Problems};
-pub use sandbox::{SandboxCarrier, SandboxCarriers, SandboxPlace};
+pub use sandbox::{SandboxCarrier, SandboxCarriers, SandboxPlace, reached_at};
 pub use secret::{ROOT_BYTES_MIN, Root, Secret};
 pub use source::Source;
 pub use templates::{TemplateSettings, Use};

@@ -11,15 +11,32 @@ const ANSWER_MS_MAX: u64 = 2_000;
 /// A setting nobody has: looking for it takes one short reading.
 const PROBE: &str = "vitals/probe";
 
-/// One sentence for each thing in the way; empty where nothing is.
-pub async fn reasons(desk: &Desk, broker: &dyn Broker, codes: &CodeKeys) -> Vec<String> {
+/// What is in the way, one sentence each; how much of it a process can do without is its own to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    pub store: Option<String>,
+    pub broker: Option<String>,
+    pub clock: Option<String>,
+    pub root: Option<String>,
+}
+
+impl Vitals {
+    /// All of it, in this order; empty where nothing is in the way.
+    pub fn reasons(self) -> Vec<String> {
+        let Self { store, broker, clock, root } = self;
+        [store, broker, clock, root].into_iter().flatten().collect()
+    }
+}
+
+/// Looks once; takes 2 s at the most.
+pub async fn look(desk: &Desk, broker: &dyn Broker, codes: &CodeKeys) -> Vitals {
     let store = match timeout(Duration::from_millis(ANSWER_MS_MAX), desk.store.setting(PROBE)).await {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some(format!("the store did not answer within {ANSWER_MS_MAX} ms")),
     };
     let broker = broker.trouble().map(|why| format!("the broker cannot be used now: {why}"));
-    store.into_iter().chain(broker).chain(clock(desk)).chain(root(codes)).collect()
+    Vitals { store, broker, clock: clock(desk), root: root(codes) }
 }
 
 /// It is corrected already; but who is that far off may be further off a minute later.
@@ -66,6 +83,10 @@ mod tests {
             clock: Clock::system(),
             dice: Arc::new(Dice::seeded(1)),
         }
+    }
+
+    async fn reasons(desk: &Desk, broker: &dyn Broker, codes: &CodeKeys) -> Vec<String> {
+        look(desk, broker, codes).await.reasons()
     }
 
     fn codes() -> CodeKeys {

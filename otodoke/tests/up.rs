@@ -20,12 +20,16 @@ struct Up {
 
 impl Up {
     fn start() -> Self {
-        Self::start_in(tempfile::tempdir().expect("a temporary directory"))
+        Self::start_at("127.0.0.1:0")
     }
 
-    fn start_in(directory: tempfile::TempDir) -> Self {
+    fn start_at(listen: &str) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a temporary directory"), listen)
+    }
+
+    fn start_in(directory: tempfile::TempDir, listen: &str) -> Self {
         let mut process = Command::new(BINARY)
-            .args(["up", "--json", "--listen", "127.0.0.1:0", "--data"])
+            .args(["up", "--json", "--listen", listen, "--data"])
             .arg(directory.path().join("data"))
             .env_remove("OTODOKE_CONFIG")
             .env("OTODOKE_LOG", "warn")
@@ -60,22 +64,29 @@ impl Up {
 
     /// The first text on a handset, once it is there.
     async fn text(&self, number: &str) -> String {
-        let look = async {
+        let text = |handset: &Value| handset["messages"][0]["text"].as_str().map(str::to_owned);
+        self.look(&format!("/sandbox/handsets/{number}"), text).await
+    }
+
+    /// Waits until what is there holds what is wanted.
+    async fn look<T>(&self, path: &str, wanted: impl Fn(&Value) -> Option<T>) -> T {
+        let looking = async {
             loop {
-                let handset = self.get(&format!("/sandbox/handsets/{number}")).await;
-                if let Some(text) = handset["messages"][0]["text"].as_str() {
-                    return text.to_owned();
+                if let Some(found) = wanted(&self.get(path).await) {
+                    return found;
                 }
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
-        tokio::time::timeout(WAIT_MAX, look).await.expect("the text arrives")
+        tokio::time::timeout(WAIT_MAX, looking).await.expect("it comes in time")
     }
 
     async fn get(&self, path: &str) -> Value {
         let address = self.url().trim_start_matches("http://");
         let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let key = self.welcome["api_key"].as_str().expect("a key");
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\n");
+        let request = format!("{head}Connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("written");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("read");
@@ -142,6 +153,34 @@ async fn a_code_is_sent_arrives_and_verifies_once() {
     assert!(up.stop().await.1, "it ends well when it is told to");
 }
 
+/// A call is spoken only where the carrier reaches the door: it asks there what to say.
+#[tokio::test]
+async fn at_every_address_of_the_machine_texts_calls_and_receipts_find_the_door() {
+    let mut places = vec![("0.0.0.0:0", "http://127.0.0.1:")];
+    // Not every machine that builds speaks IPv6.
+    if std::net::TcpListener::bind("[::1]:0").is_ok() {
+        places.push(("[::]:0", "http://[::1]:"));
+    }
+    for (listen, reached) in places {
+        let up = Up::start_at(listen);
+        assert!(up.url().starts_with(reached), "{}", up.url());
+        assert_eq!(up.welcome["sandbox"].as_str(), Some(format!("{}/sandbox", up.url()).as_str()));
+        let send = |number| up.json(&["send", number, "--purpose", "login"])["id"].as_str().expect("an id").to_owned();
+
+        let texted = send("+819012340001");
+        let code = code_in(&up.text("+819012340001").await);
+        let delivered = |message: &Value| (message["status"] == "delivered").then_some(());
+        up.look(&format!("/v1/verifications/{texted}"), delivered).await;
+        assert_eq!(up.type_in(&["check", &texted, &code]).status.code(), Some(0));
+
+        let called = send("+819012340002");
+        let told = |handset: &Value| handset["calls"][0]["transcript"].as_str().map(|told| told.replace(' ', ""));
+        let spoken = |handset: &Value| told(handset).map(|told| code_in(&told)).filter(|code| code.len() == 6);
+        let code = up.look("/sandbox/handsets/+819012340002", spoken).await;
+        assert_eq!(up.type_in(&["check", &called, &code]).status.code(), Some(0));
+    }
+}
+
 #[tokio::test]
 async fn a_file_is_sent_line_by_line_and_a_bad_line_is_named() {
     let up = Up::start();
@@ -172,7 +211,7 @@ async fn the_key_and_what_was_sent_survive_a_restart() {
         (up.welcome["api_key"].clone(), up.json(&["send", "+819012340103", "--purpose", "login"])["id"].clone());
     let text = up.text("+819012340103").await;
     let (directory, _) = up.stop().await;
-    let again = Up::start_in(directory);
+    let again = Up::start_in(directory, "127.0.0.1:0");
     assert_eq!(again.welcome["api_key"], key);
     assert_eq!(again.text("+819012340103").await, text);
     let id = id.as_str().expect("an id");

@@ -9,7 +9,7 @@ use otodoke_common::bucket::Spend;
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::fallback;
 use otodoke_common::lifecycle::{Event, Note, guessed_out, resend_gate};
-use otodoke_common::message::{Kind, Message, MessageId, Purpose, State, Tag, Want};
+use otodoke_common::message::{Message, MessageId, Purpose, State, Tag, Want};
 use otodoke_common::metrics::{Metrics, RequestResult};
 use otodoke_common::request::opening::{self, Birth, CAPS, Opener};
 use otodoke_common::request::{Request, reach};
@@ -242,9 +242,7 @@ async fn join(entry: &Entry, by: Message, wait_ms: u64) -> Result<Option<(Accept
         return Ok(None);
     }
     let mut message = by;
-    if let Kind::Code { kid, .. } = &message.kind
-        && door.codes.is_revoked(kid)
-    {
+    if door.is_void(&message) {
         // Nobody could ever type its code: its end makes room for a new one.
         door.desk.apply_to(message, &Event::Revoked, &Routing::ELSEWHERE, &[]).await?;
         return Ok(None);

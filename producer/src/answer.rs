@@ -133,7 +133,8 @@ pub struct Alive {
 /// `GET /readyz`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
+    /// Whether anything can be accepted.
     pub ready: bool,
-    /// Why not, one sentence each.
+    /// What is in the way, one sentence each; a ready process tells here what it does without.
     pub reasons: Vec<String>,
 }

@@ -24,6 +24,10 @@ use crate::line::{Line, Stage};
 /// Longest silence between requests: longer than an idle connection is worth keeping.
 const SILENCE_MS_MAX: u64 = 60_000;
 
+/// Longest head of a request, and most that is read ahead of a body, bytes: what anybody who connects can make a door keep.
+/// Ours are below one KiB and vendors' below four; hyper takes no less than 8 KiB.
+pub(crate) const HEAD_BYTES_MAX: usize = 16 * 1024;
+
 /// Until the caller closes it, says nothing for too long, or is too slow; or until `stop`, after the answer in hand.
 pub(crate) async fn attend(stream: TcpStream, router: Router, stop: CancellationToken) {
     let mut between = Some((stream, Bytes::new()));
@@ -61,7 +65,7 @@ async fn exchange(
         })
     });
     let line = Line::new(stream, begun, Arc::clone(&stage));
-    let mut http = http1::Builder::new().serve_connection(TokioIo::new(line), service);
+    let mut http = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(line), service);
     let mut laid_aside = false;
     let over = poll_fn(|cx| {
         if Pin::new(&mut http).poll(cx).is_ready() {

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use otodoke_common::config::TenantSettings;
 use otodoke_common::dice::Dice;
+use otodoke_common::leg::ProviderId;
 use otodoke_common::message::{MessageId, TenantId};
+use otodoke_common::provider::Provider;
 use otodoke_common::request::strict;
 use otodoke_common::trace::TraceContext;
 use serde::de::DeserializeOwned;
@@ -87,6 +89,26 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         Path::from_request_parts(parts, state).await.map(|Path(value)| Self(value)).map_err(|_| Problem::not_found())
+    }
+}
+
+/// The parameters of a provider's path, and the provider that it names: looked up before anybody's body is read.
+pub(crate) struct Known<T> {
+    pub(crate) id: ProviderId,
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) path: T,
+}
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Door>> for Known<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
+        let all = RawPathParams::from_request_parts(parts, door).await.map_err(|_| Problem::not_found())?;
+        let name = all.iter().find_map(|(key, value)| (key == "provider").then_some(value));
+        let id = name.and_then(|name| ProviderId::parse(name).ok()).ok_or_else(Problem::not_found)?;
+        let provider = door.providers.get(&id).cloned().ok_or_else(Problem::not_found)?;
+        let InPath(path) = InPath::from_request_parts(parts, door).await?;
+        Ok(Self { id, provider, path })
     }
 }
 

@@ -19,31 +19,33 @@ pub(crate) async fn alive() -> Json<Alive> {
     Json(Alive { alive: true })
 }
 
-/// Can accept; else why not.
+/// Can accept, and what is in the way. 200 as long as something can be accepted: a full lane takes nothing from the others,
+/// and what comes while the broker is away is carried by its row. 503 when the process stops, its store or the root of its
+/// codes is missing, its clock is too far off, or every lane is full.
 #[utoipa::path(
     get, path = "/readyz", tag = "operation", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)),
 )]
 pub(crate) async fn ready(State(door): State<Arc<Door>>) -> (StatusCode, Json<Readiness>) {
-    let reasons = reasons(&door).await;
-    let ready = reasons.is_empty();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, reasons }))
+    let readiness = readiness(&door).await;
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(readiness))
 }
 
-async fn reasons(door: &Door) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if door.stopping.is_cancelled() {
-        reasons.push("the process is stopping".to_owned());
-    }
-    reasons.extend(vitals::reasons(&door.desk, &*door.broker, &door.codes).await);
-    for lane in Lane::ALL {
-        let (waiting, window) = (door.broker.backlog(Queue::Lane(lane)).waiting, door.windows.of(lane));
-        if waiting >= window {
-            reasons.push(format!("lane {} is full: {waiting} of {window} messages wait", lane.word()));
-        }
-    }
-    reasons
+/// With the store away the broker still carries openings, but payments, checks, resends and reads all need the store, and
+/// another door may reach it: such a door is not ready.
+async fn readiness(door: &Door) -> Readiness {
+    let stopping = door.stopping.is_cancelled().then(|| "the process is stopping".to_owned());
+    let vitals = vitals::look(&door.desk, &*door.broker, &door.codes).await;
+    let full: Vec<String> = Lane::ALL.into_iter().filter_map(|lane| full(door, lane)).collect();
+    let takes_nothing = stopping.is_some() || full.len() == Lane::ALL.len();
+    let ready = !takes_nothing && vitals.store.is_none() && vitals.clock.is_none() && vitals.root.is_none();
+    Readiness { ready, reasons: stopping.into_iter().chain(vitals.reasons()).chain(full).collect() }
+}
+
+fn full(door: &Door, lane: Lane) -> Option<String> {
+    let (waiting, window) = (door.broker.backlog(Queue::Lane(lane)).waiting, door.windows.of(lane));
+    (waiting >= window).then(|| format!("lane {} is full: {waiting} of {window} messages wait", lane.word()))
 }
 
 /// Prometheus text.

@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use otodoke_common::broker::Queue;
-use otodoke_common::leg::ProviderId;
 use otodoke_common::metrics::ReceiptMatch;
 use otodoke_common::outcome::{Proof, Report};
 use otodoke_common::provider::WebhookReading;
@@ -16,7 +15,7 @@ use otodoke_common::wire::encode_reports;
 use crate::documented::{Busy, NotFound, WebhookRefused};
 use crate::door::Door;
 use crate::effects;
-use crate::extract::{InPath, Raw, WEBHOOK_BYTES_MAX};
+use crate::extract::{Known, Raw, WEBHOOK_BYTES_MAX};
 use crate::problem::Problem;
 use crate::webhook::{self, Received};
 
@@ -32,12 +31,12 @@ pub(crate) const UNPROVEN_WAITING_MAX: u64 = 5_000;
 )]
 pub(crate) async fn untagged(
     State(door): State<Arc<Door>>,
-    InPath(provider): InPath<String>,
+    known: Known<String>,
     uri: Uri,
     headers: HeaderMap,
     Raw(body): Raw<WEBHOOK_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    receive(&door, &provider, None, &Received::new(&door, &uri, &headers, body)).await
+    receive(&door, &known, None, &Received::new(&door, &uri, &headers, body)).await
 }
 
 /// A provider's receipts at the address that holds the tag of a leg.
@@ -49,12 +48,13 @@ pub(crate) async fn untagged(
 )]
 pub(crate) async fn tagged(
     State(door): State<Arc<Door>>,
-    InPath((provider, tag)): InPath<(String, String)>,
+    known: Known<(String, String)>,
     uri: Uri,
     headers: HeaderMap,
     Raw(body): Raw<WEBHOOK_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    receive(&door, &provider, Some(&tag), &Received::new(&door, &uri, &headers, body)).await
+    let (_, tag) = &known.path;
+    receive(&door, &known, Some(tag), &Received::new(&door, &uri, &headers, body)).await
 }
 
 /// Anybody can send what nobody proves, and it shares a queue with what is proven. While many wait, such pokes are
@@ -64,18 +64,16 @@ fn is_flooded(door: &Door, reports: &[Report]) -> bool {
     unproven && door.broker.backlog(Queue::Receipts).waiting > UNPROVEN_WAITING_MAX
 }
 
-async fn receive(
+async fn receive<T>(
     door: &Arc<Door>,
-    provider: &str,
+    Known { id, provider, .. }: &Known<T>,
     tag: Option<&str>,
     received: &Received,
 ) -> Result<Response, Problem> {
-    let id = ProviderId::parse(provider).map_err(|_| Problem::not_found())?;
-    let provider = door.providers.get(&id).ok_or_else(Problem::not_found)?;
     match provider.read_webhook(&received.request(door, tag)) {
         WebhookReading::Reports { reports, reply } => {
             if is_flooded(door, &reports) {
-                door.desk.metrics.receipt_match(&id, ReceiptMatch::Flooded);
+                door.desk.metrics.receipt_match(id, ReceiptMatch::Flooded);
             } else if !reports.is_empty() {
                 // Where many come at once, the backend lets them travel together. Whose provider hung up waits no longer.
                 let kept = effects::publish(door, Queue::Receipts, encode_reports(&reports)).await;
@@ -84,7 +82,7 @@ async fn receive(
             Ok(webhook::reply(reply))
         }
         WebhookReading::Rejected { status, why } => {
-            door.desk.metrics.receipt_match(&id, ReceiptMatch::Forged);
+            door.desk.metrics.receipt_match(id, ReceiptMatch::Forged);
             tracing::warn!(provider = %id, status, why, "a webhook was refused");
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
             Err(Problem::new(status, "webhook_refused", why))

@@ -17,6 +17,9 @@ use crate::problem::Problem;
 use crate::view;
 
 pub(crate) async fn resend(door: &Door, message: Message, channel: Option<ChannelWord>) -> Result<Resent, Problem> {
+    if message.is_live() && door.is_void(&message) {
+        return Err(void(door, message).await?);
+    }
     gate(door, &message)?;
     let channel = match channel {
         Some(ChannelWord::Voice) => Some(voice(door, &message)?),
@@ -42,6 +45,20 @@ pub(crate) async fn resend(door: &Door, message: Message, channel: Option<Channe
     })
 }
 
+/// Nobody could ever type its code: it ends here, as it would in the worker's hands, and the caller is told at once.
+async fn void(door: &Door, message: Message) -> Result<Problem, Problem> {
+    match door.desk.apply_to(message, &Event::Revoked, &Routing::ELSEWHERE, &[]).await? {
+        Applied::Done(step) => drop(effects::perform(door, &step).await),
+        Applied::Missing => return Err(Problem::not_found()),
+        Applied::OverLimit { .. } => return Err(Problem::unavailable()),
+    }
+    Ok(too_late())
+}
+
+fn too_late() -> Problem {
+    Problem::new(StatusCode::CONFLICT, "too_late", "this verification is over: start a new one")
+}
+
 /// A worker chooses, by what providers can do then. Where the settings leave it no route at all, there is nothing to wait for.
 pub(crate) fn elsewhere(door: &Door, message: &Message, want: &Want) -> Choice {
     let policy = &door.desk.policy;
@@ -62,10 +79,7 @@ pub(crate) fn elsewhere(door: &Door, message: &Message, want: &Want) -> Choice {
 fn gate(door: &Door, message: &Message) -> Result<(), Problem> {
     let now = door.now();
     resend_gate(message, now, &door.desk.policy).map_err(|refusal| match refusal {
-        ResendRefusal::TooLate => {
-            let detail = "this verification is over: start a new one";
-            Problem::new(StatusCode::CONFLICT, "too_late", detail)
-        }
+        ResendRefusal::TooLate => too_late(),
         ResendRefusal::UsedUp => {
             let detail = "every resend was used: when this verification is over, start a new one";
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_resends", detail).retry_at(message.useful_until, now)

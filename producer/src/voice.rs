@@ -19,7 +19,7 @@ use crate::check::sent_code;
 use crate::documented::{Busy, NotFound, WebhookRefused};
 use crate::door::Door;
 use crate::effects;
-use crate::extract::{InPath, Raw, WEBHOOK_BYTES_MAX};
+use crate::extract::{Known, Raw, WEBHOOK_BYTES_MAX};
 use crate::problem::Problem;
 use crate::webhook::{self, Received};
 
@@ -32,13 +32,12 @@ use crate::webhook::{self, Received};
 )]
 pub(crate) async fn speak(
     State(door): State<Arc<Door>>,
-    InPath((provider, leg, tag)): InPath<(String, LegNumber, String)>,
+    Known { id, provider, path }: Known<(String, LegNumber, String)>,
     uri: Uri,
     headers: HeaderMap,
     Raw(body): Raw<WEBHOOK_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    let id = ProviderId::parse(&provider).map_err(|_| Problem::not_found())?;
-    let provider = door.providers.get(&id).ok_or_else(Problem::not_found)?;
+    let (_, leg, tag) = path;
     let voice = provider.voice().ok_or_else(Problem::not_found)?;
     let about = door.desk.vault.read_leg_tag(&tag).filter(|(_, tagged)| *tagged == leg);
     let received = Received::new(&door, &uri, &headers, body);

@@ -163,6 +163,10 @@ mod tests {
     use super::*;
 
     fn settings(account: Option<&str>) -> Settings {
+        sandbox_at("127.0.0.1:8080", account)
+    }
+
+    fn sandbox_at(listen: &str, account: Option<&str>) -> Settings {
         let root = || Root::new(vec![7; ROOT_BYTES_MIN]).expect("long enough");
         let kid = Kid::parse("k1").expect("a kid");
         let carrier = |account: Option<&str>| SandboxCarrier {
@@ -171,7 +175,7 @@ mod tests {
             secret: Secret::new("sandbox"),
         };
         let place = SandboxPlace {
-            listen: ([127, 0, 0, 1], 8080).into(),
+            listen: listen.parse().expect("an address"),
             codes: CodesSettings { active: kid.clone(), roots: [(kid, root())].into() },
             seal: SealSettings { root: root() },
         };
@@ -182,6 +186,13 @@ mod tests {
             kodama: carrier(account),
         };
         Settings::sandbox(place, carriers)
+    }
+
+    #[test]
+    fn the_sandbox_starts_at_whatever_address_it_listens() {
+        for listen in ["0.0.0.0:8080", "[::]:8080", "192.0.2.7:8080", "[2001:db8::7]:8080"] {
+            assert!(assemble(&sandbox_at(listen, Some("AC00000000000000000000000000000000"))).is_ok(), "{listen}");
+        }
     }
 
     #[tokio::test]

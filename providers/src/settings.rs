@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::Uri;
 use otodoke_common::leg::ProviderId;
 use otodoke_common::loopback::is_loopback;
-use url::Url;
+use url::{Host, Url};
 
 /// Shorter than this no vendor answers; longer than this a leg is better called unknown.
 const TIMEOUT_MS_MIN: u64 = 100;
@@ -74,13 +74,20 @@ impl ProviderSettings {
     }
 
     pub(crate) fn base(&self) -> Result<Url, ProviderError> {
-        self.url("base_url", &self.base_url)
+        self.url("base_url", &self.base_url, is_loopback)
     }
 
     /// Our own URL without a slash at its end, ready for a path.
     pub(crate) fn public(&self) -> Result<String, ProviderError> {
-        self.url("public_url", &self.public_url)?;
+        self.url("public_url", &self.public_url, |url| is_loopback(url) || self.is_called_from_here(url))?;
         Ok(self.public_url.trim_end_matches('/').to_owned())
+    }
+
+    /// Whether the vendor is on this machine and calls us by an address instead of a name, as the carriers of `otodoke up`
+    /// do where it listens at an address of this machine. What they send then never leaves it.
+    fn is_called_from_here(&self, public: &Url) -> bool {
+        let is_address = matches!(public.host(), Some(Host::Ipv4(_) | Host::Ipv6(_)));
+        is_address && Url::parse(&self.base_url).is_ok_and(|base| is_loopback(&base))
     }
 
     pub(crate) const fn timeout(&self) -> Duration {
@@ -95,7 +102,8 @@ impl ProviderSettings {
         }
     }
 
-    fn url(&self, key: &'static str, raw: &str) -> Result<Url, ProviderError> {
+    /// A URL that may be asked: by https, or by plain http where `may_be_plain` says so.
+    fn url(&self, key: &'static str, raw: &str, may_be_plain: impl Fn(&Url) -> bool) -> Result<Url, ProviderError> {
         let remedy = "use an https:// URL with a host and without user name, query or fragment";
         let url = Url::parse(raw).map_err(|_| self.error(key, raw, remedy))?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -108,7 +116,7 @@ impl ProviderSettings {
         }
         match url.scheme() {
             "https" => Ok(url),
-            "http" if is_loopback(&url) => Ok(url),
+            "http" if may_be_plain(&url) => Ok(url),
             "http" => Err(self.error(key, raw, "use https://; plain http:// is for loopback hosts only")),
             _ => Err(self.error(key, raw, remedy)),
         }
@@ -167,5 +175,15 @@ mod tests {
         }
         let error = refused(|s| s.base_url = "http://127.0.0.1:80@evil.example".into());
         assert_eq!((error.key, error.value.as_str()), ("base_url", "(hidden)"));
+    }
+
+    #[test]
+    fn a_vendor_on_this_machine_may_call_one_of_its_addresses_by_plain_http() {
+        let near = |public_url: &str| {
+            let settings = settings("infobip", "http://127.0.0.1:9");
+            crate::build(&ProviderSettings { public_url: public_url.to_owned(), ..settings }, vault()).is_ok()
+        };
+        assert!(near("http://192.0.2.7:8080") && near("http://[2001:db8::7]:8080"));
+        assert!(!near("http://otp.example.com"), "a name may be that of any machine");
     }
 }

@@ -50,7 +50,9 @@ async fn ready(State(probes): State<Arc<Probes>>) -> (StatusCode, Json<Value>) {
     if probes.stopping.is_cancelled() {
         reasons.push("the process is stopping".to_owned());
     }
-    reasons.extend(vitals::reasons(&probes.courier.desk, &*probes.courier.broker, &probes.courier.codes).await);
+    // A worker can do without none of it.
+    let vitals = vitals::look(&probes.courier.desk, &*probes.courier.broker, &probes.courier.codes).await;
+    reasons.extend(vitals.reasons());
     verdict("ready", &reasons)
 }
 

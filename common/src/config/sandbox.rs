@@ -1,7 +1,7 @@
 //! The settings of `otodoke up`: carriers that do not exist, one tenant to play with, and waits short enough to watch.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{
     CodesSettings, LanesSettings, ProviderKind, ProviderSettings, RouteSettings, SealSettings, Secret, Settings,
@@ -45,12 +45,23 @@ const TIMEOUT_MS: u64 = 2_000;
 /// More than one machine sends with so many at once.
 const RATE_PER_S: u32 = 20_000;
 
+/// Where whoever is on this machine reaches what listens there: at that address, or where it is every address of the
+/// machine, at the loopback one of the same family.
+pub fn reached_at(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        IpAddr::V4(_) | IpAddr::V6(_) => return listen,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
 impl Settings {
     /// Everything on this machine, reached at the address it listens on.
     pub fn sandbox(place: SandboxPlace, carriers: SandboxCarriers) -> Self {
         let sandbox = TenantId::parse("sandbox").expect("a good tenant name");
         Self {
-            public_url: format!("http://{}", place.listen),
+            public_url: format!("http://{}", reached_at(place.listen)),
             listen: place.listen,
             codes: place.codes,
             seal: place.seal,
@@ -127,5 +138,23 @@ fn policy() -> Policy {
         messages_per_day: 1_000,
         calls_per_hour: 1_000,
         ..Policy::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_listens_at_every_address_is_reached_at_one() {
+        for (listen, reached) in [
+            ("0.0.0.0:8080", "127.0.0.1:8080"),
+            ("[::]:8080", "[::1]:8080"),
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            ("192.0.2.7:8080", "192.0.2.7:8080"),
+            ("[2001:db8::7]:8080", "[2001:db8::7]:8080"),
+        ] {
+            assert_eq!(reached_at(listen.parse().expect("an address")).to_string(), reached);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use otodoke_common::clock::Clock;
-use otodoke_common::config::{SandboxCarrier, SandboxCarriers, SandboxPlace, Secret, Settings};
+use otodoke_common::config::{SandboxCarrier, SandboxCarriers, SandboxPlace, Secret, Settings, reached_at};
 use otodoke_common::dice::Dice;
 use otodoke_common::embedded::{Embedded, EmbeddedLimits};
 use otodoke_common::seal::{TagUse, Vault};
@@ -36,7 +36,7 @@ impl House {
     ) -> anyhow::Result<Self> {
         let embedded = Embedded::open(&directory.path, EmbeddedLimits::default())
             .with_context(|| format!("the data directory {} cannot be used", directory.path.display()))?;
-        let url = format!("http://{listen}");
+        let url = format!("http://{}", reached_at(listen));
         let secrets = secrets(&Vault::new(directory.seal.root.bytes())?);
         let sandbox = start_sandbox(directory, &url, &secrets).await?;
         let settings = settings(directory, listen, sandbox.urls(), secrets);

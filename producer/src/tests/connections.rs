@@ -4,6 +4,8 @@
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,7 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::connection;
+use crate::connection::{self, HEAD_BYTES_MAX};
+use crate::extract::{BODY_BYTES_MAX, WEBHOOK_BYTES_MAX};
 use crate::server::serve;
 
 /// What is kept of a connection that nothing is on: a buffer of HTTP alone would be 8,192.
@@ -106,6 +109,31 @@ async fn what_is_left_of_a_body_is_never_taken_for_a_request() {
         let heard = hear_all(&mut stream).await;
         assert_eq!(heard, "", "after {comes:?}");
     }
+}
+
+/// A request whose head is so many bytes long.
+fn with_head(bytes: usize, body: &str) -> String {
+    let head = format!("POST / HTTP/1.1\r\nHost: door\r\nContent-Length: {}\r\nX: ", body.len());
+    format!("{head}{}\r\n\r\n{body}", "x".repeat(bytes - head.len() - 4))
+}
+
+#[tokio::test]
+async fn a_head_has_a_limit_and_bodies_have_their_own() {
+    let limit = DefaultBodyLimit::max(WEBHOOK_BYTES_MAX);
+    let length = post(async |body: Bytes| format!("{} came.", body.len())).layer(limit);
+    let served = Served::new(Router::new().route("/", length)).await;
+    let mut stream = served.connect().await;
+    for length in [BODY_BYTES_MAX, WEBHOOK_BYTES_MAX] {
+        for head in [100, HEAD_BYTES_MAX - 1] {
+            let asked = with_head(head, &"b".repeat(length));
+            stream.write_all(asked.as_bytes()).await.expect("written");
+            let heard = hear(&mut stream, 1).await;
+            assert!(heard.contains(&format!("{length} came.")), "{heard:?}");
+        }
+    }
+    stream.write_all(with_head(HEAD_BYTES_MAX + 1, "").as_bytes()).await.expect("written");
+    let heard = hear_all(&mut stream).await;
+    assert!(heard.starts_with("HTTP/1.1 431 "), "{heard:?}");
 }
 
 #[tokio::test]

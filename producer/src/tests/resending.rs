@@ -5,7 +5,7 @@ use otodoke_common::desk::Routing;
 use otodoke_common::leg::Channel;
 use otodoke_common::lifecycle::{Choice, Event};
 use otodoke_common::message::{Lane, Message, Want};
-use otodoke_common::outcome::{Class, Proof, Refusal, ReportStatus, Scope};
+use otodoke_common::outcome::{Class, Proof, Reason, Refusal, ReportStatus, Scope};
 use serde_json::{Value, json};
 
 use super::bed::{Bed, NUMBER, Reply, advance_ms};
@@ -110,6 +110,21 @@ async fn what_is_over_is_too_late_to_resend() {
     let verified = bed.sent_login().await;
     bed.check(verified, &bed.code(verified).await).await;
     assert_eq!(resend(&bed, verified, &json!({})).await.problem(), (409, "too_late".to_owned(), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_can_verify_any_more_is_not_sent_again() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    bed.taken(Queue::Lane(Lane::Normal)).await;
+    advance_ms(20_000).await;
+    bed.revoke_root().await;
+    for _ in 0..2 {
+        assert_eq!(resend(&bed, id, &json!({})).await.problem(), (409, "too_late".to_owned(), None));
+    }
+    let message = bed.load(id).await;
+    assert_eq!((message.failure(), message.resends), (Some(Reason::Revoked), 0));
+    assert_eq!(bed.waiting(Queue::Lane(Lane::Normal)), 0, "nobody is woken for it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,12 +9,13 @@ use otodoke_common::bucket::Spend;
 use otodoke_common::desk::{Committed, Routing};
 use otodoke_common::leg::Channel;
 use otodoke_common::lifecycle::Event;
-use otodoke_common::message::Lane;
+use otodoke_common::message::{Lane, MessageId};
 use otodoke_common::policy::SWEEP_RELEASE_PER_S;
 use otodoke_common::wire::LaneMessage;
 use serde_json::json;
 
 use super::bed::{Bed, NUMBER, OTHER_NUMBER, advance_ms, payment};
+use crate::LaneWindows;
 use crate::auth::{KEY_FRESH_MS, KEY_STALE_MS_MAX, key_setting};
 
 const NORMAL: Queue = Queue::Lane(Lane::Normal);
@@ -296,4 +297,37 @@ async fn a_process_without_its_store_is_not_ready_and_says_why() {
     let reply = bed.get("/readyz").await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(reply.text.contains("the store cannot be used now"), "{}", reply.text);
+    bed.memory.faults().set_broker_away(true);
+    let reply = bed.get("/readyz").await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    let reasons = reply.json()["reasons"].as_array().map(Vec::len);
+    assert_eq!(reasons, Some(2), "{}", reply.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_door_without_its_broker_accepts_and_says_what_it_does_without() {
+    let bed = Bed::new().await;
+    bed.memory.faults().set_broker_away(true);
+    let reply = bed.get("/readyz").await;
+    assert_eq!((reply.status, &reply.json()["ready"]), (StatusCode::OK, &json!(true)), "{}", reply.text);
+    assert!(reply.text.contains(r#""reasons":["the broker cannot be used now"#), "{}", reply.text);
+    bed.login().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_lane_takes_the_door_from_nobody_and_when_all_are_full_it_is_not_ready() {
+    let windows = LaneWindows { critical: 1, normal: 1, bulk: 1 };
+    let bed = Bed::with(|door| door.windows = windows).await;
+    for (lane, status) in [(Lane::Bulk, 200), (Lane::Critical, 200), (Lane::Normal, 503)] {
+        let body = LaneMessage::Wake { id: MessageId::new(bed.door.now(), [1; 10]) }.encode();
+        bed.door.broker.publish(Queue::Lane(lane), body).await.expect("memory takes it");
+        let reply = bed.get("/readyz").await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["ready"]), (status, &json!(status == 200)), "{}", reply.text);
+        let said = format!("lane {} is full: 1 of 1 messages wait", lane.word());
+        assert!(reply.text.contains(&said), "{}", reply.text);
+        if lane == Lane::Bulk {
+            bed.post("/v1/verifications", &payment("12000")).await.accepted();
+            bed.taken(Queue::Lane(Lane::Critical)).await;
+        }
+    }
 }

@@ -67,6 +67,15 @@ async fn a_provider_nobody_knows_has_no_address() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_read_for_a_provider_nobody_knows() {
+    let bed = Bed::new().await;
+    let endless = "r".repeat(WEBHOOK_BYTES_MAX + 1);
+    for path in ["/receipts/nobody", "/receipts/nobody/tag", "/voice/nobody/1/tag"] {
+        assert_eq!(post(&bed, path, "", &endless).await.problem(), (404, "not_found".to_owned(), None), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_providers_body_may_be_larger_than_a_callers_but_not_endless() {
     let bed = Bed::new().await;
     let proof = "https://otp.example.com/receipts/kodama";
