@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deadpool_postgres::{Client, Pool};
+use deadpool_postgres::Client;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::days::day_of;
 use super::draft::{kind_code, tag};
+use super::exchange::{Effect, Exchanges};
 use super::floor::Floor;
 use super::group::Verb;
-use super::people::{connection, failed};
 use super::statements::{CLAIMS_FIND, DUE_LEASE, MESSAGES_LOAD, REFERENCES_FIND};
 use super::trouble::Trouble;
 use crate::leg::{LegNumber, ProviderId};
@@ -139,13 +139,15 @@ pub(super) struct Look {
 }
 
 /// One statement that commits by itself. If its answer is lost, the leases run out.
-pub(super) async fn due(pool: &Pool, floor: &Floor, look: &Look) -> Result<Vec<Message>, StoreError> {
-    let client = connection(pool).await?;
+pub(super) async fn due(hot: &Exchanges, floor: &Floor, look: &Look) -> Result<Vec<Message>, StoreError> {
     let (now, start) = (look.now, floor.start(look.now));
     let limit = i64::try_from(look.limit).unwrap_or(i64::MAX);
-    let statement = client.prepare_cached(DUE_LEASE.sql).await.map_err(|error| Trouble::before_commit(&error))?;
     let values: [&(dyn ToSql + Sync); 4] = [&now.unix_ms(), &limit, &look.leased_until.unix_ms(), &start.unix_ms()];
-    let rows = client.query(&statement, &values).await.map_err(failed)?;
+    let lease = async |client: &mut Client| {
+        let statement = client.prepare_cached(DUE_LEASE.sql).await.map_err(|error| Trouble::before_commit(&error))?;
+        client.query(&statement, &values).await.map_err(|error| Trouble::at_commit(&error))
+    };
+    let rows = hot.once(Effect::Writes, lease).await?;
     let is_full = rows.len() >= look.limit;
     let seen = rows.last().filter(|_| is_full).map_or(now, |row| Timestamp::from_unix_ms(row.get(1)));
     floor.looked(now, start, seen);
