@@ -2,11 +2,13 @@
 //!
 //! `rules` are the meaning of the verbs. `group` collects what concurrent callers ask, `write` does a group of openings and
 //! saves in one transaction, `read` and `inbox` do theirs in one statement each; `people` answers what only people ask;
-//! `prune` and `days` keep the tables small. Nothing outside this module names the client library.
+//! `prune` and `days` keep the tables small; `exchange` bounds how long an answer to any of them is waited for. Nothing
+//! outside this module names the client library.
 
 mod days;
 mod draft;
 mod error;
+mod exchange;
 mod floor;
 mod group;
 mod inbox;
@@ -25,7 +27,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deadpool_postgres::Pool;
 
 use crate::config::Secret;
 use crate::leg::{LegNumber, ProviderId};
@@ -36,6 +37,7 @@ use crate::time::Timestamp;
 use crate::wire::{decode_reports, decode_row};
 use days::Days;
 pub use error::PostgresError;
+use exchange::Exchanges;
 use floor::Floors;
 use group::Grouped;
 use inbox::{InboxDrop, InboxPut, InboxRead};
@@ -105,8 +107,8 @@ pub struct Plan {
 
 pub struct Postgres {
     settings: PostgresSettings,
-    hot: Pool,
-    people: Pool,
+    hot: Exchanges,
+    people: Exchanges,
     days: Arc<Days>,
     floors: Floors,
     writes: Grouped<Write>,
@@ -126,19 +128,20 @@ impl Postgres {
         let people_size = PEOPLE_POOL_SIZE;
         let hot = session::pool(settings, Kind::Hot, settings.pool_size.max(POOL_SIZE_MIN) - people_size)?;
         let people = session::pool(settings, Kind::People, people_size)?;
+        let hot = Exchanges::new(hot, settings.statement_timeout_ms);
+        let people = Exchanges::new(people, settings.statement_timeout_ms);
         let days = Arc::new(Days::default());
-        let timeout_ms = settings.statement_timeout_ms;
         Ok(Arc::new(Self {
             settings: settings.clone(),
-            writes: Grouped::start(Write { days: Arc::clone(&days) }, hot.clone(), HANDS, timeout_ms),
-            saves: Grouped::start(SaveAll, hot.clone(), HANDS, timeout_ms),
-            loads: Grouped::start(Load, hot.clone(), HANDS, timeout_ms),
-            finds: Grouped::start(Find, hot.clone(), HANDS, timeout_ms),
+            writes: Grouped::start(Write { days: Arc::clone(&days) }, hot.clone(), HANDS),
+            saves: Grouped::start(SaveAll, hot.clone(), HANDS),
+            loads: Grouped::start(Load, hot.clone(), HANDS),
+            finds: Grouped::start(Find, hot.clone(), HANDS),
             // One task, so that what it counts before it writes is right for its process.
-            puts: Grouped::start(InboxPut { inbox_max: settings.inbox_max }, hot.clone(), 1, timeout_ms),
-            waiting: Grouped::start(InboxRead, hot.clone(), HANDS, timeout_ms),
-            drops: Grouped::start(InboxDrop, hot.clone(), 1, timeout_ms),
-            holders: Grouped::start(FindHolder, hot.clone(), HANDS, timeout_ms),
+            puts: Grouped::start(InboxPut { inbox_max: settings.inbox_max }, hot.clone(), 1),
+            waiting: Grouped::start(InboxRead, hot.clone(), HANDS),
+            drops: Grouped::start(InboxDrop, hot.clone(), 1),
+            holders: Grouped::start(FindHolder, hot.clone(), HANDS),
             hot,
             people,
             days,

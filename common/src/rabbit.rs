@@ -7,7 +7,7 @@
 //! failure ends the generation.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ use crate::broker::{Backlog, Broker, BrokerError, Delivery, Parked, Queue, Unpar
 use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::message::MessageId;
+use crate::metrics::Metrics;
 use crate::wire;
 
 mod apart;
@@ -72,7 +73,11 @@ struct Shared {
     intakes: BTreeMap<Queue, Arc<Intake>>,
     link: watch::Sender<Link>,
     stop: CancellationToken,
+    telling: Telling,
 }
+
+/// Whose counters are told, once there are some: a connection is opened before they are.
+type Telling = Arc<OnceLock<Arc<Metrics>>>;
 
 #[derive(Clone)]
 enum Link {
@@ -113,10 +118,16 @@ impl Rabbit {
             intakes: Queue::ALL.into_iter().map(|queue| (queue, Arc::new(Intake::new()))).collect(),
             link: watch::Sender::new(Link::Connecting),
             stop: stop.clone(),
+            telling: Telling::default(),
         });
         let tasks = TaskTracker::new();
         tasks.spawn(supervisor::run(Arc::clone(&shared)));
         Ok(Arc::new(Self { shared, tasks, looking: tokio::sync::Mutex::new(()), _stop: stop.drop_guard() }))
+    }
+
+    /// From here on these metrics are told of new connections and of refused messages. Only the first call counts.
+    pub fn tell(&self, metrics: &Arc<Metrics>) {
+        self.shared.telling.get_or_init(|| Arc::clone(metrics));
     }
 
     pub fn state(&self) -> LinkState {

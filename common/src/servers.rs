@@ -46,10 +46,11 @@ impl Servers {
     /// store cannot help, `stop` is cancelled and the error says what would.
     pub async fn run<T>(
         &self,
-        metrics: &Metrics,
+        metrics: &Arc<Metrics>,
         stop: &CancellationToken,
         work: impl Future<Output = T>,
     ) -> Result<T, PostgresError> {
+        self.broker.tell(metrics);
         let work = async {
             let done = work.await;
             stop.cancel();

@@ -16,6 +16,7 @@ use otodoke_tests::carrier::{Reply, Script};
 use otodoke_tests::world::{Options, World, id as parsed, legs};
 use otodoke_worker::Capacity;
 use serde_json::json;
+use tokio::time::{Duration, sleep, timeout};
 
 use crate::watched::Watched;
 use crate::{PHONE, leg, phone};
@@ -167,6 +168,18 @@ async fn a_stop_is_not_held_up_by_a_store_that_is_away() {
     world.stop_worker().await;
     let took_ms = world.clock.now().since_ms(stopping);
     assert!(took_ms <= 16_000, "it took {took_ms} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_not_held_up_by_servers_that_say_nothing() {
+    let mut world = World::new().await;
+    let id = world.ask_for_code(PHONE).await;
+    world.until_status(&id, "delivered").await;
+    world.silence_around_worker();
+    // By then the sweep, the gauges, the pruning and the look at the roots have each asked for something.
+    sleep(Duration::from_secs(60)).await;
+    let stopped = timeout(Duration::from_secs(2), world.stop_worker()).await;
+    assert!(stopped.is_ok(), "something waits for an answer that will not come");
 }
 
 #[tokio::test(start_paused = true)]

@@ -235,6 +235,11 @@ impl World {
         task.await.expect("a worker stops without a panic");
     }
 
+    /// Whatever the worker asks from now on is never answered: servers that stall with their sockets open. It runs on.
+    pub fn silence_around_worker(&self) {
+        self.worker.iter().for_each(|running| running.gate.shut());
+    }
+
     /// `kill -9`: whatever it was doing is never finished.
     pub fn kill_worker(&mut self) {
         let Some(Running { gate, stop, .. }) = self.worker.take() else { return };

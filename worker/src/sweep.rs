@@ -18,6 +18,8 @@ const BATCH_MAX: usize = 256;
 const IN_HAND_MAX: usize = 512;
 /// Nobody else sweeps a taken message for this long.
 const LEASE_MS: u64 = 15_000;
+/// A look that is under way when the stop comes gets this long: what it took would wait for its lease to run out.
+const STOP_LOOK_MS: u64 = 1_000;
 const PRUNE_EVERY_MS: u64 = 30_000;
 /// Rows of each kind deleted at a time, and batches one after the other while there is more: some 6,600 rows per second.
 const PRUNE_MAX: usize = 2_000;
@@ -40,7 +42,12 @@ pub(crate) async fn run(courier: Arc<Courier>, pace: Pace, tasks: TaskTracker, s
     let mut failures = 0;
     while !stop.is_cancelled() {
         let begun = Instant::now();
-        match release_due(&courier, &in_hand, &tasks).await {
+        let looked = tokio::select! {
+            biased;
+            looked = release_due(&courier, &in_hand, &tasks) => looked,
+            () = stopped_for(STOP_LOOK_MS, &stop) => return,
+        };
+        match looked {
             Ok(taken) => {
                 failures = 0;
                 let rest = taken.rest(pace);
@@ -53,6 +60,11 @@ pub(crate) async fn run(courier: Arc<Courier>, pace: Pace, tasks: TaskTracker, s
             }
         }
     }
+}
+
+async fn stopped_for(ms: u64, stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
 /// What a look took.
@@ -112,12 +124,15 @@ pub(crate) async fn tidy(courier: Arc<Courier>, stop: CancellationToken) {
     let mut pruning = ticks(PRUNE_EVERY_MS);
     let mut counting = ticks(COUNT_EVERY_MS);
     loop {
-        let done = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            _ = pruning.tick() => prune(&courier, &stop).await,
-            _ = counting.tick() => count_once(&courier).await,
+        let work = async {
+            tokio::select! {
+                biased;
+                _ = pruning.tick() => prune(&courier, &stop).await,
+                _ = counting.tick() => count_once(&courier).await,
+            }
         };
+        // Safe to leave anywhere: what was not committed is done by the next prune.
+        let Some(done) = stop.run_until_cancelled(work).await else { return };
         if let Err(error) = done {
             courier.desk.metrics.store_error(&error);
         }

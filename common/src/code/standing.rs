@@ -77,7 +77,7 @@ impl CodeKeys {
         let mut wait = Duration::ZERO;
         while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
             wait = Duration::from_millis(LOOK_EVERY_MS);
-            if let Err(error) = self.look(store).await {
+            if let Some(Err(error)) = stop.run_until_cancelled(self.look(store)).await {
                 tracing::debug!(%error, "how kids stand could not be looked up");
             }
         }

@@ -72,6 +72,10 @@ catalogue! {
         "Time until the broker confirmed a message as durable.";
     BROKER_ERRORS: Counter "otp_broker_errors_total" ["kind"]
         "Calls to the broker that failed: unavailable, full or unconfirmed.";
+    AMQP_RECONNECTS: Counter "otp_amqp_reconnects_total" []
+        "Connections to RabbitMQ that were built after an earlier one of this process had ended.";
+    PUBLISH_NACKS: Counter "otp_publish_nacks_total" ["queue"]
+        "Messages that RabbitMQ refused to confirm: the queue is over its length, or its leader failed.";
     STORE_ERRORS: Counter "otp_store_errors_total" ["kind"]
         "Calls to the store that failed: unavailable, unknown_outcome, refused or full.";
     CONSUMER_ACTIVE: Gauge "otp_consumer_active" ["queue"]

@@ -21,6 +21,8 @@ pub(super) struct Edges {
     http: HistogramVec,
     publish_confirm: HistogramVec,
     broker_errors: IntCounterVec,
+    amqp_reconnects: IntCounterVec,
+    publish_nacks: IntCounterVec,
     store_errors: IntCounterVec,
     consumer_active: GaugeVec,
     last_delivery: GaugeVec,
@@ -57,6 +59,8 @@ impl Edges {
             http: histogram(catalogue::HTTP)?,
             publish_confirm: histogram(catalogue::PUBLISH_CONFIRM)?,
             broker_errors: counter(catalogue::BROKER_ERRORS)?,
+            amqp_reconnects: counter(catalogue::AMQP_RECONNECTS)?,
+            publish_nacks: counter(catalogue::PUBLISH_NACKS)?,
             store_errors: counter(catalogue::STORE_ERRORS)?,
             consumer_active: gauge(catalogue::CONSUMER_ACTIVE)?,
             last_delivery: gauge(catalogue::LAST_DELIVERY)?,
@@ -108,6 +112,18 @@ impl Metrics {
     pub fn broker_error(&self, error: &BrokerError) {
         warn!(%error, "a call to the broker failed");
         self.edges.broker_errors.with_label_values(&[words::broker_error(error)]).inc();
+    }
+
+    /// RabbitMQ is connected to again, after an earlier connection had ended.
+    pub fn amqp_reconnected(&self, broker: &str) {
+        info!(broker, "connected to the broker again");
+        self.edges.amqp_reconnects.with_label_values::<&str>(&[]).inc();
+    }
+
+    /// RabbitMQ refused to confirm one message, which may be a batch.
+    pub fn publish_nacked(&self, queue: Queue) {
+        debug!(queue = queue.word(), "the broker refused to confirm a message");
+        self.edges.publish_nacks.with_label_values(&[queue.word()]).inc();
     }
 
     pub fn store_error(&self, error: &StoreError) {

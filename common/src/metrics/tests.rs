@@ -158,6 +158,8 @@ fn tell_all(metrics: &Metrics) {
     metrics.http("/v1/verifications", "202", 0.01);
     metrics.publish_confirm(Queue::Receipts, 0.01);
     metrics.broker_error(&BrokerError::Unavailable { why: away() });
+    metrics.amqp_reconnected("localhost:5672/%2f");
+    metrics.publish_nacked(Queue::Receipts);
     metrics.store_error(&StoreError::Unavailable { why: away() });
     metrics.delivery(Queue::Receipts, at(7_000));
     metrics.parked(Queue::Receipts, "not JSON");
@@ -223,6 +225,8 @@ fn a_journey_counts_where_it_went_and_how_long_it_took() {
         "otp_ivr_ends_total{country=\"JP\",outcome=\"unanswered\",route=\"jp-kodama\"} 1",
         "otp_cost_minor_units_total{country=\"JP\",currency=\"USD\",route=\"jp-sakura\"} 1.5",
         "otp_inbox_oldest_seconds 2.5",
+        "otp_amqp_reconnects_total 1",
+        "otp_publish_nacks_total{queue=\"receipts\"} 1",
         "otp_rate_used_per_second{provider=\"sakura\"} 2.5",
         "otp_verified_total{channel=\"voice\",country=\"JP\",route=\"jp-kodama\"} 1",
         "otp_messages_final_total{country=\"JP\",outcome=\"verified\",purpose=\"login\"} 1",

@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
-use deadpool_postgres::{Client, Object, Pool};
+use deadpool_postgres::Client;
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::{Duration, Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
+use super::exchange::{Effect, Exchanges};
 use super::trouble::Trouble;
 use crate::message::MessageId;
 use crate::pace::Pace;
@@ -22,8 +23,6 @@ const GROUP_MAX: usize = 256;
 const WAITING_MAX: usize = 4_096;
 /// Tries after a lost connection or a race, before the group is parted or given up.
 const TRIES_MAX: u32 = 3;
-/// A server that says nothing for as long as its own statement timeouts should have ended is not there.
-const SILENCE_FACTOR: u32 = 2;
 
 pub(super) trait Verb: Send + Sync + 'static {
     type Ask: Send + Sync + 'static;
@@ -55,18 +54,16 @@ struct Waiting<V: Verb> {
 
 struct Hands<V: Verb> {
     verb: V,
-    pool: Pool,
-    patience: Duration,
+    exchanges: Exchanges,
     asks: Asks<V>,
 }
 
 type Asks<V> = Mutex<mpsc::Receiver<Waiting<V>>>;
 
 impl<V: Verb> Grouped<V> {
-    pub(super) fn start(verb: V, pool: Pool, hands: usize, statement_timeout_ms: u64) -> Self {
+    pub(super) fn start(verb: V, exchanges: Exchanges, hands: usize) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        let patience = Duration::from_millis(statement_timeout_ms) * SILENCE_FACTOR;
-        let shared = Arc::new(Hands { verb, pool, patience, asks: Mutex::new(receiver) });
+        let shared = Arc::new(Hands { verb, exchanges, asks: Mutex::new(receiver) });
         for _ in 0..hands {
             tokio::spawn(work(Arc::clone(&shared)));
         }
@@ -136,18 +133,8 @@ impl<V: Verb> Hands<V> {
     }
 
     async fn once(&self, asks: &[V::Ask]) -> Result<Vec<Result<V::Answer, StoreError>>, Trouble> {
-        let pooled = self.pool.get().await;
-        let mut client = pooled.map_err(|error| Trouble::Unavailable { why: super::session::unpooled(&error) })?;
-        let Ok(done) = timeout(self.patience, self.verb.run(&mut client, asks)).await else {
-            drop(Object::take(client));
-            let why = format!("PostgreSQL said nothing for {} ms", self.patience.as_millis());
-            return Err(if V::WRITES { Trouble::Unknown { why } } else { Trouble::Unavailable { why } });
-        };
-        if let Err(Trouble::Lost { .. } | Trouble::Unknown { .. }) = &done {
-            // Whatever state its session is in, nobody shall meet it.
-            drop(Object::take(client));
-        }
-        done
+        let effect = if V::WRITES { Effect::Writes } else { Effect::Reads };
+        self.exchanges.once(effect, async |client| self.verb.run(client, asks).await).await
     }
 }
 
@@ -186,6 +173,8 @@ fn fill<V: Verb>(taken: &mut Vec<Waiting<V>>, asks: &mut mpsc::Receiver<Waiting<
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Duration;
+
     use super::*;
     use crate::pace::{LARGE, PACE_MS};
 

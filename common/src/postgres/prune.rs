@@ -5,13 +5,14 @@
 
 mod retention;
 
-use deadpool_postgres::{Client, Pool};
+use deadpool_postgres::Client;
 use tokio_postgres::Error;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::PostgresSettings;
 use super::days::{Days, OTHER, day_at};
-use super::people::{connection, failed};
+use super::exchange::{Effect, Exchanges};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 use retention::attached_days;
@@ -29,30 +30,31 @@ pub(super) struct Pruning {
 
 /// Safe to run twice and by many at once: everybody passes over what another has locked.
 pub(super) async fn prune(
-    pool: &Pool,
+    people: &Exchanges,
     settings: &PostgresSettings,
     days: &Days,
     pruning: &Pruning,
 ) -> Result<usize, StoreError> {
-    let mut client = connection(pool).await?;
-    days.ensure_ahead(&mut client, pruning.now).await.map_err(failed)?;
+    people.ask(Effect::Writes, async |client| days.ensure_ahead(client, pruning.now).await).await?;
     let mut gone = 0;
     if days.is_time_to_look(pruning.now) {
         gone += retention::drop_days(settings, days, pruning.ended_before).await?;
     }
-    gone += messages(&mut client, pruning).await.map_err(failed)?;
-    gone += rows(&client, pruning).await.map_err(failed)?;
+    gone += messages(people, pruning).await?;
+    gone += rows(people, pruning).await?;
     Ok(usize::try_from(gone).unwrap_or(usize::MAX))
 }
 
-async fn messages(client: &mut Client, pruning: &Pruning) -> Result<u64, Error> {
+async fn messages(people: &Exchanges, pruning: &Pruning) -> Result<u64, StoreError> {
     let last_day = day_at(pruning.ended_before);
     let mut left = limit(pruning);
     let mut gone = 0;
-    for day in attached_days(client).await? {
+    for day in people.ask(Effect::Reads, async |client| attached_days(client).await).await? {
         let small = day.number == OTHER || day.bytes <= SMALL_DAY_BYTES_MAX;
         if small && day.number <= last_day && left > 0 {
-            let deleted = messages_of_day(client, day.number, pruning.ended_before, left).await?;
+            let delete =
+                async |client: &mut Client| messages_of_day(client, day.number, pruning.ended_before, left).await;
+            let deleted = people.ask(Effect::Writes, delete).await?;
             left -= deleted;
             gone += deleted.cast_unsigned();
         }
@@ -79,7 +81,7 @@ async fn messages_of_day(client: &mut Client, day: i32, ended_before: Timestamp,
     Ok(count)
 }
 
-async fn rows(client: &Client, pruning: &Pruning) -> Result<u64, Error> {
+async fn rows(people: &Exchanges, pruning: &Pruning) -> Result<u64, StoreError> {
     let (now, limit) = (pruning.now.unix_ms(), limit(pruning));
     let claims = "DELETE FROM claim WHERE ctid = ANY(ARRAY(
                       SELECT ctid FROM claim WHERE until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED))";
@@ -88,20 +90,24 @@ async fn rows(client: &Client, pruning: &Pruning) -> Result<u64, Error> {
                        FOR UPDATE SKIP LOCKED))";
     let inbox = "DELETE FROM inbox WHERE ctid = ANY(ARRAY(
                      SELECT ctid FROM inbox WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))";
-    let mut gone = client.execute(claims, &[&now, &limit]).await?;
-    gone += client.execute(buckets, &[&now, &limit]).await?;
-    gone += client.execute(inbox, &[&pruning.inbox_before.unix_ms(), &limit]).await?;
+    let mut gone = run(people, claims, &[&now, &limit]).await?;
+    gone += run(people, buckets, &[&now, &limit]).await?;
+    gone += run(people, inbox, &[&pruning.inbox_before.unix_ms(), &limit]).await?;
     // What is left of days that went as a whole, and sums of sums: nobody misses these rows.
     let references = "DELETE FROM reference WHERE ctid = ANY(ARRAY(
                           SELECT ctid FROM reference WHERE day > $1 AND day < $2 LIMIT $3 FOR UPDATE SKIP LOCKED))";
-    let days = attached_days(client).await?;
+    let days = people.ask(Effect::Reads, async |client| attached_days(client).await).await?;
     if let Some(oldest) = days.iter().map(|day| day.number).find(|day| *day != OTHER) {
-        client.execute(references, &[&OTHER, &oldest, &limit]).await?;
+        run(people, references, &[&OTHER, &oldest, &limit]).await?;
     }
     let tally = "WITH gone AS (DELETE FROM tally RETURNING messages)
                  INSERT INTO tally (messages) SELECT sum(messages)::bigint FROM gone HAVING count(*) > 0";
-    client.execute(tally, &[]).await?;
+    run(people, tally, &[]).await?;
     Ok(gone)
+}
+
+async fn run(people: &Exchanges, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<u64, StoreError> {
+    people.ask(Effect::Writes, async |client| client.execute(sql, values).await).await
 }
 
 fn limit(pruning: &Pruning) -> i64 {

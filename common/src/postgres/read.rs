@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deadpool_postgres::{Client, Pool};
+use deadpool_postgres::Client;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::days::day_of;
 use super::draft::{kind_code, tag};
+use super::exchange::{Effect, Exchanges};
 use super::floor::{Floor, Floors};
 use super::group::Verb;
-use super::people::{connection, failed};
 use super::statements::{CLAIMS_FIND, DUE_LEASE_ENDED, DUE_LEASE_LIVE, MESSAGES_LOAD, REFERENCES_FIND, Statement};
 use super::trouble::Trouble;
 use crate::leg::{LegNumber, ProviderId};
@@ -139,12 +139,11 @@ pub(super) struct Look {
 }
 
 /// What lives, and then, as far as there is room, what has ended.
-pub(super) async fn due(pool: &Pool, floors: &Floors, look: &Look) -> Result<Vec<Message>, StoreError> {
-    let client = connection(pool).await?;
-    let mut messages = lease(&client, &DUE_LEASE_LIVE, &floors.live, look, look.limit).await?;
+pub(super) async fn due(hot: &Exchanges, floors: &Floors, look: &Look) -> Result<Vec<Message>, StoreError> {
+    let mut messages = lease(hot, &DUE_LEASE_LIVE, &floors.live, look).await?;
     let room = look.limit - messages.len();
     if room > 0 {
-        match lease(&client, &DUE_LEASE_ENDED, &floors.ended, look, room).await {
+        match lease(hot, &DUE_LEASE_ENDED, &floors.ended, &Look { limit: room, ..*look }).await {
             Ok(ended) => messages.extend(ended),
             Err(error) if messages.is_empty() => return Err(error),
             // Nobody else finds the live ones before their leases run out.
@@ -156,18 +155,20 @@ pub(super) async fn due(pool: &Pool, floors: &Floors, look: &Look) -> Result<Vec
 
 /// One statement that commits by itself. If its answer is lost, the leases run out.
 async fn lease(
-    client: &Client,
+    hot: &Exchanges,
     statement: &'static Statement,
     floor: &Floor,
     look: &Look,
-    limit: usize,
 ) -> Result<Vec<Message>, StoreError> {
     let (now, start) = (look.now, floor.start(look.now));
-    let count = i64::try_from(limit).unwrap_or(i64::MAX);
-    let statement = client.prepare_cached(statement.sql).await.map_err(|error| Trouble::before_commit(&error))?;
-    let values: [&(dyn ToSql + Sync); 4] = [&now.unix_ms(), &count, &look.leased_until.unix_ms(), &start.unix_ms()];
-    let rows = client.query(&statement, &values).await.map_err(failed)?;
-    let is_full = rows.len() >= limit;
+    let limit = i64::try_from(look.limit).unwrap_or(i64::MAX);
+    let values: [&(dyn ToSql + Sync); 4] = [&now.unix_ms(), &limit, &look.leased_until.unix_ms(), &start.unix_ms()];
+    let lease = async |client: &mut Client| {
+        let statement = client.prepare_cached(statement.sql).await.map_err(|error| Trouble::before_commit(&error))?;
+        client.query(&statement, &values).await.map_err(|error| Trouble::at_commit(&error))
+    };
+    let rows = hot.once(Effect::Writes, lease).await?;
+    let is_full = rows.len() >= look.limit;
     let seen = rows.last().filter(|_| is_full).map_or(now, |row| Timestamp::from_unix_ms(row.get(1)));
     floor.looked(now, start, seen);
     let readable = rows.iter().filter_map(|row| {

@@ -18,9 +18,14 @@ const LOCK_TIMEOUT_MS: u64 = 2_000;
 /// A process that stops in the middle of a transaction does not keep its rows locked for longer.
 const IDLE_IN_TRANSACTION_MS: u64 = 10_000;
 /// One look over a whole day's partition.
-const UPKEEP_TIMEOUT_MS: u64 = 10 * 60 * 1_000;
+pub(super) const UPKEEP_TIMEOUT_MS: u64 = 10 * 60 * 1_000;
 /// Acknowledged bytes that a dead peer leaves unanswered.
 const TCP_SILENCE_MS: u64 = 10_000;
+/// A connection that says nothing is asked whether its peer is still there: first after so many seconds, then every so many.
+/// A peer that answers none of so many questions is gone, after 11 s; the library's own first question comes after 2 hours.
+const KEEPALIVE_IDLE_S: u64 = 5;
+const KEEPALIVE_INTERVAL_S: u64 = 2;
+const KEEPALIVE_RETRIES: u32 = 3;
 
 /// What a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +59,10 @@ pub(super) fn config(settings: &PostgresSettings, kind: Kind) -> Result<Config, 
     config.options(options);
     config.connect_timeout(Duration::from_millis(settings.create_timeout_ms));
     config.tcp_user_timeout(Duration::from_millis(TCP_SILENCE_MS));
+    config.keepalives(true);
+    config.keepalives_idle(Duration::from_secs(KEEPALIVE_IDLE_S));
+    config.keepalives_interval(Duration::from_secs(KEEPALIVE_INTERVAL_S));
+    config.keepalives_retries(KEEPALIVE_RETRIES);
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     if config.get_application_name().is_none() {
         config.application_name("otodoke");
@@ -132,7 +141,10 @@ pub(super) async fn probe(settings: &PostgresSettings) -> Result<Client, Postgre
     let refused = |error: tokio_postgres::Error| PostgresError::Refused { at: at.clone(), why: said(&error) };
     let sql = "SELECT current_setting('server_version_num')::bigint, current_setting('server_version'),
                       pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'";
-    let row = client.query_one(sql, &[]).await.map_err(refused)?;
+    let waited_ms = settings.create_timeout_ms;
+    let silent = |_| PostgresError::Silent { at: at.clone(), waited_ms };
+    let answer = timeout(Duration::from_millis(waited_ms), client.query_one(sql, &[])).await.map_err(silent)?;
+    let row = answer.map_err(refused)?;
     let (version, found): (i64, String) = (row.get(0), row.get(1));
     if version / 10_000 < i64::from(SERVER_VERSION_MIN) {
         return Err(PostgresError::TooOld { at, found, least: SERVER_VERSION_MIN });
@@ -180,3 +192,21 @@ fn connector(tls: Tls) -> tokio_postgres_rustls::MakeRustlsConnect {
 }
 
 const _: () = assert!(LOCK_TIMEOUT_MS < STATEMENT_TIMEOUT_MS, "a lock that is not given is named as that");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    #[test]
+    fn a_connection_whose_peer_is_gone_is_found_out_within_seconds() {
+        let settings = PostgresSettings::new(Secret::new("postgres://otodoke@localhost/otodoke"));
+        for kind in [Kind::Hot, Kind::People, Kind::Upkeep] {
+            let config = config(&settings, kind).expect("a good url");
+            let interval = config.get_keepalives_interval().expect("an interval");
+            let retries = config.get_keepalives_retries().expect("so many questions");
+            let gone_after = config.get_keepalives_idle() + interval * retries;
+            assert!(config.get_keepalives() && gone_after < Duration::from_secs(15), "{kind:?}: {gone_after:?}");
+        }
+    }
+}

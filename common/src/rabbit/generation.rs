@@ -95,6 +95,7 @@ impl Generation {
             window: shared.settings.window,
             parts_max: shared.settings.batch,
             blocked: blocked.clone(),
+            telling: Arc::clone(&shared.telling),
         };
         let publishers = TaskTracker::new();
         let mut open = Vec::new();

@@ -21,7 +21,7 @@ use super::gathering::{Departure, Gathering};
 use super::intake::Intake;
 use super::letter::Letter;
 use super::names::{Names, Place};
-use super::{error, line};
+use super::{Telling, error, line};
 use crate::broker::Queue;
 
 /// The broker confirms in milliseconds, under load in seconds. One that confirms nothing for so long is stuck.
@@ -62,6 +62,7 @@ pub(super) struct Context {
     /// Bodies of one message.
     pub(super) parts_max: usize,
     pub(super) blocked: watch::Receiver<Option<String>>,
+    pub(super) telling: Telling,
 }
 
 pub(super) struct Publisher {
@@ -188,6 +189,11 @@ impl Publisher {
         if let To::Place(place) = &flight.to {
             if flight.is_awaited {
                 self.gathering.landed(place);
+            }
+            if *landing == Landing::Nacked
+                && let Some(metrics) = self.context.telling.get()
+            {
+                metrics.publish_nacked(place.queue);
             }
             if *landing == Landing::Confirmed {
                 self.context.intake(place.queue).depth.put_in(flight.answers.len() as u64);

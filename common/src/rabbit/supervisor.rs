@@ -19,13 +19,19 @@ const OPEN_MS_MAX: u64 = 30_000;
 pub(super) async fn run(shared: Arc<Shared>) {
     let delays = Delays::new(FIRST_DELAY_MS, LAST_DELAY_MS);
     let mut attempt = 0;
+    // Whether an earlier connection has ended.
+    let mut again = false;
     while let Some(opened) = shared.stop.run_until_cancelled(open(&shared)).await {
         match opened {
             Ok(generation) => {
+                if let Some(metrics) = shared.telling.get().filter(|_| again) {
+                    metrics.amqp_reconnected(&generation.broker);
+                }
                 let opened_at = Instant::now();
                 let Some(why) = live(&shared, &generation).await else { break };
                 warn!(why, broker = generation.broker, "the connection to the broker ended; it is built again");
                 shared.link.send_replace(Link::Down { why });
+                again = true;
                 if opened_at.elapsed() >= Duration::from_millis(STABLE_MS) {
                     attempt = 0;
                 }

@@ -10,12 +10,17 @@ use std::time::Duration;
 use otodoke_common::message::MessageId;
 use otodoke_common::postgres::{Postgres, PostgresSettings};
 use otodoke_common::store::{Opened, Saved, Store, StoreError};
-use otodoke_tests::servers::postgres::{postgres, private_postgres, session};
+use otodoke_tests::servers::postgres::{PrivatePostgres, postgres, private_postgres, session};
 use otodoke_tests::servers::proxy::Proxy;
 use tokio::task::JoinSet;
 
 use crate::backend::{LIMITS, migrated, small};
 use crate::sample::{START, claim, claiming, id, leg, loaded, message, opened, opening, save};
+
+/// More than the patience of one exchange under the settings of these tests, and than the time of a new connection.
+const SILENT_MS_MAX: u64 = 5_000;
+const STATEMENT_TIMEOUT_MS: u64 = 300;
+const SILENCE: &str = "PostgreSQL said nothing for 600 ms";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_that_is_refused_hurts_only_its_own_caller() {
@@ -80,14 +85,22 @@ async fn what_was_answered_before_the_server_stopped_is_there_when_it_is_back() 
     }
 }
 
-/// Nobody can know whether a server that falls silent has committed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_silent_server_leaves_the_outcome_open_and_is_left_for_a_new_connection() {
+/// A server behind something that can fall silent, and a store that does not bear that for long.
+async fn impatient() -> (PrivatePostgres, Proxy, Arc<Postgres>) {
     let server = private_postgres().await;
     let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], server.port()))).await;
     let url = server.url_through(proxy.address().port(), "postgres");
-    let impatient = PostgresSettings { statement_timeout_ms: 300, ..small(&url, LIMITS.inbox_max) };
+    let settings = small(&url, LIMITS.inbox_max);
+    let impatient =
+        PostgresSettings { statement_timeout_ms: STATEMENT_TIMEOUT_MS, create_timeout_ms: 2_000, ..settings };
     let store = migrated(&impatient).await;
+    (server, proxy, store)
+}
+
+/// Nobody can know whether a server that falls silent has committed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_server_leaves_the_outcome_open_and_is_left_for_a_new_connection() {
+    let (_server, proxy, store) = impatient().await;
     let known = opened(&*store, 1).await;
     proxy.stall();
     let silent = tokio::time::timeout(Duration::from_secs(5), store.open(opening(message(2)))).await;
@@ -96,6 +109,52 @@ async fn a_silent_server_leaves_the_outcome_open_and_is_left_for_a_new_connectio
     assert_eq!(store.load(known.id).await, Ok(Some(known)));
     let again = store.open(opening(message(2))).await;
     assert!(matches!(again, Ok(Opened::New | Opened::Repeat(_))), "{again:?}");
+}
+
+/// The sweep, the gauges and the look at revoked roots hear of it too, and go on afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_asks_a_silent_server_gets_an_answer_within_its_patience() {
+    let (_server, proxy, store) = impatient().await;
+    let known = opened(&*store, 1).await;
+    let later = START.plus_ms(3_600_000);
+    // Together, so that each has a connection of its own, which the server leaves without an answer from here on.
+    let ask_all = async |now| {
+        let (due, counts, settings) = tokio::join!(store.due(now, 10, 1), store.counts(now), store.settings("code."));
+        (due.map(|due| due.len()), counts.map(|counts| counts.live), settings.map(|settings| settings.len()))
+    };
+    assert_eq!(ask_all(START).await, (Ok(0), Ok(1), Ok(0)));
+    proxy.stall();
+    let (due, counts, settings) = within(SILENT_MS_MAX, ask_all(later)).await;
+    let why = SILENCE.to_owned();
+    assert_eq!(due, Err(StoreError::UnknownOutcome { why: why.clone() }), "nobody knows what was leased");
+    assert_eq!(counts, Err(StoreError::Unavailable { why: why.clone() }));
+    assert_eq!(settings, Err(StoreError::Unavailable { why }));
+    proxy.flow();
+    assert_eq!(ask_all(later.plus_ms(1)).await.1, Ok(1), "new connections are answered");
+    assert_eq!(store.load(known.id).await, Ok(Some(known)));
+}
+
+/// The pruning, the clock and whoever sets something.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upkeep_that_asks_a_silent_server_gets_an_answer_within_its_patience() {
+    let (_server, proxy, store) = impatient().await;
+    let prune = || store.prune(START, START, START, 10);
+    let ask_both = async || tokio::join!(prune(), store.server_time());
+    assert!(matches!(ask_both().await, (Ok(0), Ok(_))));
+    proxy.stall();
+    let why = SILENCE.to_owned();
+    let both = within(SILENT_MS_MAX, ask_both()).await;
+    let unavailable = StoreError::Unavailable { why: why.clone() };
+    assert_eq!(both, (Err(unavailable.clone()), Err(unavailable)));
+    proxy.flow();
+    assert!(matches!(ask_both().await, (Ok(0), Ok(_))), "new connections are answered");
+    proxy.stall();
+    let put = within(SILENT_MS_MAX, store.setting_put("name", Some("value"))).await;
+    assert_eq!(put, Err(StoreError::UnknownOutcome { why }));
+}
+
+async fn within<T>(ms: u64, asking: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_millis(ms), asking).await.expect("silence is not waited out")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

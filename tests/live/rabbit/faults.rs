@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use otodoke_common::broker::{Broker, BrokerError, Queue};
 use otodoke_common::message::Lane;
+use otodoke_common::metrics::Metrics;
 use otodoke_common::rabbit::{LinkState, Rabbit, RabbitSettings};
 use otodoke_tests::servers::proxy::Proxy;
 use otodoke_tests::servers::rabbit::{connect, private_rabbit, rabbit, until};
@@ -60,6 +61,8 @@ async fn a_connection_cut_in_mid_frame_loses_nothing_that_was_confirmed() {
     let through = otodoke_common::config::Secret::new(format!("{login}@{}/{vhost}", proxy.address()));
     let broker = server.connect(&RabbitSettings { urls: vec![through], ..server.settings() });
     broker.wait_for(|state| matches!(state, LinkState::Up { .. })).await;
+    let metrics = Metrics::new().expect("the catalogue registers");
+    broker.tell(&metrics);
     broker.publish(NORMAL, PUBLISHES.to_be_bytes().to_vec()).await.expect("nothing is cut yet");
     let publishing = publish_all(&broker);
     // Somewhere in the body of some frame, a third of the way. Whether a confirm came before is a matter of timing.
@@ -69,6 +72,7 @@ async fn a_connection_cut_in_mid_frame_loses_nothing_that_was_confirmed() {
     confirmed.insert(PUBLISHES);
     broker.wait_for(|state| matches!(state, LinkState::Up { .. })).await;
     broker.publish(NORMAL, u32::MAX.to_be_bytes().to_vec()).await.expect("a new generation publishes");
+    assert!(metrics.text().lines().any(|line| line == "otp_amqp_reconnects_total 1"), "cut once, built again once");
     let found = all_of(&broker).await;
     assert_eq!(confirmed.difference(&found).count(), 0, "lost");
     println!("cut in mid-frame: {} of {PUBLISHES} confirmed, {} found, 0 lost", confirmed.len() - 1, found.len() - 2);

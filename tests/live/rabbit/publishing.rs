@@ -2,6 +2,7 @@
 
 use otodoke_common::broker::{Broker, BrokerError, Queue};
 use otodoke_common::message::Lane;
+use otodoke_common::metrics::Metrics;
 use otodoke_common::rabbit::{self, LinkState, QueueLengths, RabbitSettings};
 use otodoke_tests::servers::rabbit::{rabbit, until};
 
@@ -15,7 +16,9 @@ async fn a_queue_that_others_filled_says_that_it_is_full() {
     let settings = RabbitSettings { lengths, ..server.settings() };
     // Neither has read the queue when it begins, so only the broker's refusals tell.
     let [one, other] = [(); 2].map(|()| server.connect(&settings));
+    let metrics = Metrics::new().expect("the catalogue registers");
     for publisher in [&one, &other] {
+        publisher.tell(&metrics);
         publisher.wait_for(|state| matches!(state, LinkState::Up { .. })).await;
     }
     let mut published = 0;
@@ -28,6 +31,7 @@ async fn a_queue_that_others_filled_says_that_it_is_full() {
     };
     assert_eq!(refused, BrokerError::Full { queue: BULK, limit: LENGTH.into() });
     assert!(published >= LENGTH as usize, "{published}");
+    assert!(metrics.text().lines().any(|line| line == "otp_publish_nacks_total{queue=\"bulk\"} 1"), "one was refused");
     for _ in 0..published {
         one.take(BULK).await.expect("taken").done().await.expect("settled");
     }

@@ -3,12 +3,14 @@
 //! Detaching concurrently waits for who reads the table, and only so long; one that was given up half-way is finished the
 //! next time. A table that is detached and not yet dropped is found by its name.
 
+use tokio::time::timeout;
 use tokio_postgres::{Client, Error};
 
 use crate::postgres::PostgresSettings;
 use crate::postgres::days::{DAY_MS, Days, OTHER, table};
-use crate::postgres::people::failed;
-use crate::postgres::session::probe;
+use crate::postgres::exchange::{patience, silence};
+use crate::postgres::session::{UPKEEP_TIMEOUT_MS, probe};
+use crate::postgres::trouble::Trouble;
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
@@ -39,23 +41,29 @@ pub(super) async fn drop_days(
     ended_before: Timestamp,
 ) -> Result<u64, StoreError> {
     let client = probe(settings).await.map_err(|error| StoreError::Unavailable { why: error.to_string() })?;
-    let mut client = client;
-    let locked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&DROP_LOCK]).await.map_err(failed)?;
+    let patience = patience(UPKEEP_TIMEOUT_MS);
+    let silent = |_| StoreError::UnknownOutcome { why: silence(patience) };
+    let dropped = timeout(patience, drop_over(client, days, ended_before)).await.map_err(silent)?;
+    dropped.map_err(|error| Trouble::at_commit(&error).into())
+}
+
+async fn drop_over(mut client: Client, days: &Days, ended_before: Timestamp) -> Result<u64, Error> {
+    let locked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&DROP_LOCK]).await?;
     if !locked.get::<_, bool>(0) {
         return Ok(0);
     }
-    finish_detaching(&client).await.map_err(failed)?;
-    for day in attached_days(&client).await.map_err(failed)? {
+    finish_detaching(&client).await?;
+    for day in attached_days(&client).await? {
         let over_at = (i64::from(day.number) + 1 + SLACK_DAYS) * DAY_MS;
         if day.number == OTHER || over_at > ended_before.unix_ms() {
             continue;
         }
-        if !holds_something(&client, day.number, ended_before).await.map_err(failed)? {
-            detach(&client, day.number).await.map_err(failed)?;
+        if !holds_something(&client, day.number, ended_before).await? {
+            detach(&client, day.number).await?;
             days.forget([day.number]);
         }
     }
-    drop_detached(&mut client).await.map_err(failed)
+    drop_detached(&mut client).await
 }
 
 async fn holds_something(client: &Client, day: i32, ended_before: Timestamp) -> Result<bool, Error> {
