@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use otodoke_common::broker::Broker;
 use otodoke_common::code::CodeKeys;
@@ -37,6 +38,8 @@ pub struct Door {
     pub stopping: CancellationToken,
     pub hands: Hands,
     pub spill: Spill,
+    /// Set once the broker was there.
+    pub met_broker: AtomicBool,
 }
 
 impl Door {
@@ -55,6 +58,7 @@ impl Door {
             stopping,
             hands: Hands::default(),
             spill: Spill::default(),
+            met_broker: AtomicBool::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! `/healthz`, `/readyz`, `/metrics`: for those who run the process. No key, no personal data.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
@@ -21,7 +22,7 @@ pub(crate) async fn alive() -> Json<Alive> {
 
 /// Can accept, and what is in the way. 200 as long as something can be accepted: a full lane takes nothing from the others,
 /// and what comes while the broker is away is carried by its row. 503 when the process stops, its store or the root of its
-/// codes is missing, its clock is too far off, or every lane is full.
+/// codes is missing, its clock is too far off, or every lane is full; and until it reached its broker for the first time.
 #[utoipa::path(
     get, path = "/readyz", tag = "operation", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)),
@@ -33,13 +34,19 @@ pub(crate) async fn ready(State(door): State<Arc<Door>>) -> (StatusCode, Json<Re
 }
 
 /// With the store away the broker still carries openings, but payments, checks, resends and reads all need the store, and
-/// another door may reach it: such a door is not ready.
+/// another door may reach it: such a door is not ready. Nor is one that has never met its broker: wrong settings look like
+/// that, and it shall not take the place of one that works.
 async fn readiness(door: &Door) -> Readiness {
     let stopping = door.stopping.is_cancelled().then(|| "the process is stopping".to_owned());
     let vitals = vitals::look(&door.desk, &*door.broker, &door.codes).await;
     let full: Vec<String> = Lane::ALL.into_iter().filter_map(|lane| full(door, lane)).collect();
+    if vitals.broker.is_none() {
+        door.met_broker.store(true, Ordering::Relaxed);
+    }
+    let met_broker = door.met_broker.load(Ordering::Relaxed);
     let takes_nothing = stopping.is_some() || full.len() == Lane::ALL.len();
-    let ready = !takes_nothing && vitals.store.is_none() && vitals.clock.is_none() && vitals.root.is_none();
+    let ready =
+        met_broker && !takes_nothing && vitals.store.is_none() && vitals.clock.is_none() && vitals.root.is_none();
     Readiness { ready, reasons: stopping.into_iter().chain(vitals.reasons()).chain(full).collect() }
 }
 

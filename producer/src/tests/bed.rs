@@ -4,6 +4,7 @@ mod scripted;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -133,6 +134,7 @@ impl Bed {
             stopping: door.stopping.clone(),
             hands: Hands::default(),
             spill: Spill::default(),
+            met_broker: AtomicBool::default(),
         });
         self.router = router(self.door.clone());
     }
@@ -287,6 +289,7 @@ fn door(memory: &Memory, clock: Clock, provider: Scripted) -> Door {
         stopping: CancellationToken::new(),
         hands: Hands::default(),
         spill: Spill::default(),
+        met_broker: AtomicBool::default(),
     }
 }
 

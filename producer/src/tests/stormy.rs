@@ -309,6 +309,11 @@ async fn a_door_without_its_broker_accepts_and_says_what_it_does_without() {
     let bed = Bed::new().await;
     bed.memory.faults().set_broker_away(true);
     let reply = bed.get("/readyz").await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "it has never met its broker: {}", reply.text);
+    bed.memory.faults().set_broker_away(false);
+    assert_eq!(bed.get("/readyz").await.status, StatusCode::OK);
+    bed.memory.faults().set_broker_away(true);
+    let reply = bed.get("/readyz").await;
     assert_eq!((reply.status, &reply.json()["ready"]), (StatusCode::OK, &json!(true)), "{}", reply.text);
     assert!(reply.text.contains(r#""reasons":["the broker cannot be used now"#), "{}", reply.text);
     bed.login().await;

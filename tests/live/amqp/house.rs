@@ -23,8 +23,6 @@ pub(crate) const USERS: [&str; 3] = ["acme-app", "beta-app", "mallory"];
 const TENANTS: &str = "\n[tenant.acme]\namqp_users = [\"acme-app\"]\namqp_clear = true\n\
     [tenant.beta]\namqp_users = [\"beta-app\"]\namqp_clear = true\n";
 const READY_MS_MAX: u64 = 60_000;
-/// Nothing is in the way: a door is ready without its broker as well.
-const READY: &str = r#"{"ready":true,"reasons":[]}"#;
 const LOOK_MS: u64 = 50;
 
 /// Two houses at a time would slow each other.
@@ -136,7 +134,7 @@ impl House {
 async fn ready(process: &Process) {
     let probe = Caller::new(process.welcome["url"].as_str().expect("a URL"), "");
     let ready = async {
-        while probe.try_ask(reqwest::Method::GET, "/readyz", "", &[]).await.is_none_or(|answer| answer.text != READY) {
+        while probe.try_ask(reqwest::Method::GET, "/readyz", "", &[]).await.is_none_or(|answer| answer.status != 200) {
             tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
         }
     };

@@ -18,8 +18,6 @@ use crate::toll::Toll;
 
 const DATABASE: &str = "postgres";
 const READY_MS_MAX: u64 = 60_000;
-/// Nothing is in the way: a door is ready without its broker as well.
-const READY: &str = r#"{"ready":true,"reasons":[]}"#;
 const LOOK_MS: u64 = 50;
 const WORKERS: usize = 2;
 /// What is added up over processes, those that ended too.
@@ -215,7 +213,7 @@ impl House {
             while probe
                 .try_ask(reqwest::Method::GET, "/readyz", "", &[])
                 .await
-                .is_none_or(|answer| answer.text != READY)
+                .is_none_or(|answer| answer.status != 200)
             {
                 tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use otodoke_common::clock::Clock;
 use otodoke_common::code::CodeKeys;
@@ -62,6 +63,7 @@ pub(super) fn door(parts: &Parts, options: &Options) -> Door {
         stopping: CancellationToken::new(),
         hands: Hands::default(),
         spill: Spill::default(),
+        met_broker: AtomicBool::default(),
     }
 }
 
