@@ -181,19 +181,13 @@ impl Health {
             health.provider.get_or_insert_with(|| provider.clone());
             remember(&mut health.answers, (now, verdict == Verdict::Failed), OUTCOMES_MAX);
         }
-        if let Verdict::Throttled { retry_after_ms } = verdict {
-            self.throttled(provider, retry_after_ms, now);
+        // Answers to requests that were out already neither shorten nor end what it asked for.
+        if let Verdict::Throttled { for_ms } = verdict {
+            let until = self.throttled.entry(provider.clone()).or_insert(now);
+            *until = now.plus_ms(for_ms).max(*until);
         }
         let circuit = self.circuits.get(provider).copied().unwrap_or(CLOSED);
         self.circuits.insert(provider.clone(), turned(circuit, verdict, now));
-    }
-
-    /// It asked to be left alone, in answer to a leg or to a question. Answers to what was out already neither shorten nor
-    /// end that.
-    pub fn throttled(&mut self, provider: &ProviderId, retry_after_ms: Option<u64>, now: Timestamp) {
-        let for_ms = retry_after_ms.unwrap_or(THROTTLE_REST_MS).min(THROTTLE_REST_MS_MAX);
-        let until = self.throttled.entry(provider.clone()).or_insert(now);
-        *until = now.plus_ms(for_ms).max(*until);
     }
 
     /// Whether this provider rested until now, and is being tried again.
@@ -349,7 +343,7 @@ enum Verdict {
     Worked,
     Failed,
     Throttled {
-        retry_after_ms: Option<u64>,
+        for_ms: u64,
     },
     /// Says nothing about the provider: refused for the number's or the text's sake.
     Nothing,
@@ -361,7 +355,8 @@ fn judge(answer: &Answer) -> Verdict {
         Answer::NotSent { .. } | Answer::Unknown { .. } => Verdict::Failed,
         Answer::Refused(refusal) if refusal.scope != Scope::Provider => Verdict::Nothing,
         Answer::Refused(refusal) if refusal.class == Class::Throttled => {
-            Verdict::Throttled { retry_after_ms: refusal.retry_after_ms }
+            let for_ms = refusal.retry_after_ms.unwrap_or(THROTTLE_REST_MS).min(THROTTLE_REST_MS_MAX);
+            Verdict::Throttled { for_ms }
         }
         Answer::Refused(_) => Verdict::Failed,
     }

@@ -96,17 +96,6 @@ pub struct Question {
 pub struct AskError {
     pub provider: ProviderId,
     pub why: String,
-    pub failure: AskFailure,
-}
-
-/// What a question without an answer says about its provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AskFailure {
-    /// Nothing: it may still take texts.
-    Unanswered,
-    /// More is asked of it than it bears, by requests and questions together. How long it wants to be left alone,
-    /// milliseconds, where it says so.
-    Throttled { retry_after_ms: Option<u64> },
 }
 
 /// A request as the door received it. Not `Debug`: its body may hold a number.

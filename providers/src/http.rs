@@ -13,7 +13,7 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use otodoke_common::leg::ProviderId;
 use otodoke_common::outcome::{Answer, Class, Refusal, Scope};
-use otodoke_common::provider::{AskError, AskFailure};
+use otodoke_common::provider::AskError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
@@ -154,11 +154,7 @@ impl Reply {
     /// The answer to a question: a 2xx that can be read, or else nothing was learned.
     pub(crate) fn answer_to_asking<T: DeserializeOwned>(&self, provider: &ProviderId) -> Result<T, AskError> {
         let status = self.status.as_u16();
-        let failure = match status {
-            429 => AskFailure::Throttled { retry_after_ms: self.retry_after_ms },
-            _ => AskFailure::Unanswered,
-        };
-        let error = |why: String| AskError { provider: provider.clone(), why, failure };
+        let error = |why: String| AskError { provider: provider.clone(), why };
         if !self.status.is_success() {
             return Err(error(format!("http {status}")));
         }
@@ -204,7 +200,7 @@ impl Lost {
     }
 
     pub(crate) fn asking(self, provider: &ProviderId) -> AskError {
-        AskError { provider: provider.clone(), why: self.why().to_owned(), failure: AskFailure::Unanswered }
+        AskError { provider: provider.clone(), why: self.why().to_owned() }
     }
 }
 

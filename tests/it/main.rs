@@ -1,7 +1,6 @@
 //! Behaviour by theme: what callers, people and operators see, told as stories over the whole pipeline.
 
 mod accept;
-mod asking;
 mod clock;
 mod fallback;
 mod given_up;

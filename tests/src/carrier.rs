@@ -15,8 +15,8 @@ use otodoke_common::clock::Clock;
 use otodoke_common::leg::{Abilities, Channel, ProviderId};
 use otodoke_common::outcome::{About, Answer, Proof, Report, ReportStatus};
 use otodoke_common::provider::{
-    AskError, AskFailure, CallMoment, Provider, Question, SendContent, SendRequest, Voice, WebhookReading,
-    WebhookReply, WebhookRequest,
+    AskError, CallMoment, Provider, Question, SendContent, SendRequest, Voice, WebhookReading, WebhookReply,
+    WebhookRequest,
 };
 use otodoke_common::speech::{Part, Speech, Then};
 use otodoke_common::time::Timestamp;
@@ -27,7 +27,7 @@ use tower::ServiceExt;
 use crate::phones::Phones;
 use call::call;
 
-pub use script::{Asking, Person, Reply, Script, refusal};
+pub use script::{Person, Reply, Script, refusal};
 
 /// One request as the carrier saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub struct Carrier {
     tags_all: AtomicBool,
     questions: Mutex<Vec<String>>,
     hung_up: Mutex<Vec<String>>,
-    answers: Mutex<BTreeMap<String, (Option<ReportStatus>, Asking)>>,
+    statuses: Mutex<BTreeMap<String, Option<ReportStatus>>>,
 }
 
 impl Carrier {
@@ -93,7 +93,7 @@ impl Carrier {
             tags_all: AtomicBool::new(false),
             questions: Mutex::default(),
             hung_up: Mutex::default(),
-            answers: Mutex::default(),
+            statuses: Mutex::default(),
         })
     }
 
@@ -247,8 +247,7 @@ impl Provider for Scripted {
     async fn send(&self, request: &SendRequest) -> Answer {
         let (script, arrived) = self.0.note(request);
         let reference = Carrier::reference(request);
-        let answer = (script.asked.clone(), script.asking);
-        self.0.answers.lock().expect("nobody panics here").insert(request.our_reference.clone(), answer);
+        self.0.statuses.lock().expect("nobody panics here").insert(request.our_reference.clone(), script.asked.clone());
         match &request.content {
             SendContent::Text(text) if arrived => {
                 self.0.phones.receive(request.to.as_e164(), &self.0.id, text);
@@ -274,17 +273,7 @@ impl Provider for Scripted {
 
     async fn ask(&self, question: &Question) -> Result<Vec<Report>, AskError> {
         self.0.questions.lock().expect("nobody panics here").push(question.our_reference.clone());
-        let answer = self.0.answers.lock().expect("nobody panics here").get(&question.our_reference).cloned();
-        let (status, asking) = answer.unwrap_or((None, Asking::AtOnce));
-        let failed = |failure| AskError { provider: self.0.id.clone(), why: "scripted".to_owned(), failure };
-        match asking {
-            Asking::AtOnce => {}
-            Asking::HangsMs(ms) => {
-                sleep(Duration::from_millis(ms)).await;
-                return Err(failed(AskFailure::Unanswered));
-            }
-            Asking::ThrottledMs(ms) => return Err(failed(AskFailure::Throttled { retry_after_ms: Some(ms) })),
-        }
+        let status = self.0.statuses.lock().expect("nobody panics here").get(&question.our_reference).cloned();
         let report = |status| Report {
             provider: self.0.id.clone(),
             about: About::Leg { id: question.id, leg: question.leg },
@@ -293,7 +282,7 @@ impl Provider for Scripted {
             at: question.now,
             happened_at: None,
         };
-        Ok(status.map(report).into_iter().collect())
+        Ok(status.flatten().map(report).into_iter().collect())
     }
 
     fn read_webhook(&self, request: &WebhookRequest<'_>) -> WebhookReading {

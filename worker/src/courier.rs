@@ -9,7 +9,7 @@ use otodoke_common::broker::{Broker, BrokerError, Delivery, Queue};
 use otodoke_common::code::CodeKeys;
 use otodoke_common::desk::{Committed, Desk, Routing};
 use otodoke_common::health::{Circuitry, Health};
-use otodoke_common::leg::{Leg, LegNumber, ProviderId};
+use otodoke_common::leg::{Leg, LegNumber};
 use otodoke_common::lifecycle::{Effect, Event, Step};
 use otodoke_common::message::{Kind, Message, State};
 use otodoke_common::metrics::Circuit;
@@ -21,16 +21,14 @@ use otodoke_common::retry::Delays;
 use otodoke_common::route::{RouteTable, Standing};
 use otodoke_common::store::StoreError;
 use otodoke_common::text::Templates;
-use otodoke_common::time::Timestamp;
 use otodoke_common::wire::LaneMessage;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::asking::Questions;
 use crate::bill::Budget;
 use crate::hand::{Hand, Passage, acquire};
 use crate::inbox;
-use crate::permits::{Errand, Permits};
+use crate::permits::Permits;
 use crate::recent::Recent;
 use crate::request::{Unsendable, Words};
 use crate::waiting::{Crowds, Waiting};
@@ -54,7 +52,6 @@ pub(crate) struct Courier {
     pub(crate) codes: Arc<CodeKeys>,
     pub(crate) templates: Arc<Templates>,
     pub(crate) permits: Arc<Permits>,
-    pub(crate) questions: Questions,
     pub(crate) publishers: Publishers,
     pub(crate) health: Mutex<Health>,
     /// Held by whoever looks up what other processes heard.
@@ -210,7 +207,7 @@ impl Courier {
     /// A repeat goes by the route of its first request, and may have to wait for it; meanwhile its message may have ended,
     /// or be in other hands.
     async fn passage_of_repeat(&self, message: &Message, leg: &Leg) -> Result<Passage, &'static str> {
-        let permit = acquire(&self.permits, &leg.provider, Errand::Send(message.lane), REPEAT_PATIENCE_MS_MAX).await;
+        let permit = acquire(&self.permits, &leg.provider, message.lane, REPEAT_PATIENCE_MS_MAX).await;
         let permit = permit.ok_or("no permit was free for the repeat")?;
         let stored = self.desk.store.load(message.id).await;
         let in_hand = |stored: Message| stored.state == State::Sending { leg: leg.number };
@@ -266,16 +263,12 @@ impl Courier {
         }
         let standing = health.standing(&leg.provider, now);
         drop(health);
-        self.heed(&leg.provider, standing, now);
+        if let Standing::Full { until } = standing {
+            // What it asked for is no time to save up calls in: they would go out at once and be refused again.
+            self.permits.pause(&leg.provider, until.since_ms(now));
+        }
         if before.word() != after.word() {
             self.desk.metrics.circuit(&leg.provider, circuit(after));
-        }
-    }
-
-    /// What a provider asked for is no time to save up calls in: they would go out at once and be refused again.
-    pub(crate) fn heed(&self, provider: &ProviderId, standing: Standing, now: Timestamp) {
-        if let Standing::Full { until } = standing {
-            self.permits.pause(provider, until.since_ms(now));
         }
     }
 
@@ -315,6 +308,23 @@ impl Courier {
     /// Whether something about this leg may wait in the inbox.
     fn may_have_come_before(&self, leg: &Leg) -> bool {
         self.providers.get(&leg.provider).is_none_or(|provider| provider.proves_by_reference())
+    }
+
+    /// Asks the provider about a leg. No news is no event: the sweep comes again.
+    async fn ask(&self, message: &Message, number: LegNumber) {
+        let Some(leg) = message.leg(number) else { return };
+        let (Some(provider), Some(question)) =
+            (self.providers.get(&leg.provider), self.words().question(message, leg, self.desk.clock.now()))
+        else {
+            return;
+        };
+        let result = provider.ask(&question).await;
+        self.desk.metrics.asked(&leg.provider, &result);
+        for report in result.unwrap_or_default() {
+            if let Err(error) = self.hear(message.id, number, &report).await {
+                self.desk.metrics.store_error(&error);
+            }
+        }
     }
 
     /// The row is due now: if the wake is lost, the sweep carries it.

@@ -7,7 +7,7 @@ use otodoke_common::code::CodeKeys;
 use otodoke_common::health::{Admission, Health};
 use otodoke_common::leg::{Channel, ProviderId, RouteClass};
 use otodoke_common::lifecycle::Choice;
-use otodoke_common::message::{Kind, Message, Want};
+use otodoke_common::message::{Kind, Lane, Message, Want};
 use otodoke_common::metrics::Metrics;
 use otodoke_common::retry::Delays;
 use otodoke_common::route::{self, Route, RouteTable, Scene, Standing};
@@ -15,7 +15,7 @@ use otodoke_common::time::Timestamp;
 use tokio::time::{Duration, Instant};
 
 use crate::bill::Budget;
-use crate::permits::{Errand, Permit, Permits};
+use crate::permits::{Permit, Permits};
 
 /// A message whose root is not known here is looked at again after this.
 const ROOT_LOOK_MS: u64 = 2_000;
@@ -90,7 +90,7 @@ impl Hand<'_> {
             };
             let choice = route::choose(message, want, &scene).choice;
             let Choice::Go(route) = choice else { return choice };
-            match self.permits.try_acquire(&route.provider, Errand::Send(message.lane)) {
+            match self.permits.try_acquire(&route.provider, message.lane) {
                 Ok(permit) => {
                     let probes = match self.lock_health().admit(&route.provider, self.now) {
                         Admission::Goes => false,
@@ -144,17 +144,16 @@ impl Hand<'_> {
     }
 }
 
-/// A permit of a provider that is fixed already: for the repeat of a request, or for a question. `None` where none was free
-/// for `patience_ms`.
+/// A permit for a route that is fixed already: the repeat of a request. `None` where none was free for `patience_ms`.
 pub(crate) async fn acquire(
     permits: &Arc<Permits>,
     provider: &ProviderId,
-    errand: Errand,
+    lane: Lane,
     patience_ms: u64,
 ) -> Option<Permit> {
     let until = Instant::now() + Duration::from_millis(patience_ms);
     loop {
-        let none = match permits.try_acquire(provider, errand) {
+        let none = match permits.try_acquire(provider, lane) {
             Ok(permit) => return Some(permit),
             Err(none) => none,
         };
@@ -172,7 +171,6 @@ pub(crate) async fn acquire(
 mod tests {
     use std::collections::BTreeMap;
 
-    use otodoke_common::message::Lane;
     use tokio::time::advance;
 
     use super::*;
@@ -184,24 +182,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn patience_is_counted_in_time_and_not_in_permits_given_back() {
         let id = ProviderId::parse("sakura").expect("valid");
-        let (bulk, critical) = (Errand::Send(Lane::Bulk), Errand::Send(Lane::Critical));
         let capacity = Capacity { concurrency: 10, rate_per_s: 10_000 };
         let permits = Permits::new(BTreeMap::from([(id.clone(), capacity)]));
-        let mut taken: Vec<Permit> = (0..10).map_while(|_| permits.try_acquire(&id, bulk).ok()).collect();
+        let mut taken: Vec<Permit> = (0..10).map_while(|_| permits.try_acquire(&id, Lane::Bulk).ok()).collect();
         let waiter = tokio::spawn({
             let (permits, id) = (Arc::clone(&permits), id.clone());
-            async move { acquire(&permits, &id, bulk, PATIENCE_MS).await }
+            async move { acquire(&permits, &id, Lane::Bulk, PATIENCE_MS).await }
         });
         for at_ms in 1..PATIENCE_MS {
             tokio::task::yield_now().await;
             advance(Duration::from_millis(1)).await;
-            drop(permits.try_acquire(&id, critical).expect("critical's own"));
+            drop(permits.try_acquire(&id, Lane::Critical).expect("critical's own"));
             assert!(!waiter.is_finished(), "given up after {at_ms} ms");
         }
         taken.pop();
         let held = waiter.await.expect("no panic").expect("it was free in time");
         let begun = Instant::now();
-        assert!(acquire(&permits, &id, bulk, PATIENCE_MS).await.is_none());
+        assert!(acquire(&permits, &id, Lane::Bulk, PATIENCE_MS).await.is_none());
         assert_eq!(begun.elapsed(), Duration::from_millis(PATIENCE_MS));
         drop(held);
     }

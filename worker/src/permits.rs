@@ -1,4 +1,4 @@
-//! Permits: the right to have one call in flight to a provider, for a lane or for a question. Each lane has a reserved share.
+//! Permits: the right to have one call in flight to a provider for a lane. Each lane has a reserved share.
 //!
 //! Concurrency and rate are counted here and nowhere else; waiting is bounded by the caller.
 
@@ -16,11 +16,6 @@ use tokio::time::{Duration, Instant};
 const RESERVED_PERCENT: [(Lane, u32); 3] = [(Lane::Critical, 20), (Lane::Normal, 30), (Lane::Bulk, 10)];
 /// Calls begun that must be saved up before a lane may begin one: critical takes its call in advance, bulk leaves some.
 const SAVED_UP: [(Lane, f64); 3] = [(Lane::Critical, 0.0), (Lane::Normal, 1.0), (Lane::Bulk, 1.5)];
-/// Percent of a provider's concurrency that questions may use, and at least one call. They use what bulk could, so that
-/// those without an answer leave critical and normal what is theirs.
-const QUESTIONS_PERCENT: u32 = 30;
-/// Calls begun that must be saved up before a question: as normal, for without answers nobody knows what was delivered.
-const QUESTION_SAVED_UP: f64 = 1.0;
 /// A rate's burst is what it allows in this time, and at least `BURST_MIN`.
 const BURST_S: f64 = 0.1;
 const BURST_MIN: f64 = 2.0;
@@ -52,36 +47,9 @@ pub(crate) struct Permits {
     some_freed: Notify,
 }
 
-/// What a call is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Errand {
-    Send(Lane),
-    /// What became of a leg, of whichever lane.
-    Ask,
-}
-
-impl Errand {
-    /// Whose share of the concurrency it uses.
-    const fn lane(self) -> Lane {
-        match self {
-            Self::Send(lane) => lane,
-            Self::Ask => Lane::Bulk,
-        }
-    }
-
-    fn saved_up(self) -> f64 {
-        match self {
-            Self::Send(lane) => share(&SAVED_UP, lane),
-            Self::Ask => QUESTION_SAVED_UP,
-        }
-    }
-}
-
 struct Pool {
     capacity: Capacity,
     in_use: BTreeMap<Lane, u32>,
-    /// Questions among them.
-    asking: u32,
     tokens: f64,
     refilled_at: Instant,
     /// Calls begun since somebody looked last.
@@ -102,7 +70,7 @@ pub(crate) struct Usage {
 pub(crate) struct Permit {
     permits: Arc<Permits>,
     provider: ProviderId,
-    errand: Errand,
+    lane: Lane,
 }
 
 /// No permit now; try again after this.
@@ -119,17 +87,15 @@ impl Permits {
         Arc::new(Self { pools: Mutex::new(pools), freed, some_freed: Notify::new() })
     }
 
-    pub(crate) fn try_acquire(self: &Arc<Self>, provider: &ProviderId, errand: Errand) -> Result<Permit, Full> {
+    pub(crate) fn try_acquire(self: &Arc<Self>, provider: &ProviderId, lane: Lane) -> Result<Permit, Full> {
         let mut pools = self.lock();
         let Some(pool) = pools.get_mut(provider) else { return Err(Full { retry_ms: FULL_RETRY_MS }) };
         let now = Instant::now();
-        if let Err(full) = pool.take(errand, now) {
-            if let Errand::Send(lane) = errand {
-                pool.refused_at.insert(lane, now);
-            }
+        if let Err(full) = pool.take(lane, now) {
+            pool.refused_at.insert(lane, now);
             return Err(full);
         }
-        Ok(Permit { permits: Arc::clone(self), provider: provider.clone(), errand })
+        Ok(Permit { permits: Arc::clone(self), provider: provider.clone(), lane })
     }
 
     /// The provider asked to be left alone for so long: then its calls begin at their rate, none saved up.
@@ -196,8 +162,10 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(pool) = self.permits.lock().get_mut(&self.provider) {
-            pool.end(self.errand);
+        if let Some(pool) = self.permits.lock().get_mut(&self.provider)
+            && let Some(in_use) = pool.in_use.get_mut(&self.lane)
+        {
+            *in_use = in_use.saturating_sub(1);
         }
         if let Some(freed) = self.permits.freed.get(&self.provider) {
             freed.notify_waiters();
@@ -212,7 +180,6 @@ impl Pool {
         Self {
             capacity,
             in_use,
-            asking: 0,
             tokens: burst(capacity),
             refilled_at: now,
             begun: 0,
@@ -221,13 +188,12 @@ impl Pool {
         }
     }
 
-    fn take(&mut self, errand: Errand, now: Instant) -> Result<(), Full> {
+    fn take(&mut self, lane: Lane, now: Instant) -> Result<(), Full> {
         self.refill(now);
-        let asks_enough = errand == Errand::Ask && self.asking >= self.questions_max();
-        if asks_enough || !self.has_room(errand.lane()) {
+        if !self.has_room(lane) {
             return Err(Full { retry_ms: FULL_RETRY_MS });
         }
-        let missing = errand.saved_up() - self.tokens;
+        let missing = share(&SAVED_UP, lane) - self.tokens;
         if missing > 0.0 {
             let wait_s = missing / f64::from(self.capacity.rate_per_s.max(1));
             return Err(Full {
@@ -236,21 +202,8 @@ impl Pool {
         }
         self.tokens -= 1.0;
         self.begun = self.begun.saturating_add(1);
-        *self.in_use.entry(errand.lane()).or_default() += 1;
-        self.asking += u32::from(errand == Errand::Ask);
+        *self.in_use.entry(lane).or_default() += 1;
         Ok(())
-    }
-
-    fn end(&mut self, errand: Errand) {
-        if let Some(in_use) = self.in_use.get_mut(&errand.lane()) {
-            *in_use = in_use.saturating_sub(1);
-        }
-        self.asking = self.asking.saturating_sub(u32::from(errand == Errand::Ask));
-    }
-
-    /// Questions in flight at once.
-    fn questions_max(&self) -> u32 {
-        (self.capacity.concurrency * QUESTIONS_PERCENT / 100).max(1)
     }
 
     /// A lane uses its own share first; then what no lane has reserved.
@@ -300,17 +253,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn bulk_never_takes_the_last_permits_of_critical() {
         let (permits, id) = sakura(10, 1_000);
-        let bulk: Vec<Permit> =
-            (0..20).map_while(|_| permits.try_acquire(&id, Errand::Send(Lane::Bulk)).ok()).collect();
+        let bulk: Vec<Permit> = (0..20).map_while(|_| permits.try_acquire(&id, Lane::Bulk).ok()).collect();
         assert_eq!(bulk.len(), 5, "half is reserved for the lanes before it");
-        assert!(permits.try_acquire(&id, Errand::Send(Lane::Critical)).is_ok());
+        assert!(permits.try_acquire(&id, Lane::Critical).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_dropped_permit_is_free_again_and_wakes_who_waits() {
         let (permits, id) = sakura(1, 1_000);
-        let held = permits.try_acquire(&id, Errand::Send(Lane::Normal)).expect("the first is free");
-        assert!(permits.try_acquire(&id, Errand::Send(Lane::Normal)).is_err());
+        let held = permits.try_acquire(&id, Lane::Normal).expect("the first is free");
+        assert!(permits.try_acquire(&id, Lane::Normal).is_err());
         let waiter = tokio::spawn({
             let (permits, id) = (Arc::clone(&permits), id.clone());
             async move { permits.wait(&BTreeSet::from([id]), 60_000).await }
@@ -318,7 +270,7 @@ mod tests {
         tokio::task::yield_now().await;
         drop(held);
         waiter.await.expect("the waiter ends");
-        assert!(permits.try_acquire(&id, Errand::Send(Lane::Normal)).is_ok());
+        assert!(permits.try_acquire(&id, Lane::Normal).is_ok());
     }
 
     /// An old copy of a row takes a permit, and learns only by its save that there is nothing to send.
@@ -326,22 +278,21 @@ mod tests {
     async fn what_nothing_was_begun_with_counts_for_no_rate() {
         let (permits, id) = sakura(10, 5);
         for _ in 0..100 {
-            permits.try_acquire(&id, Errand::Send(Lane::Normal)).expect("nothing is used up").give_back_unused();
+            permits.try_acquire(&id, Lane::Normal).expect("nothing is used up").give_back_unused();
         }
         assert_eq!(permits.usage()[0].used_per_s, 0.0);
-        while permits.try_acquire(&id, Errand::Send(Lane::Normal)).is_ok() {}
-        let held =
-            (0..10).find_map(|_| permits.try_acquire(&id, Errand::Send(Lane::Critical)).ok()).expect("critical's own");
+        while permits.try_acquire(&id, Lane::Normal).is_ok() {}
+        let held = (0..10).find_map(|_| permits.try_acquire(&id, Lane::Critical).ok()).expect("critical's own");
         permits.pause(&id, 1_000);
         held.give_back_unused();
-        assert!(permits.try_acquire(&id, Errand::Send(Lane::Critical)).is_err(), "a pause goes on");
+        assert!(permits.try_acquire(&id, Lane::Critical).is_err(), "a pause goes on");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_begun_since_the_last_look_is_told_as_a_rate() {
         let (permits, id) = sakura(10, 1_000);
         for _ in 0..6 {
-            drop(permits.try_acquire(&id, Errand::Send(Lane::Normal)));
+            drop(permits.try_acquire(&id, Lane::Normal));
         }
         tokio::time::advance(Duration::from_secs(2)).await;
         let told = || permits.usage().into_iter().map(|usage| (usage.allowed_per_s, usage.used_per_s)).next();
@@ -353,8 +304,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_provider_asked_for_is_no_time_to_save_up_calls_in() {
         let (permits, id) = sakura(1_000, 100);
-        let begun =
-            || (0..100).map_while(|_| permits.try_acquire(&id, Errand::Send(Lane::Normal)).ok().map(drop)).count();
+        let begun = || (0..100).map_while(|_| permits.try_acquire(&id, Lane::Normal).ok().map(drop)).count();
         permits.pause(&id, 1_000);
         for _ in 0..10 {
             assert_eq!(begun(), 0);
@@ -371,7 +321,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_rate_is_kept_over_a_second_and_critical_goes_first() {
         let (permits, id) = sakura(1_000, 20);
-        let begun = |lane| permits.try_acquire(&id, Errand::Send(lane)).is_ok();
+        let begun = |lane| permits.try_acquire(&id, lane).is_ok();
         let mut normal = 0;
         for _ in 0..100 {
             normal += u32::from(begun(Lane::Normal));

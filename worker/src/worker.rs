@@ -17,7 +17,6 @@ use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::asking::Questions;
 use crate::consumer::Consumer;
 use crate::courier::Courier;
 use crate::permits::{Capacity, Permits};
@@ -75,7 +74,6 @@ impl Worker {
         let given_up = Consumer::new(Queue::GivenUp, given_up::IN_HAND_MAX);
         let courier = Courier {
             permits: Permits::new(settings.capacities.clone()),
-            questions: Questions::of(parts.providers.keys()),
             desk: parts.desk,
             broker: parts.broker,
             routes: parts.routes,

@@ -50,10 +50,9 @@ pub struct ProviderSettings {
     /// The vendor's name for us, where it has one: Twilio's account SID.
     pub account: Option<String>,
     pub secret: Secret,
-    /// Requests per second of each worker process, questions about legs among them: what the contract allows, divided by how
-    /// many there are. A question counts once, also where SMSLINK's list of one number takes more than one page.
+    /// Requests per second of each worker process: what the contract allows, divided by how many there are.
     pub rate_per_s: u32,
-    /// Requests in flight at a time, of each worker process, questions among them.
+    /// Requests in flight at a time, of each worker process.
     pub concurrency: u32,
     /// A request without an answer by then is `unknown`.
     pub timeout_ms: u64,

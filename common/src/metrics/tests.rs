@@ -12,7 +12,7 @@ use crate::message::{
 };
 use crate::outcome::{Answer, Class, Proof, Reason};
 use crate::phone::LineType;
-use crate::provider::{AskError, AskFailure};
+use crate::provider::AskError;
 use crate::store::{Counts, StoreError};
 use crate::time::Timestamp;
 use crate::transaction::Currency;
@@ -168,8 +168,7 @@ fn tell_all(metrics: &Metrics) {
     metrics.provider_call(&route("jp-sakura"), &Answer::Unknown { why: away() }, 2.0);
     metrics.segments(&route("jp-sakura"), Country::JP, 2);
     metrics.circuit(&provider(), Circuit::Open);
-    let failure = AskFailure::Unanswered;
-    metrics.asked(&provider(), &Err(AskError { provider: provider(), why: away(), failure }));
+    metrics.asked(&provider(), &Err(AskError { provider: provider(), why: away() }));
     metrics.receipt_match(&provider(), ReceiptMatch::Orphan);
     metrics.counts(&Counts { live: 3, ended: 4, due: 2, inbox: 1, oldest_due_ms: 1_500, oldest_inbox_ms: 2_500 });
     metrics.clock_offset(-3);

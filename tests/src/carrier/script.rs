@@ -14,9 +14,8 @@ pub struct Script {
     pub happened_after_ms: Option<u64>,
     /// The reports name the leg by the carrier's own reference only.
     pub by_reference: bool,
-    /// What a question about it is answered, and how.
+    /// What a question about it is answered.
     pub asked: Option<ReportStatus>,
-    pub asking: Asking,
     pub person: Person,
 }
 
@@ -31,16 +30,6 @@ pub enum Reply {
     Lost,
     /// The program that talks to it breaks.
     Panics,
-}
-
-/// How a question is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asking {
-    AtOnce,
-    /// Not at all: whoever asks gives up after so long.
-    HangsMs(u64),
-    /// It was asked too much, and wants to be left alone for so long.
-    ThrottledMs(u64),
 }
 
 /// Who answers a call.
@@ -64,7 +53,6 @@ impl Script {
             happened_after_ms: None,
             by_reference: false,
             asked: None,
-            asking: Asking::AtOnce,
             person: Person::PressesWhatIsAnnounced,
         }
     }
