@@ -66,16 +66,21 @@ pub(crate) fn admit(door: &Door, candidate: Candidate) -> Result<u64, Problem> {
     if door.broker.trouble().is_some() {
         return decide_spilled(door.spill.wait_ms(door.now()), door.spill.is_full(door.now()), candidate);
     }
+    if door.spill.is_full(door.now()) {
+        // It is there, and refuses what it is given.
+        return Err(full_of_spilled());
+    }
     decide(door.broker.backlog(Queue::Lane(candidate.lane)), door.windows.of(candidate.lane), candidate)
 }
 
 /// With the broker away no lane counts: rows wait for the sweep.
 fn decide_spilled(wait: u64, is_full: bool, candidate: Candidate) -> Result<u64, Problem> {
-    if is_full {
-        let detail = "the broker is away, and as many messages wait for the sweep as may: try again later";
-        return Err(Problem::busy(detail, RETRY_AFTER_S_MAX));
-    }
-    in_time(wait, candidate)
+    if is_full { Err(full_of_spilled()) } else { in_time(wait, candidate) }
+}
+
+fn full_of_spilled() -> Problem {
+    let detail = "the broker takes nothing, and as many messages wait for the sweep as may: try again later";
+    Problem::busy(detail, RETRY_AFTER_S_MAX)
 }
 
 fn decide(backlog: Backlog, window: u64, candidate: Candidate) -> Result<u64, Problem> {

@@ -22,7 +22,7 @@ pub(crate) async fn alive() -> Json<Alive> {
 
 /// Can accept, and what is in the way. 200 as long as something can be accepted: a full lane takes nothing from the others,
 /// and what comes while the broker is away is carried by its row. 503 when the process stops, its store or the root of its
-/// codes is missing, its clock is too far off, or every lane is full; and until it reached its broker for the first time.
+/// codes is missing, its clock is too far off, or every lane or the spill is full; and until it reached its broker for the first time.
 #[utoipa::path(
     get, path = "/readyz", tag = "operation", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)),
@@ -44,7 +44,8 @@ async fn readiness(door: &Door) -> Readiness {
         door.met_broker.store(true, Ordering::Relaxed);
     }
     let met_broker = door.met_broker.load(Ordering::Relaxed);
-    let takes_nothing = stopping.is_some() || full.len() == Lane::ALL.len();
+    let is_full = door.spill.is_full(door.now()) || (vitals.broker.is_none() && full.len() == Lane::ALL.len());
+    let takes_nothing = stopping.is_some() || is_full;
     let ready =
         met_broker && !takes_nothing && vitals.store.is_none() && vitals.clock.is_none() && vitals.root.is_none();
     Readiness { ready, reasons: stopping.into_iter().chain(vitals.reasons()).chain(full).collect() }

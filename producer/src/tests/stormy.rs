@@ -17,6 +17,7 @@ use serde_json::json;
 use super::bed::{Bed, NUMBER, OTHER_NUMBER, advance_ms, payment};
 use crate::LaneWindows;
 use crate::auth::{KEY_FRESH_MS, KEY_STALE_MS_MAX, key_setting};
+use crate::spill::SPILLED_MAX;
 
 const NORMAL: Queue = Queue::Lane(Lane::Normal);
 
@@ -73,6 +74,11 @@ async fn with_the_broker_away_what_the_sweep_could_not_send_in_time_is_refused()
     assert_eq!(bed.post("/v1/verifications", &other).await.problem(), (503, "busy".to_owned(), None));
     advance_ms(60_000).await;
     bed.post("/v1/verifications", &other).await.accepted();
+    (0..SPILLED_MAX).for_each(|_| bed.door.spill.add(bed.door.now()));
+    bed.memory.faults().set_broker_away(false);
+    let notice = json!({"to": OTHER_NUMBER, "text": "Gate 7 is closed.", "ttl_seconds": 36_000});
+    assert_eq!(bed.post("/v1/messages", &notice).await.problem(), (503, "busy".to_owned(), None), "however useful");
+    assert_eq!(bed.get("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE, "it takes nothing");
 }
 
 #[tokio::test(start_paused = true)]

@@ -103,15 +103,15 @@ async fn an_ended_message_may_be_due_for_its_erasure(factory: &impl Factory) {
 
 async fn what_lives_comes_before_what_has_ended(factory: &impl Factory) {
     let backend = factory.fresh(LIMITS);
+    let at = |ms: u16| START.plus_ms(60 * MINUTE_MS + u64::from(ms));
     for number in [1, 2] {
         let over = ended(opened(&*backend.store, number).await);
-        let erase_at = START.plus_ms(u64::from(number));
-        saved(&*backend.store, save(Message { due: Some(erase_at), ..over })).await;
+        saved(&*backend.store, save(Message { due: Some(at(number)), ..over })).await;
     }
     for number in [3, 4, 5] {
-        open_due(&*backend.store, number, Some(START.plus_ms(u64::from(number)))).await;
+        open_due(&*backend.store, number, Some(at(number))).await;
     }
-    let now = START.plus_ms(9);
+    let now = at(9);
     assert_eq!(due(&*backend.store, now, 2).await, [id(3), id(4)]);
     assert_eq!(due(&*backend.store, now, 2).await, [id(5), id(1)], "what has ended has what room is left");
     assert_eq!(due(&*backend.store, now, 2).await, [id(2)]);
