@@ -108,19 +108,34 @@ impl Desk {
     /// Adds a line to the journal of a message that stays as it is, unless it has enough such lines. `false` where there is
     /// no such message.
     pub async fn tell(&self, message: &Message, note: &Note) -> Result<bool, StoreError> {
-        let mut message = message.clone();
+        self.save_aside(message.clone(), |message| {
+            let room = message.lines_beside < LINES_BESIDE_MAX;
+            let lines_beside = message.lines_beside.saturating_add(1);
+            room.then(|| (Message { lines_beside, ..message.clone() }, vec![note.clone()]))
+        })
+        .await
+    }
+
+    /// Lets the sweep look at a message by `at`, unless it is due by then anyway or queued no more: whoever moved it on carries
+    /// it. Safe to repeat. `false` where there is no such message.
+    pub async fn due_by(&self, message: Message, at: Timestamp) -> Result<bool, StoreError> {
+        self.save_aside(message, |message| {
+            let later = message.state == State::Queued && message.due.is_none_or(|due| due > at);
+            later.then(|| (Message { due: Some(at), ..message.clone() }, Vec::new()))
+        })
+        .await
+    }
+
+    /// Saves what no step decided; `change` is asked again about whatever won meanwhile, and `None` leaves it as it is.
+    async fn save_aside(
+        &self,
+        mut message: Message,
+        change: impl Fn(&Message) -> Option<(Message, Vec<Note>)>,
+    ) -> Result<bool, StoreError> {
         for _ in 0..SAVE_TRIES_MAX {
-            if message.lines_beside >= LINES_BESIDE_MAX {
-                return Ok(true);
-            }
-            let told = Step {
-                waits_until: None,
-                message: Message { lines_beside: message.lines_beside + 1, ..message.clone() },
-                save: true,
-                effects: Vec::new(),
-                notes: vec![note.clone()],
-            };
-            match self.save(&message, told, &[]).await? {
+            let Some((changed, notes)) = change(&message) else { return Ok(true) };
+            let aside = Step { waits_until: None, message: changed, save: true, effects: Vec::new(), notes };
+            match self.save(&message, aside, &[]).await? {
                 Committed::Done(_) => return Ok(true),
                 Committed::Lost | Committed::OverLimit { .. } => {}
             }
@@ -153,32 +168,6 @@ impl Desk {
             Saved::Lost => Ok(Committed::Lost),
             Saved::OverLimit { index, free_at } => Ok(Committed::OverLimit { index, free_at }),
         }
-    }
-
-    /// Lets the sweep look at a message by `at`, unless it is due by then anyway or queued no more: whoever moved it on carries
-    /// it. Safe to repeat. `false` where there is no such message.
-    pub async fn due_by(&self, mut message: Message, at: Timestamp) -> Result<bool, StoreError> {
-        for _ in 0..SAVE_TRIES_MAX {
-            if message.state != State::Queued || message.due.is_some_and(|due| due <= at) {
-                return Ok(true);
-            }
-            let sooner = Step {
-                waits_until: None,
-                message: Message { due: Some(at), ..message.clone() },
-                save: true,
-                effects: Vec::new(),
-                notes: Vec::new(),
-            };
-            match self.save(&message, sooner, &[]).await? {
-                Committed::Done(_) => return Ok(true),
-                Committed::Lost | Committed::OverLimit { .. } => {}
-            }
-            match self.store.load(message.id).await? {
-                Some(newer) => message = newer,
-                None => return Ok(false),
-            }
-        }
-        Err(busy(message.id))
     }
 
     /// What was just opened is told to the log and the counters, as `save` tells of a step. Once for each opening.
