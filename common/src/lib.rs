@@ -44,6 +44,7 @@ pub mod rabbit;
 
 // What the shells, door and worker, stand on.
 pub mod desk;
+pub mod in_use;
 pub mod parts;
 
 // Edges.

@@ -55,7 +55,7 @@ async fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Keys(command) => backend::keys(&command, &output).await,
         Command::Parked(command) => backend::parked(&command, &output).await,
         Command::Topology(command) => backend::topology(&command, &output).await,
-        Command::Config(command) => backend::config(&command, &output),
+        Command::Config(command) => backend::config(&command, &output).await,
         Command::Bench(command) => bench::run(command, &output).await,
         Command::BenchCarrier(command) => bench::carry(command, &output).await,
     }

@@ -9,6 +9,7 @@ use otodoke_common::broker::{Broker, BrokerError, Delivery, Queue};
 use otodoke_common::code::CodeKeys;
 use otodoke_common::desk::{Committed, Desk, Routing};
 use otodoke_common::health::{Circuitry, Health};
+use otodoke_common::in_use::InUse;
 use otodoke_common::leg::{Leg, LegNumber};
 use otodoke_common::lifecycle::{Effect, Event, Step};
 use otodoke_common::message::{Kind, Message, State};
@@ -59,6 +60,8 @@ pub(crate) struct Courier {
     pub(crate) crowds: Crowds,
     /// Copies of rows that wait for a report.
     pub(crate) recent: Recent,
+    /// The routes that living messages went out by.
+    pub(crate) in_use: InUse,
 }
 
 /// A decision that is committed, and what its leg goes out with.
@@ -244,6 +247,7 @@ impl Courier {
             return Answer::NotSent { why: format!("provider {} is not in the settings", leg.provider) };
         };
         self.count_cost(message, leg, request);
+        self.in_use.note(&leg.route, message.useful_until);
         let started = Instant::now();
         let answer = provider.send(request).await;
         self.desk.metrics.provider_call(&leg.route, &answer, started.elapsed().as_secs_f64());

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use otodoke_common::broker::Queue;
 use otodoke_common::config::Settings;
 use otodoke_common::health::Health;
+use otodoke_common::in_use::InUse;
 use otodoke_common::leg::ProviderId;
 use otodoke_common::message::Lane;
 use otodoke_common::metrics::Circuit;
@@ -29,6 +30,8 @@ use crate::{deliver, given_up, receipts};
 
 /// What is in hand when the stop comes gets this long to finish; what does not is found by the sweep of the next start.
 const STOP_WAIT_MS_MAX: u64 = 15_000;
+/// What is told to others at the very end gets this long.
+const LAST_WORD_MS_MAX: u64 = 1_000;
 /// How often the sweep looks. A retry or a crash gap is seconds, so a tenth of one is soon enough.
 const SWEEP_EVERY_MS: u64 = 100;
 
@@ -85,6 +88,7 @@ impl Worker {
             catching_up: tokio::sync::Mutex::default(),
             crowds: Crowds::default(),
             recent: Recent::default(),
+            in_use: InUse::default(),
         };
         // A gauge without a value looks like a provider without a state.
         for provider in courier.providers.keys() {
@@ -131,6 +135,9 @@ impl Worker {
         if tokio::time::timeout(Duration::from_millis(STOP_WAIT_MS_MAX), tasks.wait()).await.is_err() {
             tracing::warn!(in_hand = tasks.len(), "stopped with messages in hand; the next sweep finds them");
         }
+        let last = self.courier.in_use.tell(&*self.courier.desk.store, self.courier.desk.clock.now());
+        // A store that is away is told nothing; then what was told up to now must do.
+        drop(tokio::time::timeout(Duration::from_millis(LAST_WORD_MS_MAX), last).await);
     }
 
     fn start(&self, tasks: &TaskTracker, stop: &CancellationToken) -> JoinSet<()> {
@@ -156,6 +163,8 @@ impl Worker {
         }
         let (courier, told) = (Arc::clone(&self.courier), stop.clone());
         loops.spawn(async move { courier.codes.follow(&*courier.desk.store, &told).await });
+        let (courier, told) = (Arc::clone(&self.courier), stop.clone());
+        loops.spawn(async move { courier.in_use.keep_telling(&*courier.desk.store, &courier.desk.clock, &told).await });
         if self.roles.has(Role::Sweep) {
             loops.spawn(sweep::run(Arc::clone(&self.courier), self.pace, tasks.clone(), stop.clone()));
             loops.spawn(sweep::tidy(Arc::clone(&self.courier), stop.clone()));

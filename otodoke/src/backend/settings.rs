@@ -1,8 +1,17 @@
-//! `config check`: everything that is wrong with the settings, before anything starts.
+//! `config check`: everything that is wrong with the settings, before anything starts; and where they name a PostgreSQL
+//! that answers, whether they lack a route that living messages still use.
 
+use anyhow::Context;
+use otodoke_common::clock::Clock;
 use otodoke_common::config::{Problem, Problems, Settings, Source};
+use otodoke_common::in_use::in_use;
+use otodoke_common::leg::RouteId;
+use otodoke_common::postgres::{Postgres, PostgresSettings};
+use otodoke_common::time::Timestamp;
 use serde::Serialize;
+use tokio::time::{Duration, timeout};
 
+use super::REACH_MS_MAX;
 use crate::cli::{Config, ConfigVerb};
 use crate::output::{Outcome, Output};
 
@@ -10,6 +19,9 @@ use crate::output::{Outcome, Output};
 struct Verdict {
     ok: bool,
     problems: Vec<Told>,
+    /// Why nobody looked which routes are in use; none where somebody did, or there is no store to look into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unchecked: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -19,15 +31,26 @@ struct Told {
     remedy: String,
 }
 
-pub(crate) fn config(command: &Config, output: &Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn config(command: &Config, output: &Output) -> anyhow::Result<Outcome> {
     let ConfigVerb::Check { config } = &command.verb;
-    let (problems, sentences) = match check(&Source::of_process(config.config.as_deref())) {
-        Ok(settings) => (Vec::new(), praise(&settings)),
-        Err(problems) => (problems.0.clone(), problems.to_string()),
+    let checked = check(&Source::of_process(config.config.as_deref()));
+    let (found, unchecked) = match &checked {
+        Ok(settings) => match missing_routes(settings).await {
+            Ok(missing) => (missing, None),
+            Err(error) => {
+                (Vec::new(), Some(format!("which routes living messages still use was not looked up: {error:#}")))
+            }
+        },
+        Err(problems) => (problems.0.clone(), None),
     };
-    let ok = problems.is_empty();
+    let ok = found.is_empty();
+    let sentences = match &checked {
+        Ok(settings) if ok => format!("{}\n{}", praise(settings), unchecked.as_deref().unwrap_or_default()),
+        _ => Problems(found.clone()).to_string(),
+    };
     let told = |Problem { key, value, remedy }: Problem| Told { key, value, remedy };
-    output.answer(&Verdict { ok, problems: problems.into_iter().map(told).collect() }, || sentences)?;
+    let verdict = Verdict { ok, problems: found.into_iter().map(told).collect(), unchecked };
+    output.answer(&verdict, || sentences)?;
     Ok(Outcome::of(ok))
 }
 
@@ -36,6 +59,30 @@ fn check(source: &Source) -> Result<Settings, Problems> {
     let settings = source.read()?;
     otodoke_providers::assemble(&settings)?;
     Ok(settings)
+}
+
+/// Routes that the settings lack and living messages went out by.
+async fn missing_routes(settings: &Settings) -> anyhow::Result<Vec<Problem>> {
+    let Some(postgres) = &settings.postgres else { return Ok(Vec::new()) };
+    let looking = timeout(Duration::from_millis(REACH_MS_MAX), used_routes(postgres));
+    let used = looking.await.with_context(|| format!("PostgreSQL did not answer within {REACH_MS_MAX} ms"))??;
+    let lacks = |route: &RouteId| settings.routes.iter().all(|known| known.id != *route);
+    Ok(used.into_iter().filter(|(route, _)| lacks(route)).map(|(route, until)| missing(&route, until)).collect())
+}
+
+/// Makes and changes nothing: whoever only checks is no reason to bring the schema up to date.
+async fn used_routes(settings: &PostgresSettings) -> anyhow::Result<Vec<(RouteId, Timestamp)>> {
+    let postgres = Postgres::connect(settings).await?;
+    Ok(in_use(&*postgres, Clock::system().now()).await?)
+}
+
+fn missing(route: &RouteId, until: Timestamp) -> Problem {
+    let remedy = format!(
+        "is not among these routes, and messages that went out by it live until {}: keep it until then; `rank` puts it \
+         behind all others meanwhile",
+        until.rfc3339()
+    );
+    Problem::new("route", route.as_str(), remedy)
 }
 
 fn praise(settings: &Settings) -> String {

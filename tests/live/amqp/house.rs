@@ -110,6 +110,17 @@ impl House {
         said
     }
 
+    /// What `config check` says of the house's settings without this route.
+    pub(crate) fn check_without(&self, route: &str) -> Value {
+        let text = std::fs::read_to_string(&self.settings).expect("the settings of the house");
+        let kept: Vec<&str> = text.split("[[").filter(|part| !part.contains(&format!("id = \"{route}\""))).collect();
+        let file = self.settings.with_extension("without.toml");
+        std::fs::write(&file, kept.join("[[")).expect("a file beside it");
+        let mut command = program("otodoke");
+        let output = command.args(["config", "check", "--json", "--config"]).arg(&file).output();
+        serde_json::from_slice(&output.expect("the program runs").stdout).expect("an answer in JSON")
+    }
+
     pub(crate) fn parked(&self) -> Vec<Value> {
         serde_json::from_str(&self.type_in(&["parked", "list"])).expect("a list")
     }

@@ -4,7 +4,6 @@
 #![expect(clippy::panic, reason = "a panic is how tests fail")]
 
 #[path = "../caller.rs"]
-#[expect(dead_code, reason = "shared with the suite of one process, which asks for more")]
 mod caller;
 #[path = "../handset.rs"]
 #[expect(dead_code, reason = "shared with the suite of one process, which reads codes and calls")]
@@ -23,6 +22,7 @@ mod until;
 mod document;
 mod house;
 mod journeys;
+mod losing;
 mod publisher;
 mod python;
 mod strangers;
