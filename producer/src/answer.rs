@@ -137,4 +137,14 @@ pub struct Readiness {
     pub ready: bool,
     /// What is in the way, one sentence each; a ready process tells here what it does without.
     pub reasons: Vec<String>,
+    pub codes: Kids,
+}
+
+/// The roots of codes that a process holds. Every one, door or worker, must know a kid before it is made active in any.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Kids {
+    /// Of messages that open at this process.
+    pub active: String,
+    /// Of messages that this process can render and check.
+    pub known: Vec<String>,
 }

@@ -11,7 +11,7 @@ use otodoke_common::broker::Queue;
 use otodoke_common::message::Lane;
 use otodoke_common::vitals;
 
-use crate::answer::{Alive, Readiness};
+use crate::answer::{Alive, Kids, Readiness};
 use crate::door::Door;
 
 /// Alive.
@@ -48,7 +48,9 @@ async fn readiness(door: &Door) -> Readiness {
     let takes_nothing = stopping.is_some() || is_full;
     let ready =
         met_broker && !takes_nothing && vitals.store.is_none() && vitals.clock.is_none() && vitals.root.is_none();
-    Readiness { ready, reasons: stopping.into_iter().chain(vitals.reasons()).chain(full).collect() }
+    let reasons = stopping.into_iter().chain(vitals.reasons()).chain(full).collect();
+    let known = door.codes.known().map(|kid| kid.as_str().to_owned()).collect();
+    Readiness { ready, reasons, codes: Kids { active: door.codes.active().as_str().to_owned(), known } }
 }
 
 fn full(door: &Door, lane: Lane) -> Option<String> {

@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
+use otodoke_common::message::Kid;
 use otodoke_common::vitals;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -42,7 +43,7 @@ impl Probes {
 
 async fn alive(State(probes): State<Arc<Probes>>) -> (StatusCode, Json<Value>) {
     let reasons: Vec<String> = probes.consumers.iter().filter_map(|consumer| consumer.silence()).collect();
-    verdict("alive", &reasons)
+    (status(&reasons), Json(json!({ "alive": reasons.is_empty(), "reasons": reasons })))
 }
 
 async fn ready(State(probes): State<Arc<Probes>>) -> (StatusCode, Json<Value>) {
@@ -50,16 +51,18 @@ async fn ready(State(probes): State<Arc<Probes>>) -> (StatusCode, Json<Value>) {
     if probes.stopping.is_cancelled() {
         reasons.push("the process is stopping".to_owned());
     }
+    let codes = &probes.courier.codes;
     // A worker can do without none of it.
-    let vitals = vitals::look(&probes.courier.desk, &*probes.courier.broker, &probes.courier.codes).await;
+    let vitals = vitals::look(&probes.courier.desk, &*probes.courier.broker, codes).await;
     reasons.extend(vitals.reasons());
-    verdict("ready", &reasons)
+    // As the door says it: whoever brings a new root sees by this that every process has it.
+    let known: Vec<&str> = codes.known().map(Kid::as_str).collect();
+    let codes = json!({ "active": codes.active().as_str(), "known": known });
+    (status(&reasons), Json(json!({ "ready": reasons.is_empty(), "reasons": reasons, "codes": codes })))
 }
 
-fn verdict(word: &str, reasons: &[String]) -> (StatusCode, Json<Value>) {
-    let good = reasons.is_empty();
-    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ word: good, "reasons": reasons })))
+fn status(reasons: &[String]) -> StatusCode {
+    if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 async fn metrics(State(probes): State<Arc<Probes>>) -> impl IntoResponse {

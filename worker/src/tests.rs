@@ -96,13 +96,18 @@ fn worker(broker: &Arc<Silent>) -> Worker {
     Worker::new(parts, settings)
 }
 
-/// Status and reasons of one probe.
-async fn probe(router: &axum::Router, path: &str) -> (u16, Vec<String>) {
+/// Status and answer of one probe.
+async fn look(router: &axum::Router, path: &str) -> (u16, Value) {
     let request = Request::get(path).body(Body::empty()).expect("a request");
     let response = router.clone().oneshot(request).await.expect("a router never fails");
     let status = response.status().as_u16();
     let body = axum::body::to_bytes(response.into_body(), 1 << 16).await.expect("a small body");
-    let body: Value = serde_json::from_slice(&body).expect("JSON");
+    (status, serde_json::from_slice(&body).expect("JSON"))
+}
+
+/// Status and reasons of one probe.
+async fn probe(router: &axum::Router, path: &str) -> (u16, Vec<String>) {
+    let (status, body) = look(router, path).await;
     let reasons = body["reasons"].as_array().expect("reasons").iter();
     (status, reasons.map(|reason| reason.as_str().expect("a sentence").to_owned()).collect())
 }
@@ -136,6 +141,13 @@ async fn waiting_for_an_empty_queue_or_for_a_broker_is_life() {
     let (alive, (ready, reasons)) = after_s(600, away).await;
     assert_eq!((alive.0, ready), (200, 503));
     assert_eq!(reasons, ["the broker cannot be used now: connection refused"]);
+}
+
+#[tokio::test]
+async fn a_worker_names_the_kids_it_knows() {
+    let router = worker(&Arc::default()).probes(CancellationToken::new()).router();
+    let (_, said) = look(&router, "/readyz").await;
+    assert_eq!(said["codes"], serde_json::json!({ "active": "k1", "known": ["k1"] }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -98,7 +98,7 @@ async fn what_is_not_served_is_refused_in_the_same_form() {
 async fn the_process_says_that_it_lives_is_ready_and_counts() {
     let bed = Bed::new().await;
     assert_eq!(bed.get("/healthz").await.text, r#"{"alive":true}"#);
-    assert_eq!(bed.get("/readyz").await.text, r#"{"ready":true,"reasons":[]}"#);
+    assert_eq!(bed.get("/readyz").await.text, r#"{"ready":true,"reasons":[],"codes":{"active":"k1","known":["k1"]}}"#);
     bed.login().await;
     let metrics = bed.get("/metrics").await;
     assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
@@ -112,5 +112,8 @@ async fn a_stopping_process_is_not_ready_and_says_so() {
     bed.door.stopping.cancel();
     let reply = bed.get("/readyz").await;
     assert_eq!(reply.status.as_u16(), 503);
-    assert_eq!(reply.text, r#"{"ready":false,"reasons":["the process is stopping"]}"#);
+    assert_eq!(
+        reply.text,
+        r#"{"ready":false,"reasons":["the process is stopping"],"codes":{"active":"k1","known":["k1"]}}"#
+    );
 }
