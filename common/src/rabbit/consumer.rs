@@ -30,6 +30,8 @@ const LINGER_MS: u64 = 200;
 /// What a batch went through says little of any of its bodies, and where it comes again while it is taken apart, a broken
 /// connection was why: alone, each begins as one that was taken once.
 const TAKEN_IN_A_BATCH: u32 = 1;
+/// A batch that was taken more often before does not stay together.
+const TAKEN_TOGETHER_MAX: u32 = 1;
 /// Unique on its channel, which has no other.
 const TAG: &str = "otodoke";
 
@@ -101,15 +103,17 @@ async fn consume(
     }
 }
 
-/// A batch that comes again was in hand when somebody died: any of its bodies may have been why. So its parts go on alone;
-/// and those of one that was given up as a whole do so where they came from, because none of them was ever seen alone.
+/// A batch that comes again was in hand when somebody stopped, and keeps its place: whoever replaces workers while many
+/// wait shall put nobody behind the others. One that comes a third time was in hand when somebody died, likely, and any of
+/// its bodies may have been why: its parts go on alone, at the end of the queue. So do those of one that was given up as a
+/// whole, where they came from, because none of them was ever seen alone.
 fn arrive(generation: &Generation, place: &Place, (ledger, intake): (&Ledger, &Intake), delivery: Delivery) {
     let (tag, identity) = (delivery.delivery_tag, generation.identity());
     let home = home(generation, place, &delivery.properties);
     let taken_before = envelope::taken_before(identity, &delivery.properties);
     let copy = |letter, origin| Copy { tag, letter, home, origin, taken_before, given_back: 0 };
     let copies: Vec<Copy> = match parts(identity, &delivery.properties, &delivery.data) {
-        Some(parts) if delivery.redelivered || taken_before > 0 || place.queue == Queue::GivenUp => {
+        Some(parts) if place.queue == Queue::GivenUp || is_suspect(delivery.redelivered, taken_before) => {
             return ledger.take_apart(tag, Apart { home, parts, taken_before: TAKEN_IN_A_BATCH });
         }
         Some(parts) => parts.into_iter().map(|part| copy(Letter::Part(part), Origin::Ours)).collect(),
@@ -120,6 +124,11 @@ fn arrive(generation: &Generation, place: &Place, (ledger, intake): (&Ledger, &I
     };
     intake.depth.came(copies.len() as u64);
     ledger.hand_out(tag, copies).into_iter().for_each(|delivery| intake.put(delivery));
+}
+
+/// Taken more often than once before; or again, and the broker does not say how often.
+const fn is_suspect(redelivered: bool, taken_before: u32) -> bool {
+    taken_before > TAKEN_TOGETHER_MAX || (redelivered && taken_before == 0)
 }
 
 /// `None` where it is one body: also a batch that cannot be read, which whoever takes it parks like any other such body.
@@ -178,6 +187,15 @@ mod tests {
     use super::*;
     use crate::message::MessageId;
     use crate::time::Timestamp;
+
+    #[test]
+    fn a_batch_stays_together_when_it_comes_a_second_time() {
+        for (redelivered, taken_before, expected) in
+            [(false, 0, false), (true, 1, false), (true, 2, true), (true, 0, true), (false, 2, true)]
+        {
+            assert_eq!(is_suspect(redelivered, taken_before), expected, "{redelivered} {taken_before}");
+        }
+    }
 
     #[test]
     fn only_a_batch_of_ours_that_can_be_read_is_taken_apart() {

@@ -111,7 +111,7 @@ async fn who_wants_no_batches_publishes_none_and_reads_those_of_others() {
     settle(take_all(&alone, 100).await.into_values()).await;
 }
 
-/// One of them kills whoever takes it: the others come again once, and never because of it.
+/// One of them kills whoever takes it: what travelled with it comes again twice, and from then on never because of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_kills_who_takes_it_comes_again_alone() {
     const POISON: u32 = 77;
@@ -119,37 +119,65 @@ async fn what_kills_who_takes_it_comes_again_alone() {
     const IN_HAND: u32 = 80;
     let server = rabbit().await;
     let mut mortals = Vec::new();
-    for _ in 0..2 {
+    for _ in 0..3 {
         let (proxy, settings) = through_a_proxy(&server).await;
         mortals.push((server.connect(&settings), proxy));
     }
     published_at_once(&server.connect(&server.settings()), IN_HAND).await;
-    let (first, mut cut) = mortals.remove(0);
-    let in_hand = take_all(&first, IN_HAND).await;
-    cut.refuse();
-    first.wait_for(|state| matches!(state, LinkState::Down { .. })).await;
-    drop(in_hand);
-
-    let (second, mut cut) = mortals.remove(0);
-    let again = take_all(&second, IN_HAND).await;
-    for (number, delivery) in &again {
-        assert_eq!((delivery.trace.as_ref(), &delivery.origin), (Some(&trace_of(*number)), &Origin::Ours));
-        assert!(delivery.taken_before >= 1, "it says that it was taken before");
+    for (mortal, mut cut) in mortals.drain(..2) {
+        let in_hand = take_all(&mortal, IN_HAND).await;
+        let is_first = in_hand[&POISON].taken_before == 0;
+        for (number, delivery) in &in_hand {
+            assert_eq!((delivery.trace.as_ref(), &delivery.origin), (Some(&trace_of(*number)), &Origin::Ours));
+            assert_eq!(delivery.taken_before == 0, is_first, "it says that it was taken before");
+        }
+        die(&mortal, &mut cut).await;
+        drop(in_hand);
     }
+
+    let (third, mut cut) = mortals.remove(0);
+    let again = take_all(&third, IN_HAND).await;
     let (poison, others): (Vec<_>, Vec<_>) = again.into_iter().partition(|(number, _)| *number == POISON);
     settle(others.into_iter().map(|(_, delivery)| delivery)).await;
     // Longer than an acknowledgement waits for those before it.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    cut.refuse();
-    second.wait_for(|state| matches!(state, LinkState::Down { .. })).await;
+    die(&third, &mut cut).await;
     drop(poison);
 
-    let third = server.connect(&server.settings());
-    let (number, delivery) = take(&third).await;
+    let fourth = server.connect(&server.settings());
+    let (number, delivery) = take(&fourth).await;
     assert_eq!(number, POISON, "nothing else comes");
     assert!(delivery.taken_before >= 2, "it is counted on: {}", delivery.taken_before);
     delivery.done().await.expect("settled");
-    until("nothing else is there", || third.backlog(NORMAL).waiting == 0).await;
+    until("nothing else is there", || fourth.backlog(NORMAL).waiting == 0).await;
+}
+
+/// Without a word to the broker.
+async fn die(mortal: &Rabbit, cut: &mut Proxy) {
+    cut.refuse();
+    mortal.wait_for(|state| matches!(state, LinkState::Down { .. })).await;
+}
+
+/// Workers are replaced while many wait: who waited longest is still first.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stopped_process_had_keeps_its_place() {
+    let server = rabbit().await;
+    let (door, first) = (server.connect(&server.settings()), server.connect(&server.settings()));
+    published_at_once(&door, 100).await;
+    let in_hand = take_all(&first, 100).await;
+    for number in 100_u32..120 {
+        door.publish(NORMAL, number.to_be_bytes().to_vec()).await.expect("published");
+    }
+    first.close().await;
+    drop(in_hand);
+    let second = server.connect(&server.settings());
+    let mut order = Vec::new();
+    for _ in 0..120 {
+        let (number, delivery) = take(&second).await;
+        order.push(number);
+        delivery.done().await.expect("settled");
+    }
+    assert!(order[..100].iter().all(|number| *number < 100), "{order:?}");
 }
 
 async fn through_a_proxy(server: &TestRabbit) -> (Proxy, RabbitSettings) {
