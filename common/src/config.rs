@@ -10,8 +10,8 @@
 //! keys of `RabbitSettings` and `PostgresSettings`; `amqp.own_users` names users of our programs besides those of the URLs). `[[provider]]` and `[[route]]` are lists and
 //! come from the file; a provider's `secret_file` keeps its secret out of it. A value reads as TOML does, so a text that
 //! looks like a number is quoted twice: `OTODOKE_CODES__ACTIVE='"1"'`. Paths are relative to where the process starts.
-//! No settings, but read elsewhere: `OTODOKE_URL`, `OTODOKE_API_KEY`, `OTODOKE_DATA`, `OTODOKE_BENCH_AMQP_URL` and
-//! `OTODOKE_BENCH_POSTGRES_URL` (the command line), `OTODOKE_LOG` and `OTODOKE_LOG_FORMAT` (`startup`).
+//! No settings, but read elsewhere: `OTODOKE_URL`, `OTODOKE_API_KEY`, `OTODOKE_DATA`, `OTODOKE_MANAGEMENT_URL`,
+//! `OTODOKE_BENCH_AMQP_URL` and `OTODOKE_BENCH_POSTGRES_URL` (the command line), `OTODOKE_LOG` and `OTODOKE_LOG_FORMAT` (`startup`).
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -105,6 +105,16 @@ pub struct Plan {
     pub text: String,
 }
 
+/// The server's settings that decide what a commit survives, as our own sessions have them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lasting {
+    pub fsync: bool,
+    pub full_page_writes: bool,
+    pub synchronous_commit: String,
+    /// `synchronous_standby_names` names somebody: then each commit waits until it is on that one's disk as well.
+    pub synchronous_standby: bool,
+}
+
 pub struct Postgres {
     settings: PostgresSettings,
     hot: Exchanges,
@@ -157,6 +167,11 @@ impl Postgres {
     /// The server's time of day, for measuring how far this machine's clock is off.
     pub async fn server_time(&self) -> Result<Timestamp, StoreError> {
         people::server_time(&self.people).await
+    }
+
+    /// What commits of this process survive.
+    pub async fn lasting(&self) -> Result<Lasting, StoreError> {
+        people::lasting(&self.people).await
     }
 
     /// How the server means to run each statement of the hot path, whatever the tables hold now.

@@ -242,6 +242,19 @@ pub async fn topology_check(settings: &RabbitSettings) -> Result<Vec<Drift>, Rab
     checked.map_err(unreachable)
 }
 
+/// Where our queues are at the broker, for whoever asks about them by another way than AMQP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whereabouts {
+    pub vhost: String,
+    pub queues: Vec<String>,
+}
+
+pub fn whereabouts(settings: &RabbitSettings) -> Result<Whereabouts, RabbitError> {
+    let addresses = settings.check()?;
+    let vhost = addresses.into_iter().next().map_or_else(|| "/".to_owned(), |address| address.uri.vhost);
+    Ok(Whereabouts { vhost, queues: topology::queues(&Names::new(settings)) })
+}
+
 /// Deletes the namespace's queues, with all that is in them, and its exchange.
 pub async fn topology_erase(settings: &RabbitSettings) -> Result<(), RabbitError> {
     let (line, names) = once(settings, "topology erase").await?;

@@ -4,11 +4,11 @@
 use deadpool_postgres::Client;
 use tokio_postgres::SimpleQueryMessage;
 
-use super::Plan;
 use super::days::day_of;
 use super::exchange::{Effect, Exchanges};
 use super::floor::Floors;
 use super::statements::HOT;
+use super::{Lasting, Plan};
 use crate::message::MessageId;
 use crate::store::{Counts, JournalEntry, StoreError};
 use crate::time::Timestamp;
@@ -79,6 +79,14 @@ pub(super) async fn server_time(people: &Exchanges) -> Result<Timestamp, StoreEr
     let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
     let row = people.ask(Effect::Reads, async |client| client.query_one(sql, &[]).await).await?;
     Ok(Timestamp::from_unix_ms(row.get(0)))
+}
+
+pub(super) async fn lasting(people: &Exchanges) -> Result<Lasting, StoreError> {
+    let sql = "SELECT current_setting('fsync') = 'on', current_setting('full_page_writes') = 'on',
+                      current_setting('synchronous_commit'), current_setting('synchronous_standby_names') <> ''";
+    let row = people.ask(Effect::Reads, async |client| client.query_one(sql, &[]).await).await?;
+    let [fsync, full_page_writes, synchronous_standby] = [0, 1, 3].map(|column| row.get(column));
+    Ok(Lasting { fsync, full_page_writes, synchronous_commit: row.get(2), synchronous_standby })
 }
 
 pub(super) async fn plans(hot: &Exchanges) -> Result<Vec<Plan>, StoreError> {

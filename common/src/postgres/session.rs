@@ -50,9 +50,11 @@ pub(super) fn config(settings: &PostgresSettings, kind: Kind) -> Result<Config, 
         Kind::Hot | Kind::People => settings.statement_timeout_ms,
         Kind::Upkeep => UPKEEP_TIMEOUT_MS,
     };
-    // Whatever the server's or the user's defaults are: groups rely on seeing what was committed before each statement.
+    // Whatever the server's or the user's defaults are: groups rely on seeing what was committed before each statement, and
+    // whoever is told of a commit relies on it being on disk, with a synchronous standby on that one's too.
     let options = format!(
-        "{} -c default_transaction_isolation=read\\ committed -c statement_timeout={statement_timeout_ms} \
+        "{} -c synchronous_commit=on -c default_transaction_isolation=read\\ committed \
+         -c statement_timeout={statement_timeout_ms} \
          -c lock_timeout={LOCK_TIMEOUT_MS} -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS}{planned}",
         config.get_options().unwrap_or_default()
     );

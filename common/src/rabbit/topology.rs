@@ -78,6 +78,11 @@ pub(super) async fn erase(connection: &Connection, names: &Names) -> lapin::Resu
     Ok(())
 }
 
+/// The queues that messages of people wait in, and the parked one.
+pub(super) fn queues(names: &Names) -> Vec<String> {
+    wanted(names).into_iter().map(|wanted| wanted.name.as_str().to_owned()).collect()
+}
+
 /// Each before those that name it: what is given up on the way to people is still theirs.
 fn wanted(names: &Names) -> Vec<Wanted> {
     let parked = Wanted { name: names.parked(), arguments: quorum(names.parked_length(), PARKED_DELIVERIES_MAX) };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use otodoke_bench::Part;
+use reqwest::Url;
 
 const DATA_DEFAULT: &str = "./otodoke-data";
 
@@ -188,10 +189,13 @@ pub(crate) struct Topology {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopologyVerb {
-    /// Tell what at the broker is not as the programs would make it; changes nothing
+    /// Tell what at the broker is not as the programs would make it, and what rows and queues survive; changes nothing
     Check {
         #[command(flatten)]
         config: ConfigFile,
+        /// RabbitMQ's management API, with a user who may look: AMQP does not tell on how many machines a queue is
+        #[arg(long, value_name = "URL", env = "OTODOKE_MANAGEMENT_URL", hide_env_values = true)]
+        management_url: Option<Url>,
     },
 }
 

@@ -127,6 +127,7 @@ pub struct PrivateRabbit {
     node: String,
     port: u16,
     distribution_port: u16,
+    management_port: u16,
     /// One for all nodes of a cluster.
     names: Arc<Names>,
     server: Option<Child>,
@@ -181,17 +182,20 @@ fn nodes<const NODES: usize>() -> [PrivateRabbit; NODES] {
         numbered.map(|(n, node)| format!("cluster_formation.classic_config.nodes.{n} = {node}\n")).collect();
     let names = Arc::new(Names::start());
     nodes.map(|node| {
-        let [port, distribution_port] = free_ports();
+        let [port, distribution_port, management_port] = free_ports();
         let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(directory.path().join("plugins"), "[rabbitmq_management].\n").expect("a file in it");
         let config = format!(
             "listeners.tcp.1 = 127.0.0.1:{port}\ndisk_free_limit.absolute = 10MB\nlog.console = false\n\
+             management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management_port}\n\
              cluster_formation.peer_discovery_backend = classic_config\n{peers}"
         );
         std::fs::write(directory.path().join("rabbitmq.conf"), config).expect("a file in it");
         // Nodes of one cluster know each other by it; Erlang wants it to be its owner's alone.
         let cookie = Secret::new(format!("otodoke-{}", std::process::id()));
         cookie.write(&directory.path().join(".erlang.cookie")).expect("a new file");
-        PrivateRabbit { directory, node, port, distribution_port, names: Arc::clone(&names), server: None }
+        let names = Arc::clone(&names);
+        PrivateRabbit { directory, node, port, distribution_port, management_port, names, server: None }
     })
 }
 
@@ -239,6 +243,10 @@ impl PrivateRabbit {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    pub fn management_url(&self) -> String {
+        format!("http://guest:guest@127.0.0.1:{}", self.management_port)
     }
 
     /// What its cluster calls it.
