@@ -48,13 +48,17 @@ impl Up {
 
     /// Another `otodoke`, as the same person would type it.
     fn type_in(&self, words: &[&str]) -> Output {
-        Command::new(BINARY)
+        self.command(words).output().expect("the program runs")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command
             .args(words)
             .env("OTODOKE_URL", self.url())
             .env("OTODOKE_API_KEY", self.welcome["api_key"].as_str().expect("a key"))
-            .env("OTODOKE_DATA", self.directory.path().join("data"))
-            .output()
-            .expect("the program runs")
+            .env("OTODOKE_DATA", self.directory.path().join("data"));
+        command
     }
 
     fn json(&self, words: &[&str]) -> Value {
@@ -202,6 +206,33 @@ async fn a_file_is_sent_line_by_line_and_a_bad_line_is_named() {
     for line in ["line 3 is no request", "line 4 is longer than 65536 bytes", "line 5 is not UTF-8"] {
         assert!(err.contains(line), "{line:?} is missing in {err}");
     }
+}
+
+/// As `otodoke send --file ... | head -n 1` does.
+#[tokio::test]
+async fn whoever_takes_no_more_answers_is_told_which_lines_were_not_sent() {
+    const LINES: usize = 200;
+    let up = Up::start();
+    let file = up.directory.path().join("requests.jsonl");
+    let number = |line: usize| format!("+81901234{:04}", 2_000 + line);
+    let line = |line| serde_json::json!({ "to": number(line), "purpose": "login" }).to_string();
+    std::fs::write(&file, (1..=LINES).map(line).collect::<Vec<_>>().join("\n")).expect("written");
+    let mut command = up.command(&["send", "--json", "--concurrency", "2", "--file"]);
+    let sending = command.arg(&file).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut sending = sending.expect("the program runs");
+    let mut first = String::new();
+    BufReader::new(sending.stdout.take().expect("a pipe")).read_line(&mut first).expect("an answer");
+    let output = sending.wait_with_output().expect("it ends by itself");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    let last = err.split("the lines after line ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+    let last: usize = last.expect("a line is named");
+    assert!(last < LINES && err.contains("were not sent") && err.contains("nobody takes the answers"), "{err}");
+    for sent in 1..=last {
+        up.text(&number(sent)).await;
+    }
+    let unsent = up.get(&format!("/sandbox/handsets/{}", number(last + 1))).await;
+    assert_eq!(unsent["messages"], serde_json::json!([]), "{unsent}");
 }
 
 #[tokio::test]

@@ -49,27 +49,33 @@ pub(super) async fn send(
     let mut summary = Summary::default();
     let mut sending = JoinSet::new();
     let client = Arc::new(client.clone());
-    // Where the rest cannot be read, what is on its way is told all the same.
-    let end = loop {
+    let mut last = 0;
+    // Where the rest cannot be read, or nobody takes the answers, what is on its way comes to its end all the same.
+    let mut end = loop {
+        if sending.len() >= in_flight
+            && let Err(error) = tell(sending.join_next().await, &mut summary, &bar, output)
+        {
+            break Err(error);
+        }
         let line = match lines.next() {
             Ok(Some(line)) => line,
             Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
+            Err(error) => {
+                break Err(anyhow::Error::from(error).context(format!("{} cannot be read on", path.display())));
+            }
         };
         bar.set_position(lines.read);
-        if sending.len() >= in_flight {
-            tell(sending.join_next().await, &mut summary, &bar, output)?;
-        }
-        summary.lines += 1;
+        (summary.lines, last) = (summary.lines + 1, line.number);
         let key = key.map(|key| format!("{key}-{}", line.number));
         sending.spawn(send_line(client.clone(), key, line));
     };
+    end = end.with_context(|| format!("the lines after line {last} were not sent"));
     while let Some(result) = sending.join_next().await {
-        tell(Some(result), &mut summary, &bar, output)?;
+        end = end.and(tell(Some(result), &mut summary, &bar, output));
     }
     bar.finish_and_clear();
-    output.answer(&summary, || sentences(&summary))?;
-    end.with_context(|| format!("{} cannot be read on", path.display()))?;
+    let told = output.answer(&summary, || sentences(&summary));
+    end.and(told.map_err(anyhow::Error::from))?;
     Ok(Outcome::of(summary.failed == 0))
 }
 
@@ -119,7 +125,7 @@ fn tell(
     bar.set_message(format!("{} accepted, {} failed", summary.accepted, summary.failed));
     match output {
         Output::People => Ok(()),
-        Output::Programs => Ok(output.answer(&result, String::new)?),
+        Output::Programs => output.answer(&result, String::new).context("nobody takes the answers"),
     }
 }
 
