@@ -105,12 +105,11 @@ pub struct Plan {
     pub text: String,
 }
 
-/// The server's settings that decide what a commit survives, as our own sessions have them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The server's settings that decide what a commit survives. `synchronous_commit` is none of them: our sessions have it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lasting {
     pub fsync: bool,
     pub full_page_writes: bool,
-    pub synchronous_commit: String,
     /// `synchronous_standby_names` names somebody: then each commit waits until it is on that one's disk as well.
     pub synchronous_standby: bool,
 }

@@ -83,10 +83,10 @@ pub(super) async fn server_time(people: &Exchanges) -> Result<Timestamp, StoreEr
 
 pub(super) async fn lasting(people: &Exchanges) -> Result<Lasting, StoreError> {
     let sql = "SELECT current_setting('fsync') = 'on', current_setting('full_page_writes') = 'on',
-                      current_setting('synchronous_commit'), current_setting('synchronous_standby_names') <> ''";
+                      current_setting('synchronous_standby_names') <> ''";
     let row = people.ask(Effect::Reads, async |client| client.query_one(sql, &[]).await).await?;
-    let [fsync, full_page_writes, synchronous_standby] = [0, 1, 3].map(|column| row.get(column));
-    Ok(Lasting { fsync, full_page_writes, synchronous_commit: row.get(2), synchronous_standby })
+    let [fsync, full_page_writes, synchronous_standby] = [0, 1, 2].map(|column| row.get(column));
+    Ok(Lasting { fsync, full_page_writes, synchronous_standby })
 }
 
 pub(super) async fn plans(hot: &Exchanges) -> Result<Vec<Plan>, StoreError> {

@@ -51,7 +51,8 @@ pub(super) fn config(settings: &PostgresSettings, kind: Kind) -> Result<Config, 
         Kind::Upkeep => UPKEEP_TIMEOUT_MS,
     };
     // Whatever the server's or the user's defaults are: groups rely on seeing what was committed before each statement, and
-    // whoever is told of a commit relies on it being on disk, with a synchronous standby on that one's too.
+    // whoever is told of a commit relies on it being on disk, with a synchronous standby on that one's too. Nobody reads
+    // from a standby, so `remote_apply` would wait for nothing that we need.
     let options = format!(
         "{} -c synchronous_commit=on -c default_transaction_isolation=read\\ committed \
          -c statement_timeout={statement_timeout_ms} \
@@ -59,7 +60,7 @@ pub(super) fn config(settings: &PostgresSettings, kind: Kind) -> Result<Config, 
         config.get_options().unwrap_or_default()
     );
     config.options(options);
-    config.connect_timeout(Duration::from_millis(settings.create_timeout_ms));
+    config.connect_timeout(connect_timeout(settings, &config));
     config.tcp_user_timeout(Duration::from_millis(TCP_SILENCE_MS));
     config.keepalives(true);
     config.keepalives_idle(Duration::from_secs(KEEPALIVE_IDLE_S));
@@ -70,6 +71,12 @@ pub(super) fn config(settings: &PostgresSettings, kind: Kind) -> Result<Config, 
         config.application_name("otodoke");
     }
     Ok(config)
+}
+
+/// Of one host, of all those that the url names: one that is silent leaves time for the next.
+fn connect_timeout(settings: &PostgresSettings, config: &Config) -> Duration {
+    let hosts = u64::try_from(config.get_hosts().len()).unwrap_or(u64::MAX);
+    Duration::from_millis((settings.create_timeout_ms / hosts.saturating_add(1)).max(1))
 }
 
 /// The url, with TLS on or off: the library's `prefer` would be content with whatever answers.
@@ -199,6 +206,28 @@ const _: () = assert!(LOCK_TIMEOUT_MS < STATEMENT_TIMEOUT_MS, "a lock that is no
 mod tests {
     use super::*;
     use crate::config::Secret;
+
+    #[test]
+    fn every_session_waits_for_the_disk_whatever_the_url_says() {
+        let url = "postgres://otodoke@localhost/otodoke?options=-c%20synchronous_commit%3Doff";
+        for kind in [Kind::Hot, Kind::People, Kind::Upkeep] {
+            let config = config(&PostgresSettings::new(Secret::new(url)), kind).expect("a good url");
+            let options = config.get_options().expect("some").to_owned();
+            // The last one counts.
+            let last = options.rsplit("synchronous_commit=").next().expect("a part");
+            assert!(last.starts_with("on "), "{kind:?}: {options}");
+        }
+    }
+
+    #[test]
+    fn a_silent_host_leaves_time_for_those_named_after_it() {
+        for (url, hosts) in [("postgres://otodoke@one/otodoke", 1), ("postgres://otodoke@one,two,three/otodoke", 3)] {
+            let settings = PostgresSettings::new(Secret::new(url));
+            let config = config(&settings, Kind::Hot).expect("a good url");
+            let each = *config.get_connect_timeout().expect("a limit");
+            assert!(each * hosts < Duration::from_millis(settings.create_timeout_ms), "{url}: {each:?}");
+        }
+    }
 
     #[test]
     fn a_connection_whose_peer_is_gone_is_found_out_within_seconds() {
