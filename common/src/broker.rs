@@ -106,7 +106,8 @@ pub struct Parked {
 /// One body in hand. Settled exactly once; dropped unsettled, it comes again.
 pub struct Delivery {
     pub body: Vec<u8>,
-    /// How often this body was taken before; a delivery seen three times is taken alone.
+    /// How often this body was taken before; a delivery that comes the fourth time is taken alone. Of bodies that travel
+    /// together it tells only whether they were.
     pub taken_before: u32,
     /// Where it comes from, as far as the broker vouches for it.
     pub origin: Origin,

@@ -27,11 +27,12 @@ const SETTLE_MS_MAX: u64 = 5_000;
 /// A channel at the broker holds back what it would tell a quorum queue while more than 32 such commands are under way,
 /// and what it holds back goes with it when it closes: the last acknowledgements get this time to pass.
 const LINGER_MS: u64 = 200;
-/// What a batch went through says little of any of its bodies, and where it comes again while it is taken apart, a broken
-/// connection was why: alone, each begins as one that was taken once.
+/// What a batch went through says little of any of its bodies: each counts as one that was taken once, in it and when it
+/// goes on alone.
 const TAKEN_IN_A_BATCH: u32 = 1;
-/// A batch that was taken more often before does not stay together.
-const TAKEN_TOGETHER_MAX: u32 = 1;
+/// A batch that was taken more often before does not stay together: workers that are replaced one after the other may each
+/// have had it.
+const TAKEN_TOGETHER_MAX: u32 = 3;
 /// Unique on its channel, which has no other.
 const TAG: &str = "otodoke";
 
@@ -103,30 +104,40 @@ async fn consume(
     }
 }
 
-/// A batch that comes again was in hand when somebody stopped, and keeps its place: whoever replaces workers while many
-/// wait shall put nobody behind the others. One that comes a third time was in hand when somebody died, likely, and any of
-/// its bodies may have been why: its parts go on alone, at the end of the queue. So do those of one that was given up as a
-/// whole, where they came from, because none of them was ever seen alone.
+/// A batch that comes again keeps its place at first: somebody stopped who had it in hand, and whoever replaces workers while
+/// many wait shall put nobody behind the others. One that comes for the fifth time was more likely in hand when somebody
+/// died, and any of its bodies may have been why: its parts go on alone, at the end of the queue. So do those of one that was
+/// given up as a whole, where they came from, because none of them was ever seen alone.
 fn arrive(generation: &Generation, place: &Place, (ledger, intake): (&Ledger, &Intake), delivery: Delivery) {
     let (tag, identity) = (delivery.delivery_tag, generation.identity());
     let home = home(generation, place, &delivery.properties);
     let taken_before = envelope::taken_before(identity, &delivery.properties);
-    let copy = |letter, origin| Copy { tag, letter, home, origin, taken_before, given_back: 0 };
+    let copy = |letter, origin, taken_before| Copy { tag, letter, home, origin, taken_before, given_back: 0 };
     let copies: Vec<Copy> = match parts(identity, &delivery.properties, &delivery.data) {
         Some(parts) if place.queue == Queue::GivenUp || is_suspect(delivery.redelivered, taken_before) => {
+            let (queue, bodies) = (home.word(), parts.len());
+            tracing::warn!(
+                queue,
+                bodies,
+                taken_before,
+                "a batch came too often: its bodies go on alone, behind the others"
+            );
             return ledger.take_apart(tag, Apart { home, parts, taken_before: TAKEN_IN_A_BATCH });
         }
-        Some(parts) => parts.into_iter().map(|part| copy(Letter::Part(part), Origin::Ours)).collect(),
+        Some(parts) => {
+            let taken_before = taken_before.min(TAKEN_IN_A_BATCH);
+            parts.into_iter().map(|part| copy(Letter::Part(part), Origin::Ours, taken_before)).collect()
+        }
         None => {
             let origin = envelope::origin(identity, &delivery.properties);
-            vec![copy(Letter::whole(delivery.properties, delivery.data), origin)]
+            vec![copy(Letter::whole(delivery.properties, delivery.data), origin, taken_before)]
         }
     };
     intake.depth.came(copies.len() as u64);
     ledger.hand_out(tag, copies).into_iter().for_each(|delivery| intake.put(delivery));
 }
 
-/// Taken more often than once before; or again, and the broker does not say how often.
+/// Taken too often before; or again, and the broker does not say how often.
 const fn is_suspect(redelivered: bool, taken_before: u32) -> bool {
     taken_before > TAKEN_TOGETHER_MAX || (redelivered && taken_before == 0)
 }
@@ -189,9 +200,9 @@ mod tests {
     use crate::time::Timestamp;
 
     #[test]
-    fn a_batch_stays_together_when_it_comes_a_second_time() {
+    fn a_batch_stays_together_when_it_comes_a_few_times() {
         for (redelivered, taken_before, expected) in
-            [(false, 0, false), (true, 1, false), (true, 2, true), (true, 0, true), (false, 2, true)]
+            [(false, 0, false), (true, 1, false), (true, 3, false), (true, 4, true), (true, 0, true), (false, 4, true)]
         {
             assert_eq!(is_suspect(redelivered, taken_before), expected, "{redelivered} {taken_before}");
         }

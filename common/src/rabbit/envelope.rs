@@ -22,7 +22,7 @@ const VERSION_HEADER: &str = "otodoke-version";
 const TENANT_HEADER: &str = "otodoke-tenant";
 /// Who published it first, where we publish again what is not ours; empty where nobody is known.
 const USER_HEADER: &str = "otodoke-user";
-/// How often a part was handed out before it was published again by itself.
+/// As how often a part counts as handed out before it was published again by itself.
 const TAKEN_HEADER: &str = "otodoke-taken-before";
 const QUEUE_HEADER: &str = "otodoke-queue";
 const REASON_HEADER: &str = "otodoke-reason";

@@ -111,45 +111,46 @@ async fn who_wants_no_batches_publishes_none_and_reads_those_of_others() {
     settle(take_all(&alone, 100).await.into_values()).await;
 }
 
-/// One of them kills whoever takes it: what travelled with it comes again twice, and from then on never because of it.
+/// One of them kills whoever takes it: what travelled with it comes again a few times, and from then on never because of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_kills_who_takes_it_comes_again_alone() {
     const POISON: u32 = 77;
     /// Fewer than the prefetch, also one by one.
     const IN_HAND: u32 = 80;
+    /// As often as a batch stays together.
+    const DEATHS_TOGETHER: usize = 4;
     let server = rabbit().await;
     let mut mortals = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..=DEATHS_TOGETHER {
         let (proxy, settings) = through_a_proxy(&server).await;
         mortals.push((server.connect(&settings), proxy));
     }
     published_at_once(&server.connect(&server.settings()), IN_HAND).await;
-    for (mortal, mut cut) in mortals.drain(..2) {
+    for (death, (mortal, mut cut)) in mortals.drain(..DEATHS_TOGETHER).enumerate() {
         let in_hand = take_all(&mortal, IN_HAND).await;
-        let is_first = in_hand[&POISON].taken_before == 0;
         for (number, delivery) in &in_hand {
             assert_eq!((delivery.trace.as_ref(), &delivery.origin), (Some(&trace_of(*number)), &Origin::Ours));
-            assert_eq!(delivery.taken_before == 0, is_first, "it says that it was taken before");
+            assert_eq!(delivery.taken_before == 0, death == 0, "it says that it was taken before");
         }
         die(&mortal, &mut cut).await;
         drop(in_hand);
     }
 
-    let (third, mut cut) = mortals.remove(0);
-    let again = take_all(&third, IN_HAND).await;
+    let (last, mut cut) = mortals.remove(0);
+    let again = take_all(&last, IN_HAND).await;
     let (poison, others): (Vec<_>, Vec<_>) = again.into_iter().partition(|(number, _)| *number == POISON);
     settle(others.into_iter().map(|(_, delivery)| delivery)).await;
     // Longer than an acknowledgement waits for those before it.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    die(&third, &mut cut).await;
+    die(&last, &mut cut).await;
     drop(poison);
 
-    let fourth = server.connect(&server.settings());
-    let (number, delivery) = take(&fourth).await;
+    let heir = server.connect(&server.settings());
+    let (number, delivery) = take(&heir).await;
     assert_eq!(number, POISON, "nothing else comes");
     assert!(delivery.taken_before >= 2, "it is counted on: {}", delivery.taken_before);
     delivery.done().await.expect("settled");
-    until("nothing else is there", || fourth.backlog(NORMAL).waiting == 0).await;
+    until("nothing else is there", || heir.backlog(NORMAL).waiting == 0).await;
 }
 
 /// Without a word to the broker.
@@ -158,22 +159,28 @@ async fn die(mortal: &Rabbit, cut: &mut Proxy) {
     mortal.wait_for(|state| matches!(state, LinkState::Down { .. })).await;
 }
 
-/// Workers are replaced while many wait: who waited longest is still first.
+/// Workers are replaced one after the other while many wait: who waited longest is still first.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_stopped_process_had_keeps_its_place() {
+async fn what_stopped_processes_had_keeps_its_place() {
+    const REPLACED: usize = 3;
     let server = rabbit().await;
-    let (door, first) = (server.connect(&server.settings()), server.connect(&server.settings()));
+    let door = server.connect(&server.settings());
     published_at_once(&door, 100).await;
-    let in_hand = take_all(&first, 100).await;
-    for number in 100_u32..120 {
-        door.publish(NORMAL, number.to_be_bytes().to_vec()).await.expect("published");
+    for replaced in 0..REPLACED {
+        let worker = server.connect(&server.settings());
+        let in_hand = take_all(&worker, 100).await;
+        if replaced == 0 {
+            for number in 100_u32..120 {
+                door.publish(NORMAL, number.to_be_bytes().to_vec()).await.expect("published");
+            }
+        }
+        worker.close().await;
+        drop(in_hand);
     }
-    first.close().await;
-    drop(in_hand);
-    let second = server.connect(&server.settings());
+    let heir = server.connect(&server.settings());
     let mut order = Vec::new();
     for _ in 0..120 {
-        let (number, delivery) = take(&second).await;
+        let (number, delivery) = take(&heir).await;
         order.push(number);
         delivery.done().await.expect("settled");
     }
