@@ -1,135 +1,19 @@
 //! Which route carries the next leg: domestic first, then score and rank, minus tried, resting and full.
 //!
-//! Pure: what a provider's standing is comes in as an argument. It explains itself in `Chosen::considered`.
+//! Pure: what a provider's standing is comes in as an argument. It explains itself in `Chosen::considered`. The routes
+//! themselves are `table`.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod table;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::fallback;
-use crate::leg::{Abilities, Channel, Leg, LegOutcome, ProviderId, RouteClass, RouteId};
+use crate::leg::{Leg, LegOutcome, ProviderId, RouteClass, RouteId};
 use crate::lifecycle::Choice;
-use crate::message::{Message, TenantId, Want};
+use crate::message::{Message, Want};
 use crate::outcome::Class;
-use crate::phone::Country;
-use crate::policy::Policy;
 use crate::time::Timestamp;
-
-/// A way to a country over a provider, with everything that choosing and sending must know of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Route {
-    pub id: RouteId,
-    pub provider: ProviderId,
-    pub country: Country,
-    pub class: RouteClass,
-    pub channel: Channel,
-    /// 1 comes first.
-    pub rank: u32,
-    /// Price of one text segment or one call, in 1/10000 of the settings' currency.
-    pub price: u32,
-    pub sender: String,
-    pub receipt: ReceiptProfile,
-    /// A receipt not here by then is overdue.
-    pub overdue_after_ms: u64,
-    /// From our request to the handset, usually: `send_until` is the deadline less this.
-    pub usual_ms: u64,
-    /// Whether texts by this route may carry the origin-bound last line.
-    pub origin_line: bool,
-    /// Most text segments it takes.
-    pub segments_max: u32,
-    pub abilities: Abilities,
-}
-
-impl Route {
-    /// How long after submission a receipt is overdue; a call's end is always reported.
-    pub fn overdue_after_ms(&self, policy: &Policy) -> Option<u64> {
-        match (self.channel, self.receipt) {
-            (Channel::Voice, _) => Some(policy.call_overdue_after_ms),
-            (Channel::Sms, ReceiptProfile::None) => None,
-            (Channel::Sms, ReceiptProfile::Operator | ReceiptProfile::Handset) => Some(self.overdue_after_ms),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReceiptProfile {
-    None,
-    Operator,
-    Handset,
-}
-
-impl ReceiptProfile {
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Operator => "operator",
-            Self::Handset => "handset",
-        }
-    }
-}
-
-/// What may be used for a country.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
-    pub international: International,
-    pub voice: bool,
-}
-
-impl Plan {
-    /// Whether it has this route at all; when, is for `choose` to say.
-    fn has(self, route: &Route) -> bool {
-        let class = route.class == RouteClass::Domestic || self.international != International::Never;
-        class && (route.channel == Channel::Sms || self.voice)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum International {
-    Never,
-    /// After every domestic route was tried, is out of service, or cannot deliver in time.
-    Last,
-    /// Also when every domestic route is full.
-    Spill,
-}
-
-/// All routes and plans of the settings. A country without a plan is denied.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteTable {
-    pub routes: Vec<Route>,
-    pub plans: BTreeMap<Country, Plan>,
-    /// What tenants have of their own; one that is not here has all of it.
-    #[serde(default)]
-    pub tenants: BTreeMap<TenantId, TenantRoutes>,
-}
-
-/// How one tenant's use of the table differs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TenantRoutes {
-    /// Where it may send to; `None`: wherever there is a plan.
-    pub countries: Option<BTreeSet<Country>>,
-    /// Where it may call; `None`: wherever the plan allows calls.
-    pub voice_countries: Option<BTreeSet<Country>>,
-    /// The sender that people see in place of the route's own.
-    pub senders: BTreeMap<RouteId, String>,
-}
-
-impl RouteTable {
-    /// The plan of a country as it is for this tenant; `None`: denied.
-    pub fn plan(&self, tenant: &TenantId, country: Country) -> Option<Plan> {
-        let plan = *self.plans.get(&country)?;
-        let Some(own) = self.tenants.get(tenant) else { return Some(plan) };
-        let named = |countries: &Option<BTreeSet<Country>>| countries.as_ref().is_none_or(|all| all.contains(&country));
-        named(&own.countries).then(|| Plan { voice: plan.voice && named(&own.voice_countries), ..plan })
-    }
-
-    /// Whom people see this tenant's texts and calls by this route come from.
-    pub fn sender<'a>(&'a self, tenant: &TenantId, route: &'a Route) -> &'a str {
-        let own = self.tenants.get(tenant).and_then(|own| own.senders.get(&route.id));
-        own.unwrap_or(&route.sender)
-    }
-}
+pub use table::{International, Plan, ReceiptProfile, Route, RouteTable, TenantRoutes};
 
 /// What a provider can do for a lane right now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,6 +87,8 @@ pub enum Fit {
     NotWanted,
     /// The country's plan has no calls, or nothing international; or the tenant's has no calls there.
     NotPlanned,
+    /// The settings say that no leg begins by it any more.
+    Retiring,
 }
 
 impl Fit {
@@ -218,6 +104,7 @@ impl Fit {
             Self::TooLate => "could not deliver before the deadline".to_owned(),
             Self::NotWanted => "not wanted after what happened before".to_owned(),
             Self::NotPlanned => "not planned, the country's plan leaves it out".to_owned(),
+            Self::Retiring => "retiring, it takes nothing new".to_owned(),
         }
     }
 }
@@ -232,7 +119,7 @@ pub fn choose(message: &Message, want: &Want, scene: &Scene<'_>) -> Chosen {
         .routes
         .iter()
         .filter(|route| route.country == message.country && route.channel == want.channel)
-        .map(|route| (route, if plan.has(route) { fit(route, message, want, scene) } else { Fit::NotPlanned }))
+        .map(|route| (route, planned(route, plan).unwrap_or_else(|| fit(route, message, want, scene))))
         .collect();
     fits.sort_by_key(|(route, _)| order(route, message, scene));
     let choice = match pick(&fits, plan, message) {
@@ -243,6 +130,15 @@ pub fn choose(message: &Message, want: &Want, scene: &Scene<'_>) -> Chosen {
         other @ (Choice::Wait { .. } | Choice::Elsewhere | Choice::Nothing) => other,
     };
     Chosen { choice, considered: fits.iter().map(|(route, fit)| considered(route, *fit)).collect() }
+}
+
+/// What the settings say of it before anything is looked at.
+fn planned(route: &Route, plan: Plan) -> Option<Fit> {
+    match (route.retiring, plan.has(route)) {
+        (true, _) => Some(Fit::Retiring),
+        (false, false) => Some(Fit::NotPlanned),
+        (false, true) => None,
+    }
 }
 
 fn considered(route: &Route, fit: Fit) -> Considered {
@@ -340,7 +236,8 @@ fn pick(fits: &[(&Route, Fit)], plan: Plan, message: &Message) -> Choice {
         | Fit::TooLate
         | Fit::OverBudget
         | Fit::NotWanted
-        | Fit::NotPlanned => None,
+        | Fit::NotPlanned
+        | Fit::Retiring => None,
     });
     // Money that is spent opens no way abroad: the domestic route could deliver.
     let spent = fits.iter().any(|(route, fit)| route.class == RouteClass::Domestic && *fit == Fit::OverBudget);
@@ -370,7 +267,9 @@ const fn until_of(fit: &Fit) -> Option<Timestamp> {
         Fit::Full { until } | Fit::Resting { until } | Fit::Throttled { until } | Fit::NotSent { until } => {
             Some(*until)
         }
-        Fit::Ready | Fit::Tried | Fit::TooLate | Fit::OverBudget | Fit::NotWanted | Fit::NotPlanned => None,
+        Fit::Ready | Fit::Tried | Fit::TooLate | Fit::OverBudget | Fit::NotWanted | Fit::NotPlanned | Fit::Retiring => {
+            None
+        }
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) struct Courier {
     pub(crate) crowds: Crowds,
     /// Copies of rows that wait for a report.
     pub(crate) recent: Recent,
-    /// The routes that living messages went out by.
+    /// The ways that living messages went out by.
     pub(crate) in_use: InUse,
 }
 
@@ -247,7 +247,7 @@ impl Courier {
             return Answer::NotSent { why: format!("provider {} is not in the settings", leg.provider) };
         };
         self.count_cost(message, leg, request);
-        self.in_use.note(&leg.route, message.useful_until);
+        self.in_use.note(&leg.route, &leg.provider, message.useful_until);
         let started = Instant::now();
         let answer = provider.send(request).await;
         self.desk.metrics.provider_call(&leg.route, &answer, started.elapsed().as_secs_f64());

@@ -31,7 +31,7 @@ use crate::{deliver, given_up, receipts};
 /// What is in hand when the stop comes gets this long to finish; what does not is found by the sweep of the next start.
 const STOP_WAIT_MS_MAX: u64 = 15_000;
 /// What is told to others at the very end gets this long.
-const LAST_WORD_MS_MAX: u64 = 1_000;
+const LAST_WORD_MS_MAX: u64 = 500;
 /// How often the sweep looks. A retry or a crash gap is seconds, so a tenth of one is soon enough.
 const SWEEP_EVERY_MS: u64 = 100;
 

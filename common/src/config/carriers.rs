@@ -150,6 +150,9 @@ pub struct RouteSettings {
     pub origin_line: bool,
     #[serde(default = "segments_max_default")]
     pub segments_max: u32,
+    /// No leg begins by it any more; it may be taken away once `config check` finds no living message that needs it.
+    #[serde(default)]
+    pub retiring: bool,
 }
 
 const fn overdue_after_s_default() -> u32 {
@@ -180,6 +183,7 @@ impl RouteSettings {
             usual_ms: u64::from(self.usual_s) * 1_000,
             origin_line: self.origin_line,
             segments_max: self.segments_max,
+            retiring: self.retiring,
             abilities,
         }
     }

@@ -167,17 +167,19 @@ fn plans(settings: &Settings, found: &mut Vec<Problem>) {
         found.push(Problem::missing("plan", "is missing; a country without a plan, such as [plan.JP], is denied"));
     }
     for (country, plan) in &settings.plans {
-        let country_routes = || settings.routes.iter().filter(|route| route.country == *country);
+        let country_routes = || settings.routes.iter().filter(|route| route.country == *country && !route.retiring);
         let usable =
             |route: &&RouteSettings| route.class == RouteClass::Domestic || plan.international != International::Never;
         let carries = |channel: Channel| country_routes().filter(usable).any(|route| route.channel == channel);
         let name = country.as_str();
         if !carries(Channel::Sms) {
-            let remedy = format!("has no usable route for texts; add a [[route]] with country = \"{name}\"");
+            let remedy = format!(
+                "has no usable route for texts; add a [[route]] with country = \"{name}\" that is not retiring"
+            );
             found.push(Problem::missing(format!("plan.{name}"), remedy));
         }
         if plan.voice && !carries(Channel::Voice) {
-            let remedy = "has no usable route for calls; add a [[route]] with channel = \"voice\", or set it to false";
+            let remedy = "has no usable route for calls; add a [[route]] with channel = \"voice\" that is not retiring, or set it to false";
             found.push(Problem::new(format!("plan.{name}.voice"), "true", remedy));
         }
     }

@@ -119,6 +119,7 @@ fn text_route(provider: &str, class: RouteClass, rank: u32, sender: &str) -> Rou
         usual_s: USUAL_S,
         origin_line: true,
         segments_max: 4,
+        retiring: false,
     }
 }
 

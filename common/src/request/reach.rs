@@ -16,9 +16,7 @@ pub fn usual_ms(
 ) -> Result<u64, RequestError> {
     let country = request.country;
     let Some(plan) = table.plan(tenant, country) else { return Err(unsupported(request)) };
-    let routes = |channel: Channel| -> Vec<&Route> {
-        table.routes.iter().filter(|route| route.country == country && route.channel == channel).collect()
-    };
+    let routes = |channel: Channel| -> Vec<&Route> { table.open_to(country, channel).collect() };
     let voice = if plan.voice && request.voice != Voice::Never { routes(Channel::Voice) } else { Vec::new() };
     let texts = if takes_texts(request.line) { routes(Channel::Sms) } else { Vec::new() };
     check_words(templates, request, &texts)?;

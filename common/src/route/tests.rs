@@ -4,6 +4,7 @@ use super::*;
 use crate::fallback::{call, text};
 use crate::lifecycle::tests::given::{START as NOW, TEXT_USUAL_MS, TTL_MS, at, code, leg, table};
 use crate::message::{Message, Trigger};
+use crate::phone::Country;
 
 const COOLING_MS: u64 = 500;
 
@@ -343,12 +344,24 @@ fn countries_and_calls_are_denied_unless_planned() {
 }
 
 #[test]
-fn a_route_that_the_plan_leaves_out_is_not_called_ready() {
+fn a_route_that_the_settings_leave_out_is_not_called_ready() {
     let fits = |row: Row| row.choose().considered.into_iter().map(|one| one.fit).collect::<Vec<_>>();
+    let retiring = row().but("sakura", |route| route.retiring = true);
+    assert_eq!(fits(retiring), [Fit::Retiring, Fit::Ready, Fit::Ready]);
     assert_eq!(fits(row().plan(International::Never)), [Fit::Ready, Fit::Ready, Fit::NotPlanned]);
     let mut silent = row().want(call(Trigger::Asked));
     silent.table.plans.values_mut().for_each(|plan| plan.voice = false);
     assert_eq!(fits(silent), [Fit::NotPlanned]);
+}
+
+#[test]
+fn a_route_that_retires_takes_nothing_new() {
+    let retires = |row: Row, provider| row.but(provider, |route| route.retiring = true);
+    check([
+        ("the next one of its class", retires(row(), "sakura"), "go fuji"),
+        ("every domestic one, as the plan says", retires(retires(row(), "sakura"), "fuji"), "go atlas"),
+        ("nor does it where nothing else is", retires(row().want(call(Trigger::Asked)), "kodama"), "nothing"),
+    ]);
 }
 
 #[test]
@@ -379,7 +392,8 @@ fn a_choice_explains_itself_in_the_order_of_preference() {
         Fit::TooLate,
         Fit::NotWanted,
         Fit::NotPlanned,
+        Fit::Retiring,
     ];
-    let sentences: BTreeSet<String> = fits.iter().map(Fit::sentence).collect();
+    let sentences: std::collections::BTreeSet<String> = fits.iter().map(Fit::sentence).collect();
     assert_eq!(sentences.len(), fits.len(), "every fit has a sentence of its own");
 }

@@ -1,11 +1,9 @@
 //! `config check`: everything that is wrong with the settings, before anything starts; and where they name a PostgreSQL
-//! that answers, whether they lack a route that living messages still use.
+//! that answers, whether they lack a route, or its provider, that living messages went out by.
 
 use anyhow::Context;
-use otodoke_common::clock::Clock;
 use otodoke_common::config::{Problem, Problems, Settings, Source};
-use otodoke_common::in_use::in_use;
-use otodoke_common::leg::RouteId;
+use otodoke_common::in_use::{Way, in_use};
 use otodoke_common::postgres::{Postgres, PostgresSettings};
 use otodoke_common::time::Timestamp;
 use serde::Serialize;
@@ -15,11 +13,13 @@ use super::REACH_MS_MAX;
 use crate::cli::{Config, ConfigVerb};
 use crate::output::{Outcome, Output};
 
+const UNCHECKED: &str = "which routes living messages still need was not looked up";
+
 #[derive(Serialize)]
 struct Verdict {
     ok: bool,
     problems: Vec<Told>,
-    /// Why nobody looked which routes are in use; none where somebody did, or there is no store to look into.
+    /// Why nobody looked which routes are in use; left out where somebody did, or there is no store to look into.
     #[serde(skip_serializing_if = "Option::is_none")]
     unchecked: Option<String>,
 }
@@ -37,11 +37,9 @@ pub(crate) async fn config(command: &Config, output: &Output) -> anyhow::Result<
     let (found, unchecked) = match &checked {
         Ok(settings) => match missing_routes(settings).await {
             Ok(missing) => (missing, None),
-            Err(error) => {
-                (Vec::new(), Some(format!("which routes living messages still use was not looked up: {error:#}")))
-            }
+            Err(error) => (Vec::new(), Some(format!("{UNCHECKED}: {error:#}"))),
         },
-        Err(problems) => (problems.0.clone(), None),
+        Err(problems) => (problems.0.clone(), Some(format!("{UNCHECKED}: the settings are wrong"))),
     };
     let ok = found.is_empty();
     let sentences = match &checked {
@@ -61,25 +59,27 @@ fn check(source: &Source) -> Result<Settings, Problems> {
     Ok(settings)
 }
 
-/// Routes that the settings lack and living messages went out by.
+/// Routes that the settings lack, or have over another provider, and that living messages went out by.
 async fn missing_routes(settings: &Settings) -> anyhow::Result<Vec<Problem>> {
     let Some(postgres) = &settings.postgres else { return Ok(Vec::new()) };
-    let looking = timeout(Duration::from_millis(REACH_MS_MAX), used_routes(postgres));
+    let looking = timeout(Duration::from_millis(REACH_MS_MAX), used_ways(postgres));
     let used = looking.await.with_context(|| format!("PostgreSQL did not answer within {REACH_MS_MAX} ms"))??;
-    let lacks = |route: &RouteId| settings.routes.iter().all(|known| known.id != *route);
-    Ok(used.into_iter().filter(|(route, _)| lacks(route)).map(|(route, until)| missing(&route, until)).collect())
+    let known = |way: &Way| settings.routes.iter().any(|route| route.id == way.route && route.provider == way.provider);
+    Ok(used.into_iter().filter(|(way, _)| !known(way)).map(|(way, until)| missing(&way, until)).collect())
 }
 
-/// Makes and changes nothing: whoever only checks is no reason to bring the schema up to date.
-async fn used_routes(settings: &PostgresSettings) -> anyhow::Result<Vec<(RouteId, Timestamp)>> {
+/// Makes and changes nothing: whoever only checks is no reason to bring the schema up to date. By the store's clock, as the
+/// times are.
+async fn used_ways(settings: &PostgresSettings) -> anyhow::Result<Vec<(Way, Timestamp)>> {
     let postgres = Postgres::connect(settings).await?;
-    Ok(in_use(&*postgres, Clock::system().now()).await?)
+    let now = postgres.server_time().await?;
+    Ok(in_use(&*postgres, now).await?)
 }
 
-fn missing(route: &RouteId, until: Timestamp) -> Problem {
+fn missing(Way { route, provider }: &Way, until: Timestamp) -> Problem {
     let remedy = format!(
-        "is not among these routes, and messages that went out by it live until {}: keep it until then; `rank` puts it \
-         behind all others meanwhile",
+        "is not among these routes over provider {provider}, and messages that went out so live until {}: keep both until \
+         then; `retiring = true` lets nothing new go by the route",
         until.rfc3339()
     );
     Problem::new("route", route.as_str(), remedy)

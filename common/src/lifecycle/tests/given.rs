@@ -99,6 +99,7 @@ pub(crate) fn route(provider: &str, class: RouteClass, channel: Channel) -> Rout
         },
         origin_line: false,
         segments_max: 5,
+        retiring: false,
         abilities: Abilities::default(),
     }
 }
