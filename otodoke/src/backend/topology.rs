@@ -21,11 +21,12 @@ struct Verdict {
 }
 
 pub(crate) async fn topology(command: &Topology, output: &Output) -> anyhow::Result<Outcome> {
-    let TopologyVerb::Check { config, management_url } = &command.verb;
+    let TopologyVerb::Check { config, management } = &command.verb;
     let settings = Source::of_process(config.config.as_deref()).read()?;
     let amqp = settings.amqp.context("the settings have no [amqp]; without a broker there is nothing to check")?;
+    let management = management.url()?;
     let drifts = topology_check(&amqp).await?;
-    let mut survives = vec![survival::of_queues(&amqp, management_url.as_ref()).await?];
+    let mut survives = vec![survival::of_queues(&amqp, management.as_ref()).await];
     if let Some(postgres) = &settings.postgres {
         survives.push(survival::of_rows(postgres).await);
     }

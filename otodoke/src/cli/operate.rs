@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use otodoke_bench::Part;
-use reqwest::Url;
+use otodoke_common::config::Secret;
 
 const DATA_DEFAULT: &str = "./otodoke-data";
 
@@ -187,15 +188,39 @@ pub(crate) struct Topology {
     pub(crate) verb: TopologyVerb,
 }
 
+/// RabbitMQ's management API.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Management {
+    /// RabbitMQ's management API, with a user who may look: AMQP does not tell on how many nodes a queue is
+    #[arg(long, value_name = "URL", env = "OTODOKE_MANAGEMENT_URL", hide_env_values = true, value_parser = secret)]
+    management_url: Option<Secret>,
+    /// A file that holds the URL, so that its password is seen by nobody
+    #[arg(long, value_name = "FILE", conflicts_with = "management_url")]
+    management_url_file: Option<PathBuf>,
+}
+
+impl Management {
+    pub(crate) fn url(&self) -> anyhow::Result<Option<Secret>> {
+        match &self.management_url_file {
+            Some(file) => Secret::read(file).map(Some).map_err(anyhow::Error::msg).context("--management-url-file"),
+            None => Ok(self.management_url.clone()),
+        }
+    }
+}
+
+/// Any text: what is wrong with it is told by whoever reads it, without quoting it.
+fn secret(typed: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(typed))
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopologyVerb {
     /// Tell what at the broker is not as the programs would make it, and what rows and queues survive; changes nothing
     Check {
         #[command(flatten)]
         config: ConfigFile,
-        /// RabbitMQ's management API, with a user who may look: AMQP does not tell on how many machines a queue is
-        #[arg(long, value_name = "URL", env = "OTODOKE_MANAGEMENT_URL", hide_env_values = true)]
-        management_url: Option<Url>,
+        #[command(flatten)]
+        management: Management,
     },
 }
 
