@@ -169,7 +169,7 @@ fn opening(entry: &Entry, wait_ms: u64) -> Opening {
 /// Nothing is paid here: a leg pays when it begins. But what no leg could be paid for is not taken either.
 fn look_at_money(door: &Door, message: &Message) -> Option<Spend> {
     let channel = fallback::first(message).channel;
-    let routes = door.routes.routes.iter().filter(|route| route.country == message.country && route.channel == channel);
+    let routes = door.routes.open_to(message.country, channel);
     let cheapest = routes.map(|route| u64::from(route.price)).min().filter(|price| *price > 0)?;
     let spend = door.desk.spend(message, 0);
     Some(Spend { limit: spend.limit.saturating_sub(cheapest), ..spend })

@@ -2,9 +2,12 @@
 //!
 //! Refusing early is kind: the caller can show another way at once, instead of a code that comes too late.
 
+use std::sync::Mutex;
+
 use otodoke_common::broker::{Backlog, Queue};
 use otodoke_common::config::LanesSettings;
 use otodoke_common::message::Lane;
+use otodoke_common::time::Timestamp;
 
 use crate::door::Door;
 use crate::problem::Problem;
@@ -13,6 +16,9 @@ use crate::problem::Problem;
 pub const WAITING_SMALL_MAX: u64 = 64;
 /// How fast a lane is thought to drain before anything was measured, messages per second.
 pub const DRAINED_PER_S_ASSUMED: f64 = 50.0;
+/// A lane that stands still is thought to go on as fast as it went, for so long: a restart of its workers, or of their
+/// store, takes less. After that nobody may be there to work it off.
+pub const RATE_KEPT_MS: u64 = 60_000;
 /// Slower than this is taken as this, so that a wait stays a number.
 const DRAINED_PER_S_MIN: f64 = 0.1;
 /// Of its useful time, how much a bulk message may spend waiting, percent: bulk is shed first.
@@ -70,7 +76,31 @@ pub(crate) fn admit(door: &Door, candidate: Candidate) -> Result<u64, Problem> {
         // It is there, and refuses what it is given.
         return Err(full_of_spilled());
     }
-    decide(door.broker.backlog(Queue::Lane(candidate.lane)), door.windows.of(candidate.lane), candidate)
+    let backlog = door.rates.known(candidate.lane, door.broker.backlog(Queue::Lane(candidate.lane)), door.now());
+    decide(backlog, door.windows.of(candidate.lane), candidate)
+}
+
+/// How fast each lane went when that was last measured.
+#[derive(Debug, Default)]
+pub struct Rates(Mutex<[Option<Rate>; Lane::ALL.len()]>);
+
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    per_s: f64,
+    at: Timestamp,
+}
+
+impl Rates {
+    /// The backlog with the rate that was measured lately, where none is measured now.
+    fn known(&self, lane: Lane, backlog: Backlog, now: Timestamp) -> Backlog {
+        let mut rates = self.0.lock().expect("no code panics while it holds the rates");
+        let kept = &mut rates[lane as usize];
+        match backlog.drained_per_s.filter(|_| backlog.is_measured()) {
+            Some(per_s) => *kept = Some(Rate { per_s, at: now }),
+            None => *kept = kept.filter(|rate| now.since_ms(rate.at) < RATE_KEPT_MS),
+        }
+        Backlog { drained_per_s: kept.map(|rate| rate.per_s).or(backlog.drained_per_s), ..backlog }
+    }
 }
 
 /// With the broker away no lane counts: rows wait for the sweep.
@@ -113,8 +143,8 @@ pub(crate) fn wait_ms(backlog: Backlog) -> u64 {
 }
 
 /// How long so many bodies take. A lane that stands still says that its workers are away, not how fast it drains when they
-/// are back: a restart of theirs is no reason to send people away. How much then waits is bounded by the window and the rate
-/// that is assumed.
+/// are back: a restart of theirs is no reason to send people away. How much then waits is bounded by the window, and by the
+/// rate that was known (`Rates`) or is assumed.
 fn worked_off_ms(bodies: u64, backlog: Backlog) -> u64 {
     let measured = backlog.drained_per_s.filter(|_| backlog.is_measured());
     let per_s = measured.unwrap_or(DRAINED_PER_S_ASSUMED).max(DRAINED_PER_S_MIN);
@@ -164,6 +194,22 @@ mod tests {
     #[test]
     fn a_lane_that_stands_still_is_taken_as_if_nothing_was_measured() {
         assert_eq!(check(2_900, Some(0.0), Lane::Normal), check(2_900, None, Lane::Normal));
+    }
+
+    #[test]
+    fn a_lane_that_stands_still_goes_on_as_fast_as_it_went_for_a_while() {
+        let (rates, now) = (Rates::default(), Timestamp::from_unix_ms(1_790_000_000_000));
+        let known = |lane, per_s, now| {
+            rates.known(lane, Backlog { waiting: 9_000, ahead: 0, drained_per_s: per_s }, now).drained_per_s
+        };
+        assert_eq!(known(Lane::Normal, Some(0.0), now), Some(0.0), "nothing was measured");
+        assert_eq!(known(Lane::Normal, Some(5_000.0), now), Some(5_000.0));
+        for (ms, still) in [(1_000, Some(0.0)), (RATE_KEPT_MS - 1, None)] {
+            assert_eq!(known(Lane::Normal, still, now.plus_ms(ms)), Some(5_000.0), "{ms}");
+        }
+        assert_eq!(known(Lane::Bulk, Some(0.0), now), Some(0.0), "each lane has its own");
+        assert_eq!(known(Lane::Normal, Some(0.0), now.plus_ms(RATE_KEPT_MS)), Some(0.0));
+        assert_eq!(known(Lane::Normal, Some(0.0), now), Some(0.0), "it is forgotten");
     }
 
     #[test]

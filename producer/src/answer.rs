@@ -145,6 +145,6 @@ pub struct Readiness {
 pub struct Kids {
     /// Of messages that open at this process.
     pub active: String,
-    /// Of messages that this process can render and check.
+    /// Whose roots this process has, revoked ones among them.
     pub known: Vec<String>,
 }

@@ -16,7 +16,7 @@ use otodoke_common::text::Templates;
 use otodoke_common::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::LaneWindows;
+use crate::admission::{LaneWindows, Rates};
 use crate::hands::Hands;
 use crate::spill::Spill;
 
@@ -38,8 +38,11 @@ pub struct Door {
     pub stopping: CancellationToken,
     pub hands: Hands,
     pub spill: Spill,
-    /// Set once the broker was there.
+    /// How fast lanes went lately.
+    pub rates: Rates,
+    /// Set once the broker was there; the same of the store.
     pub met_broker: AtomicBool,
+    pub met_store: AtomicBool,
 }
 
 impl Door {
@@ -58,7 +61,9 @@ impl Door {
             stopping,
             hands: Hands::default(),
             spill: Spill::default(),
+            rates: Rates::default(),
             met_broker: AtomicBool::default(),
+            met_store: AtomicBool::default(),
         }
     }
 

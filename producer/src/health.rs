@@ -21,8 +21,9 @@ pub(crate) async fn alive() -> Json<Alive> {
 }
 
 /// Can accept, and what is in the way. 200 as long as something can be accepted: a full lane takes nothing from the others,
-/// and what comes while the broker is away is carried by its row. 503 when the process stops, its store or the root of its
-/// codes is missing, its clock is too far off, or every lane or the spill is full; and until it reached its broker for the first time.
+/// what comes while the broker is away is carried by its row, and while the store is away by the broker (payments, checks and
+/// reads are answered 503 then). 503 when the process stops, the root of its codes is missing, its clock is too far off, every
+/// lane or the spill is full, or store and broker are away; and until it reached both for the first time.
 #[utoipa::path(
     get, path = "/readyz", tag = "operation", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)),
@@ -33,9 +34,9 @@ pub(crate) async fn ready(State(door): State<Arc<Door>>) -> (StatusCode, Json<Re
     (status, Json(readiness))
 }
 
-/// With the store away the broker still carries openings, but payments, checks, resends and reads all need the store, and
-/// another door may reach it: such a door is not ready. Nor is one that has never met its broker: wrong settings look like
-/// that, and it shall not take the place of one that works.
+/// All doors share one store: were they not ready while it is away, nobody would take codes, receipts and calls, which can do
+/// without. One that has never met its servers is not ready: wrong settings look like that, and it shall not take the place of
+/// one that works.
 async fn readiness(door: &Door) -> Readiness {
     let stopping = door.stopping.is_cancelled().then(|| "the process is stopping".to_owned());
     let vitals = vitals::look(&door.desk, &*door.broker, &door.codes).await;
@@ -43,11 +44,14 @@ async fn readiness(door: &Door) -> Readiness {
     if vitals.broker.is_none() {
         door.met_broker.store(true, Ordering::Relaxed);
     }
-    let met_broker = door.met_broker.load(Ordering::Relaxed);
+    if vitals.store.is_none() {
+        door.met_store.store(true, Ordering::Relaxed);
+    }
+    let met_both = door.met_broker.load(Ordering::Relaxed) && door.met_store.load(Ordering::Relaxed);
+    let carried = vitals.store.is_none() || (vitals.broker.is_none() && door.broker.outlives_the_store());
     let is_full = door.spill.is_full(door.now()) || (vitals.broker.is_none() && full.len() == Lane::ALL.len());
-    let takes_nothing = stopping.is_some() || is_full;
-    let ready =
-        met_broker && !takes_nothing && vitals.store.is_none() && vitals.clock.is_none() && vitals.root.is_none();
+    let takes_nothing = stopping.is_some() || is_full || !carried;
+    let ready = met_both && !takes_nothing && vitals.clock.is_none() && vitals.root.is_none();
     let reasons = stopping.into_iter().chain(vitals.reasons()).chain(full).collect();
     let known = door.codes.known().map(|kid| kid.as_str().to_owned()).collect();
     Readiness { ready, reasons, codes: Kids { active: door.codes.active().as_str().to_owned(), known } }

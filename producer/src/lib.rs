@@ -46,7 +46,7 @@ mod webhook;
 // The other side of the wire.
 pub mod client;
 
-pub use admission::LaneWindows;
+pub use admission::{LaneWindows, Rates};
 pub use door::Door;
 pub use hands::Hands;
 pub use router::router;

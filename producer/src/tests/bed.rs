@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::check::sent_code;
-use crate::{Door, Hands, LaneWindows, Spill, auth, router};
+use crate::{Door, Hands, LaneWindows, Rates, Spill, auth, router};
 use scripted::Scripted;
 pub(super) use scripted::UNPROVEN;
 
@@ -134,7 +134,9 @@ impl Bed {
             stopping: door.stopping.clone(),
             hands: Hands::default(),
             spill: Spill::default(),
+            rates: Rates::default(),
             met_broker: AtomicBool::default(),
+            met_store: AtomicBool::default(),
         });
         self.router = router(self.door.clone());
     }
@@ -289,7 +291,9 @@ fn door(memory: &Memory, clock: Clock, provider: Scripted) -> Door {
         stopping: CancellationToken::new(),
         hands: Hands::default(),
         spill: Spill::default(),
+        rates: Rates::default(),
         met_broker: AtomicBool::default(),
+        met_store: AtomicBool::default(),
     }
 }
 
@@ -328,6 +332,7 @@ fn route(country: &str, channel: Channel) -> Route {
         usual_ms: 5_000,
         origin_line: true,
         segments_max: 2,
+        retiring: false,
         abilities: Abilities::default(),
     }
 }

@@ -22,10 +22,10 @@ use otodoke_common::route::{ReceiptProfile, Route, RouteTable};
 use otodoke_common::seal::Vault;
 use otodoke_common::store::{KeyRecord, Store};
 use otodoke_common::text::Templates;
-use otodoke_producer::Spill;
 use otodoke_producer::auth::key_setting;
 use otodoke_producer::door::Door;
 use otodoke_producer::hands::Hands;
+use otodoke_producer::{Rates, Spill};
 use tokio_util::sync::CancellationToken;
 
 use super::{KEY, Options};
@@ -63,7 +63,9 @@ pub(super) fn door(parts: &Parts, options: &Options) -> Door {
         stopping: CancellationToken::new(),
         hands: Hands::default(),
         spill: Spill::default(),
+        rates: Rates::default(),
         met_broker: AtomicBool::default(),
+        met_store: AtomicBool::default(),
     }
 }
 
@@ -126,6 +128,7 @@ fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, options: &Options) -> 
         usual_ms: 1_000,
         origin_line: true,
         segments_max: options.segments_max.get(name).copied().unwrap_or(3),
+        retiring: false,
         abilities: Scripted(Arc::clone(&carriers[name])).abilities(),
     };
     let mut routes = vec![
