@@ -187,6 +187,25 @@ async fn with_the_store_away_a_login_travels_in_the_broker_alone_and_a_payment_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_asks_again_while_the_store_is_away_gets_the_living_code_again_once_it_is_back() {
+    let world = World::new().await;
+    let living = world.ask_for_code(PHONE).await;
+    world.until_status(&living, "delivered").await;
+    // Past the first cool-down of a resend.
+    world.wait_ms(25_000).await;
+    world.memory.faults().set_store_away(true);
+    let again = id_of(&world.post("/v1/verifications", login()).await);
+    assert_ne!(again, living, "the door could not see it");
+    world.memory.faults().set_store_away(false);
+    let ended = world.until_status(&again, "failed").await;
+    assert_eq!(ended["failure"]["reason"], "duplicate");
+    world.wait_ms(5_000).await;
+    assert_eq!(world.phone(PHONE).texts.len(), 2, "{}", world.message(&living).await);
+    let story = Value::from(world.trace(&again).await).to_string();
+    assert!(story.contains(&living), "it says by whom it was held off: {story}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_equal_requests_accepted_while_the_store_was_away_one_is_sent_and_the_others_end() {
     let world = World::new().await;
     let warm = world.ask_for_code(&phone(1)).await;

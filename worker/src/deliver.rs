@@ -4,21 +4,22 @@
 use std::sync::Arc;
 
 use otodoke_common::broker::{Delivery, Origin};
-use otodoke_common::lifecycle::Event;
+use otodoke_common::lifecycle::{Event, Note};
 use otodoke_common::message::{Lane, Message, MessageId};
 use otodoke_common::outcome::Reason;
 use otodoke_common::request::opening;
-use otodoke_common::store::{Opened, Opening, StoreError};
+use otodoke_common::store::{ClaimKind, Opened, Opening, StoreError};
 use otodoke_common::wire::LaneMessage;
 
 use crate::courier::Courier;
 use crate::parking::park;
 use crate::{given_up, published};
 
-/// A delivery taken this often is given up: whoever had it in hand before never came back to say what became of it.
-const TAKEN_MAX: u32 = 6;
+/// A delivery taken this often is given up: whoever had it in hand before never came back to say what became of it. Workers
+/// that are replaced one after the other while many wait give the same one back each, so it is no small number.
+const TAKEN_MAX: u32 = 10;
 /// To end it is tried until it was taken this often: what breaks that too is put aside unseen.
-const TAKEN_UNSEEN_MAX: u32 = 9;
+const TAKEN_UNSEEN_MAX: u32 = 13;
 
 const TAKEN_TOO_OFTEN: &str = "taken too often without being settled";
 
@@ -80,13 +81,34 @@ async fn open(courier: &Courier, opening: &Opening) -> Result<Option<Message>, S
             courier.desk.store.load(opening.message.id).await
         }
         Opened::Repeat(message) => Ok(Some(*message)),
-        Opened::Held { .. } | Opened::Conflict { .. } => end_at_once(courier, opening, Reason::Duplicate).await,
-        Opened::OverLimit { .. } => end_at_once(courier, opening, Reason::OverLimit).await,
+        Opened::Held { kind, by } => held_off(courier, opening, kind, by.id).await,
+        Opened::Conflict { kind, by } => held_off(courier, opening, kind, by).await,
+        Opened::OverLimit { .. } => end_at_once(courier, opening, Reason::OverLimit, None).await,
     }
 }
 
-async fn end_at_once(courier: &Courier, opening: &Opening, reason: Reason) -> Result<Option<Message>, StoreError> {
-    let ended = opening::ended(opening.message.clone(), reason, None, courier.desk.clock.now());
+/// The door could not see that an equal message lives, and answered with an id of its own. As with the store there, whoever
+/// asked gets the living one again, within a resend's limits; the id ends, and says by whom it was held off.
+async fn held_off(
+    courier: &Courier,
+    opening: &Opening,
+    kind: ClaimKind,
+    of: MessageId,
+) -> Result<Option<Message>, StoreError> {
+    let by = courier.desk.store.load(of).await?;
+    if let Some(living) = by.filter(|by| kind == ClaimKind::Living && by.is_live()) {
+        published::join(courier, living).await?;
+    }
+    end_at_once(courier, opening, Reason::Duplicate, Some(Note::Duplicate { of })).await
+}
+
+async fn end_at_once(
+    courier: &Courier,
+    opening: &Opening,
+    reason: Reason,
+    note: Option<Note>,
+) -> Result<Option<Message>, StoreError> {
+    let ended = opening::ended(opening.message.clone(), reason, note, courier.desk.clock.now());
     write_ended(courier, ended).await.map(|_| None)
 }
 

@@ -181,7 +181,7 @@ async fn open(
 
 /// As at the door: whoever asks while an equal message lives asks for that one again, within a resend's limits. `false`
 /// where it lives no more.
-async fn join(courier: &Courier, living: Message) -> Result<bool, StoreError> {
+pub(crate) async fn join(courier: &Courier, living: Message) -> Result<bool, StoreError> {
     let apply = |event: Event| {
         let living = living.clone();
         async move { courier.desk.apply_to(living, &event, &Routing::ELSEWHERE, &[]).await }
