@@ -14,7 +14,10 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::{chain, usage};
 
-const PREFIX: &str = "otodoke_bench_";
+pub(crate) const PREFIX: &str = "otodoke_bench_";
+/// Processes of the servers: in a container of its own a server's numbers of processes are not this machine's.
+const DATABASE: &str = "postgres";
+const BROKER: &str = "beam.smp";
 /// More than any part uses: queues of shards that were not there are not missed.
 const SHARDS_MAX: u16 = 4;
 
@@ -63,31 +66,42 @@ impl Beds {
         let client = Arc::new(connect(&postgres_url).await?);
         let backend: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
         let backend = u32::try_from(backend).ok().filter(|_| is_here(&postgres_url));
+        let database_pid = backend.and_then(usage::parent_of).filter(|pid| usage::is_called(*pid, DATABASE));
         let port = amqp_port(self.servers.amqp_url.expose());
+        let broker_pid = port.and_then(usage::listener_on).filter(|pid| usage::is_called(*pid, BROKER));
         Ok(Bed {
             name,
             servers: self.servers.clone(),
             postgres_url,
             client,
             directory: tempfile::Builder::new().prefix(PREFIX).tempdir().context("no temporary directory")?,
-            broker_pid: port.and_then(usage::listener_on),
-            database_pid: backend.and_then(usage::parent_of),
+            broker_pid,
+            database_pid,
         })
     }
 
     /// Everything that was made and is still there. Nothing may be running on it.
     pub(crate) async fn remove(&self) -> anyhow::Result<()> {
         let made = std::mem::take(&mut *self.made.lock().expect("no code panics while it holds the names"));
+        let mut all = Ok(());
         for name in made {
-            let settings = RabbitSettings { namespace: namespace(&name), shards: SHARDS_MAX, ..self.broker() };
-            topology_erase(&settings).await.with_context(|| format!("the queues of {name} are left at the broker"))?;
-            chain::erase(self.servers.amqp_url.expose(), &namespace(&name)).await?;
-            let admin = connect(self.servers.postgres_url.expose()).await?;
-            let dropped = admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
-            dropped.with_context(|| format!("the database {name} is left"))?;
-            self.gone.lock().expect("no code panics while it holds the names").push(name);
+            // One that cannot be taken away is no reason to leave the others.
+            let removed = self.remove_one(&name).await;
+            if removed.is_ok() {
+                self.gone.lock().expect("no code panics while it holds the names").push(name);
+            }
+            all = all.and(removed);
         }
-        Ok(())
+        all
+    }
+
+    async fn remove_one(&self, name: &str) -> anyhow::Result<()> {
+        let settings = RabbitSettings { namespace: namespace(name), shards: SHARDS_MAX, ..self.broker() };
+        topology_erase(&settings).await.with_context(|| format!("the queues of {name} are left at the broker"))?;
+        chain::erase(self.servers.amqp_url.expose(), &namespace(name)).await?;
+        let admin = connect(self.servers.postgres_url.expose()).await?;
+        let dropped = admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+        dropped.with_context(|| format!("the database {name} is left"))
     }
 
     /// What was made, used and taken away, so that somebody may look whether it is.

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use serde::Serialize;
+use tempfile::TempDir;
 use tokio::time::Instant;
 
+use crate::bed;
 use crate::figures::{Percentiles, Spread};
 use crate::line::Line;
 use crate::load::Crowd;
 use crate::load::closed::Closed;
 use crate::plan::Plan;
 use crate::process::Process;
-use crate::usage::{Watched, resident_mib};
+use crate::usage::{Watched, most_resident_mib};
 use crate::window::{Measured, Window};
 
 const CONNECTIONS: usize = 64;
@@ -36,7 +38,7 @@ pub(crate) struct Embedded {
 pub(crate) async fn measure(plan: &Plan) -> anyhow::Result<Embedded> {
     let mut starts = Vec::new();
     for _ in 0..if plan.quick { 1 } else { STARTS } {
-        let directory = tempfile::tempdir()?;
+        let directory = directory()?;
         let begun = Instant::now();
         let up = start(&directory).await?;
         let crowd = crowd(&up)?;
@@ -51,7 +53,7 @@ pub(crate) async fn measure(plan: &Plan) -> anyhow::Result<Embedded> {
 }
 
 async fn journey(plan: &Plan, embedded: &mut Embedded) -> anyhow::Result<()> {
-    let directory = tempfile::tempdir()?;
+    let directory = directory()?;
     let up = start(&directory).await?;
     let crowd = Arc::new(crowd(&up)?);
     let watched = Watched { doors: vec![up.pid()], ..Watched::default() };
@@ -60,7 +62,7 @@ async fn journey(plan: &Plan, embedded: &mut Embedded) -> anyhow::Result<()> {
         let load = Closed::start(&crowd, CONNECTIONS, CAP, vec![crowd.door]).await?;
         window.warm_up().await;
         let measured = window.measure(async || load.recorded().await).await?;
-        embedded.resident_mib = embedded.resident_mib.max(resident_mib(up.pid()));
+        embedded.resident_mib = embedded.resident_mib.max(most_resident_mib(up.pid()));
         load.end().await.context("what was accepted was not recorded")?;
         embedded.windows.push(measured);
     }
@@ -70,7 +72,12 @@ async fn journey(plan: &Plan, embedded: &mut Embedded) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) async fn start(directory: &tempfile::TempDir) -> anyhow::Result<Process> {
+/// Below where the benchmark was started: the usual place of what is temporary may be memory, and nothing there is durable.
+pub(crate) fn directory() -> anyhow::Result<TempDir> {
+    tempfile::Builder::new().prefix(bed::PREFIX).tempdir_in(".").context("no directory can be made here")
+}
+
+pub(crate) async fn start(directory: &TempDir) -> anyhow::Result<Process> {
     let data = directory.path().join("data").display().to_string();
     let arguments = ["up", "--listen", "127.0.0.1:0", "--data", &data].map(str::to_owned);
     Process::start("otodoke", &arguments, &directory.path().join("up.log")).await

@@ -1,9 +1,11 @@
 //! What changes with what is stored, with how many workers there are, and with how many queues a lane has.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use anyhow::Context;
 use serde::Serialize;
+use tokio::time::{Duration, sleep};
 use tokio_postgres::Client;
 
 use crate::bed::{Bed, Beds};
@@ -14,7 +16,7 @@ use crate::load::Crowd;
 use crate::pairs;
 use crate::plan::Plan;
 use crate::sample::Sample;
-use crate::usage::resident_mib;
+use crate::usage::most_resident_mib;
 use crate::window::{Measured, Window};
 
 const WORKERS: [usize; 3] = [1, 2, 4];
@@ -37,6 +39,16 @@ const FILL_REFERENCES: &str = "
                   || '8' || substr(md5(n::text), 4, 15))::uuid AS id
           FROM generate_series($2::bigint, $3::bigint) AS n) stored";
 
+/// An ended message is due for erasure a day after its end; none of them within the hours of a measurement.
+const FILL_DUE: &str = "
+    INSERT INTO due (id, day, due_at, live)
+    SELECT stored.id, $1::integer, $2::bigint + 82800000 + n % 3600000, false
+    FROM (SELECT (lpad(to_hex(($1::integer::bigint * 86400000) + n % 86400000), 12, '0') || '7' || substr(md5(n::text), 1, 3)
+                  || '8' || substr(md5(n::text), 4, 15))::uuid AS id, n
+          FROM generate_series($3::bigint, $4::bigint) AS n) stored";
+/// The worker takes its gauges every few seconds.
+const LAG_EVERY_MS: u64 = 1_000;
+
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Growth {
     pub(crate) stored: Vec<Point>,
@@ -56,9 +68,11 @@ pub(crate) struct Point {
     pub(crate) program_us: f64,
     pub(crate) broker_us: f64,
     pub(crate) database_us: f64,
+    /// The most it held.
     pub(crate) door_mib: f64,
-    /// The largest.
+    /// The most that any held.
     pub(crate) worker_mib: f64,
+    /// The longest while it was measured.
     pub(crate) sweep_lag_s: f64,
 }
 
@@ -129,6 +143,7 @@ async fn fill(client: &Client, sample: &Sample, numbers: std::ops::Range<u64>) -
             .await
             .context("message")?;
         client.execute(FILL_REFERENCES, &[&sample.day, &from, &to]).await.context("reference")?;
+        client.execute(FILL_DUE, &[&sample.day, &sample.until, &from, &to]).await.context("due")?;
         first = last + 1;
     }
     // What was loaded is known to the planner and on disk before anything is measured.
@@ -159,9 +174,20 @@ impl<'a> Lodged<'a> {
             watched: self.house.watched(),
             client: Some(Arc::clone(&self.house.bed.client)),
         };
-        let measured = pairs::pipeline(&self.house, &self.crowd, &window, &mut Latencies::default()).await?;
-        let lag_s = self.house.worker_metrics().await?.sum("otp_sweep_lag_seconds", "");
-        self.sweep_lag_s = self.sweep_lag_s.max(lag_s);
+        let lag_s = Cell::new(0.0_f64);
+        let watching = async {
+            loop {
+                sleep(Duration::from_millis(LAG_EVERY_MS)).await;
+                let now_s = self.house.worker_metrics().await?.sum("otp_sweep_lag_seconds", "");
+                lag_s.set(lag_s.get().max(now_s));
+            }
+        };
+        let mut latencies = Latencies::default();
+        let measured = tokio::select! {
+            measured = pairs::pipeline(&self.house, &self.crowd, &window, &mut latencies) => measured,
+            broken = watching => broken,
+        }?;
+        self.sweep_lag_s = self.sweep_lag_s.max(lag_s.get());
         let per_s = measured.per_s;
         self.windows.push(measured);
         Ok(per_s)
@@ -170,7 +196,7 @@ impl<'a> Lodged<'a> {
     fn point(&mut self) -> Point {
         let windows = std::mem::take(&mut self.windows);
         let mean = |of: fn(&Measured) -> f64| windows.iter().map(of).sum::<f64>() / float(windows.len() as u64);
-        let worker_mib = self.house.workers.iter().map(|worker| resident_mib(worker.pid())).fold(0.0, f64::max);
+        let worker_mib = self.house.workers.iter().map(|worker| most_resident_mib(worker.pid())).fold(0.0, f64::max);
         Point {
             size: 0,
             per_s: Spread::of(windows.iter().map(|each| each.per_s)),
@@ -178,7 +204,7 @@ impl<'a> Lodged<'a> {
             program_us: mean(|each| each.cpu.program_us),
             broker_us: mean(|each| each.cpu.broker_us),
             database_us: mean(|each| each.cpu.database_us),
-            door_mib: resident_mib(self.house.door.pid()),
+            door_mib: most_resident_mib(self.house.door.pid()),
             worker_mib,
             sweep_lag_s: std::mem::take(&mut self.sweep_lag_s),
         }

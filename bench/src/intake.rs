@@ -22,7 +22,7 @@ use crate::load::Crowd;
 use crate::load::closed::Closed;
 use crate::plan::Plan;
 use crate::sample::Sample;
-use crate::usage::resident_mib;
+use crate::usage::most_resident_mib;
 use crate::window::{Measured, Window};
 
 /// As many as the door has, although a lane of it uses one.
@@ -31,13 +31,13 @@ const CHANNELS: usize = 4;
 /// door refuses what could not arrive in time.
 const PURGE_EVERY_MS: u64 = 250;
 /// Connections that are open at once while the door's memory is looked at, or as many as it takes.
-const IDLE_CONNECTIONS: usize = 10_000;
+pub(crate) const IDLE_CONNECTIONS: usize = 10_000;
 const IDLE_MS: u64 = 1_000;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Intake {
     pub(crate) points: Vec<Point>,
-    /// Connections that were open and had been answered once, and the door's memory then.
+    /// Connections that were open and had been answered once, and the most that the door held.
     pub(crate) idle_connections: usize,
     pub(crate) door_mib: f64,
 }
@@ -81,7 +81,7 @@ async fn idle(bed: &Bed) -> anyhow::Result<(usize, f64)> {
             Ok(Err(_)) | Err(_) => break,
         }
     }
-    Ok((lines.len(), resident_mib(house.door.pid())))
+    Ok((lines.len(), most_resident_mib(house.door.pid())))
 }
 
 async fn point(bed: &Bed, plan: &Plan, connections: usize) -> anyhow::Result<Point> {

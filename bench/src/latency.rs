@@ -44,6 +44,17 @@ pub(crate) struct Point {
     pub(crate) submit_curve: Vec<(f64, f64)>,
 }
 
+impl Point {
+    /// Without end where anybody was refused: whoever is left out of a percentile waited for ever.
+    pub(crate) fn accept_p99_ms(&self) -> f64 {
+        if self.refused > 0 { f64::INFINITY } else { self.accept.p99_ms }
+    }
+
+    pub(crate) fn submit_p99_ms(&self) -> f64 {
+        if self.refused + self.missing > 0 { f64::INFINITY } else { self.submit.p99_ms }
+    }
+}
+
 /// `pipeline_per_s` is what all of it can do.
 pub(crate) async fn measure(bed: &Bed, plan: &Plan, pipeline_per_s: f64) -> anyhow::Result<Latency> {
     let house = House::open(bed, Layout::default()).await?;
@@ -116,6 +127,9 @@ mod tests {
         let point = conclude((0.3, 100.0, 50.0), &[answer(1, 202), answer(2, 202), answer(3, 503)], &arrivals);
         assert!((point.accept.p50_ms - 5.0).abs() < 0.01 && (point.submit.p50_ms - 20.0).abs() < 0.02, "{point:?}");
         assert_eq!((point.refused, point.missing, point.submit.count), (1, 1, 1));
+        assert!(point.accept_p99_ms().is_infinite() && point.submit_p99_ms().is_infinite(), "somebody got nothing");
+        let all = conclude((0.3, 100.0, 50.0), &[answer(1, 202)], &arrivals);
+        assert!((all.accept_p99_ms() - 5.0).abs() < 0.01 && (all.submit_p99_ms() - 20.0).abs() < 0.02, "{all:?}");
         assert!((point.share, point.per_s, point.busy_percent) == (0.3, 100.0, 50.0), "{point:?}");
     }
 }

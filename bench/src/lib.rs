@@ -46,27 +46,36 @@ use house::House;
 use house::settings::Layout;
 use terms::Terms;
 
-/// Measures every part of the plan, one after the other; what is measured already is lost when one fails. Databases and
-/// queues that were made are gone when this returns, also when `stop` came.
+/// Measures every part of the plan, one after the other. Where one fails, or `stop` comes, the report has those before it and
+/// says why it ends there; without any it is an error. Databases and queues that were made are gone when this returns.
 pub async fn run(servers: Servers, plan: &Plan, stop: &CancellationToken) -> anyhow::Result<Report> {
     let beds = Beds::new(servers);
-    let measured = stop.run_until_cancelled(measure(&beds, plan)).await;
-    let removed = beds.remove().await;
-    let mut report = measured.ok_or_else(|| anyhow::anyhow!("stopped before everything was measured"))??;
-    removed?;
+    let mut report = Report::new(plan.clone());
+    let measured = stop.run_until_cancelled(measure(&beds, plan, &mut report)).await;
+    let measured = measured.unwrap_or_else(|| Err(anyhow::anyhow!("stopped before everything was measured")));
+    // What is left behind is told with what else went wrong.
+    let ended = match (measured, beds.remove().await) {
+        (Err(error), Err(left)) => Err(error.context(format!("{left:#}"))),
+        (measured, removed) => measured.and(removed),
+    };
     report.beds = beds.gone();
-    Ok(report)
+    match ended {
+        Err(error) if report.is_empty() => Err(error),
+        ended => {
+            report.ended_early = ended.err().map(|error| format!("{error:#}"));
+            Ok(report)
+        }
+    }
 }
 
-async fn measure(beds: &Beds, plan: &Plan) -> anyhow::Result<Report> {
-    let mut report = Report::new(plan.clone());
+async fn measure(beds: &Beds, plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     report.terms = terms(beds, plan).await.context("on what terms it is measured")?;
     for part in &plan.parts {
         tracing::info!(part = part.word(), "measuring");
-        one(*part, beds, plan, &mut report).await.with_context(|| format!("part {}", part.word()))?;
+        one(*part, beds, plan, report).await.with_context(|| format!("part {}", part.word()))?;
         beds.remove().await?;
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Asked before anything is measured. What needs no server is told nothing about servers.

@@ -24,6 +24,7 @@ use crate::load::Crowd;
 use crate::load::closed::Closed;
 use crate::plan::Plan;
 use crate::sample::Sample;
+use crate::usage::most_resident_mib;
 use crate::window::{Measured, Window};
 
 /// Connections that ask.
@@ -95,8 +96,8 @@ pub(crate) async fn measure(bed: &Bed, plan: &Plan) -> anyhow::Result<Pairs> {
         pairs.accepted,
         pairs.delivered_rows
     );
-    pairs.door_mib = crate::usage::resident_mib(house.door.pid());
-    pairs.worker_mib = house.workers.iter().map(|worker| crate::usage::resident_mib(worker.pid())).fold(0.0, f64::max);
+    pairs.door_mib = most_resident_mib(house.door.pid());
+    pairs.worker_mib = house.workers.iter().map(|worker| most_resident_mib(worker.pid())).fold(0.0, f64::max);
     pairs.conclude();
     Ok(pairs)
 }

@@ -21,7 +21,7 @@ use otodoke_common::wire::LaneMessage;
 use serde::Serialize;
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::embedded::start;
+use crate::embedded::{directory, start};
 use crate::figures::{float, ratio};
 use crate::load;
 use crate::metrics::Metrics;
@@ -50,7 +50,7 @@ pub(crate) struct Queued {
 }
 
 pub(crate) async fn measure() -> anyhow::Result<Queued> {
-    let directory = tempfile::tempdir()?;
+    let directory = directory()?;
     // Makes the roots and the key.
     drop(start(&directory).await?);
     fill(&directory.path().join("data")).await.context("a queue of a million")?;

@@ -12,7 +12,7 @@ use crate::embedded::Embedded;
 use crate::figures::{Percentiles, Spread};
 use crate::goals::{self, Verdict};
 use crate::growth::Growth;
-use crate::intake::Intake;
+use crate::intake::{IDLE_CONNECTIONS, Intake};
 use crate::latency::Latency;
 use crate::pairs::Pairs;
 use crate::plan::Plan;
@@ -35,6 +35,8 @@ pub struct Report {
     pub(crate) slow: Option<Slow>,
     pub(crate) embedded: Option<Embedded>,
     pub(crate) queued: Option<Queued>,
+    /// Why not all of the plan was measured.
+    pub(crate) ended_early: Option<String>,
 }
 
 impl Report {
@@ -51,6 +53,7 @@ impl Report {
             slow: None,
             embedded: None,
             queued: None,
+            ended_early: None,
         }
     }
 
@@ -74,6 +77,18 @@ impl Report {
             "goals": self.verdicts(),
             "measured": self,
         })
+    }
+
+    /// Whether nothing was measured at all.
+    pub(crate) const fn is_empty(&self) -> bool {
+        let servers = self.pairs.is_none() && self.intake.is_none() && self.latency.is_none() && self.spike.is_none();
+        let none = servers && self.growth.is_none() && self.slow.is_none();
+        none && self.embedded.is_none() && self.queued.is_none()
+    }
+
+    /// Why not all of the plan was measured; what was is in the report all the same.
+    pub fn ended_early(&self) -> Option<&str> {
+        self.ended_early.as_deref()
     }
 
     pub fn table(&self) -> String {
@@ -110,12 +125,12 @@ impl Report {
             verdicts.push(goals::INTAKE.judge(ratios.least));
         }
         if let Some(point) = self.latency.as_ref().and_then(|latency| latency.points.first()) {
-            verdicts.extend([goals::ACCEPT.judge(point.accept.p99_ms), goals::SUBMIT.judge(point.submit.p99_ms)]);
+            verdicts.extend([goals::ACCEPT.judge(point.accept_p99_ms()), goals::SUBMIT.judge(point.submit_p99_ms())]);
         }
         if let Some(spike) = &self.spike {
             verdicts.extend([
                 goals::GOODPUT.judge(spike.goodput),
-                goals::CRITICAL.judge(spike.critical_spike.p99_ms),
+                goals::CRITICAL.judge(spike.critical_p99_ms),
                 goals::CRITICAL_CALM.judge(spike.critical_ratio),
             ]);
         }
@@ -132,8 +147,9 @@ impl Report {
         verdicts
     }
 
-    /// The most that any door or worker was seen to hold.
+    /// The most that any door or worker held; nothing where the door did not get as many connections as the goal is for.
     fn memory_mib(&self) -> Option<f64> {
+        self.intake.as_ref().filter(|intake| intake.idle_connections >= IDLE_CONNECTIONS)?;
         let pairs = self.pairs.iter().flat_map(|pairs| [pairs.door_mib, pairs.worker_mib]);
         let intake = self.intake.iter().map(|intake| intake.door_mib);
         let growth = self.growth.iter().flat_map(|growth| &growth.stored);

@@ -25,6 +25,8 @@ const CONCURRENCY: u32 = 16;
 const SLOW_PER_S: f64 = 20.0;
 const CONNECTIONS: usize = 16;
 const REPEATS: usize = 3;
+/// Of the slow one's load before the window: half its messages' lives, by then hundreds of them wait.
+const ONSET_MS: u64 = 30_000;
 /// Korean mobile numbers.
 const FIRST_NUMBER: u64 = 821_020_000_000;
 /// Longer than any window; the load is let go of before.
@@ -62,6 +64,7 @@ pub(crate) async fn measure(bed: &Bed, plan: &Plan) -> anyhow::Result<Slow> {
             callers.send(Ask { number: next_number, scheduled_us, body: body(next_number) });
         });
         let measuring = async {
+            sleep(Duration::from_millis(ONSET_MS)).await;
             let measured = pairs::pipeline(&house, &crowd, &window, &mut Latencies::default()).await;
             stop.cancel();
             measured

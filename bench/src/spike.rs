@@ -26,6 +26,8 @@ const SPIKE_S: u64 = 10;
 const CRITICAL_PER_S: u64 = 50;
 /// Before it, so that there is something to hold the spike against.
 const CALM_S: u64 = 15;
+/// Of it, until connections are open and statements prepared: no calm to hold anything against.
+const FIRST_S: u64 = 5;
 /// After it, until everybody has a code or none: the last press was accepted at the latest then, and its time is over.
 const AFTER_S: u64 = (PRESSES_MAX as u64 - 1) * PRESS_AGAIN_S + TTL_S as u64 + SETTLE_S;
 /// For what is under way at the end.
@@ -59,7 +61,11 @@ pub(crate) struct Spike {
     /// After the spike's end until nothing that was accepted waits any more.
     pub(crate) backlog_gone_s: f64,
     pub(crate) critical_calm: Percentiles,
+    /// In the spike and after it, while its backlog is worked off; and of the spike's seconds alone.
     pub(crate) critical_spike: Percentiles,
+    pub(crate) critical_rush: Percentiles,
+    /// The worse of the two, milliseconds; and over the calm.
+    pub(crate) critical_p99_ms: f64,
     pub(crate) critical_ratio: f64,
     /// Payments that the door refused, that it accepted and the carrier never got, and calls it answered with 429.
     pub(crate) critical_refused: u64,

@@ -19,6 +19,9 @@ const SETTINGS: [&str; 7] = [
     "max_wal_size",
 ];
 
+/// Of them those without which a commit may be lost.
+const DURABLE: [&str; 3] = ["fsync", "synchronous_commit", "full_page_writes"];
+
 const GREETING_MS_MAX: u64 = 5_000;
 const GREETING_BYTES_MAX: usize = 4_096;
 
@@ -49,7 +52,7 @@ impl Terms {
             )
         };
         let on = |name: &str| postgres.iter().any(|(setting, value)| setting == name && value == "on");
-        let durable = on("fsync") && on("synchronous_commit") && drifts.is_empty();
+        let durable = DURABLE.into_iter().all(on) && drifts.is_empty();
         let processors = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
         let broker = broker(bed.amqp_url()).await?;
         Ok(Self { postgres, broker, queues, processors, durable })

@@ -146,6 +146,11 @@ pub(crate) fn parent_of(pid: u32) -> Option<u32> {
     Stat::of(pid).map(|stat| stat.parent)
 }
 
+/// Whether this is the process of a program of that name.
+pub(crate) fn is_called(pid: u32, name: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|called| called.trim_end() == name)
+}
+
 fn machine() -> (u64, u64) {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     read_machine(text.lines().next().unwrap_or_default())
@@ -158,18 +163,9 @@ fn read_machine(line: &str) -> (u64, u64) {
     ([0, 1, 2, 5, 6].into_iter().map(of).sum(), of(7))
 }
 
-/// Resident memory, MiB.
-pub(crate) fn resident_mib(pid: u32) -> f64 {
-    read_mib(&status(pid), "VmRSS:")
-}
-
-/// The most that it held at any time.
+/// The most resident memory that it held at any time, MiB.
 pub(crate) fn most_resident_mib(pid: u32) -> f64 {
-    read_mib(&status(pid), "VmHWM:")
-}
-
-fn status(pid: u32) -> String {
-    fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default()
+    read_mib(&fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default(), "VmHWM:")
 }
 
 fn read_mib(status: &str, field: &str) -> f64 {
@@ -236,7 +232,8 @@ mod tests {
 
     #[test]
     fn this_process_uses_memory_and_time_and_can_be_found() {
-        assert!(resident_mib(std::process::id()) > 1.0);
+        assert!(most_resident_mib(std::process::id()) > 1.0);
+        assert!(!is_called(std::process::id(), "postgres") && !is_called(0, ""));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         assert_eq!(listener_on(port), Some(std::process::id()));

@@ -17,8 +17,9 @@ struct Welcome {
 }
 
 pub(crate) async fn run(command: Bench, output: &Output) -> anyhow::Result<Outcome> {
-    // Found out now, and not after half an hour.
-    std::fs::write(&command.out, "{}\n").with_context(|| format!("{} cannot be written", command.out.display()))?;
+    // Found out now, and not after half an hour; what is in it stays until there is something new.
+    let writable = std::fs::OpenOptions::new().append(true).create(true).open(&command.out);
+    drop(writable.with_context(|| format!("{} cannot be written", command.out.display()))?);
     let stop = startup::stop_on_signal()?;
     let plan = plan(&command);
     let servers = Servers { amqp_url: Secret::new(command.amqp_url), postgres_url: Secret::new(command.postgres_url) };
@@ -30,7 +31,7 @@ pub(crate) async fn run(command: Bench, output: &Output) -> anyhow::Result<Outco
         let plots: String = plots.iter().map(|plot| format!("{}\n", plot.display())).collect();
         format!("{}\n{}\n{plots}", report.table(), command.out.display())
     })?;
-    Ok(Outcome::Done)
+    report.ended_early().map_or(Ok(Outcome::Done), |why| Err(anyhow::anyhow!("not all was measured: {why}")))
 }
 
 fn plan(command: &Bench) -> Plan {

@@ -145,8 +145,9 @@ fn spike(text: &mut String, spike: &Spike) -> fmt::Result {
     )?;
     writeln!(
         text,
-        "payments: calm {}; in the spike and after {}; {} refused, {} accepted in vain, {} calls too many",
+        "payments: calm {}; in the spike {}; in it and after {}; {} refused, {} accepted in vain, {} calls too many",
         percentiles(&spike.critical_calm),
+        percentiles(&spike.critical_rush),
         percentiles(&spike.critical_spike),
         spike.critical_refused,
         spike.critical_in_vain,

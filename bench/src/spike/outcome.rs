@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{CALM_S, CAPACITY_PER_S, PAYERS_FROM, PRESSES_MAX, SECOND_US, SPIKE_S, Second, Spike, TTL_S};
+use super::{CALM_S, CAPACITY_PER_S, FIRST_S, PAYERS_FROM, PRESSES_MAX, SECOND_US, SPIKE_S, Second, Spike, TTL_S};
 use crate::arrivals::Arrivals;
 use crate::figures::{Latencies, float, ratio};
 use crate::load::number;
@@ -81,8 +81,8 @@ fn with_waiting(mut seconds: Vec<Second>) -> Vec<Second> {
 }
 
 fn critical(spike: &mut Spike, begun_us: u64, answers: &[Answer], arrivals: &Arrivals) {
-    let (mut calm, mut busy) = (Latencies::default(), Latencies::default());
-    let spike_us = begun_us + CALM_S * SECOND_US;
+    let [mut calm, mut rush, mut busy] = [(); 3].map(|()| Latencies::default());
+    let [calm_us, spike_us, after_us] = [FIRST_S, CALM_S, CALM_S + SPIKE_S].map(|second| begun_us + second * SECOND_US);
     for answer in answers.iter().filter(|answer| answer.number >= number(PAYERS_FROM)) {
         if !answer.accepted() {
             spike.critical_refused += 1;
@@ -93,10 +93,13 @@ fn critical(spike: &mut Spike, begun_us: u64, answers: &[Answer], arrivals: &Arr
             continue;
         };
         let took_us = at_us.saturating_sub(answer.scheduled_us);
-        if answer.scheduled_us < spike_us {
+        if (calm_us..spike_us).contains(&answer.scheduled_us) {
             calm.add(took_us);
-        } else {
+        } else if answer.scheduled_us >= spike_us {
             busy.add(took_us);
+        }
+        if (spike_us..after_us).contains(&answer.scheduled_us) {
+            rush.add(took_us);
         }
         let asked_s = float(answer.scheduled_us.saturating_sub(begun_us)) / float(SECOND_US);
         spike.critical.push((asked_s, float(took_us) / 1_000.0));
@@ -105,7 +108,9 @@ fn critical(spike: &mut Spike, begun_us: u64, answers: &[Answer], arrivals: &Arr
     spike.critical_throttled = throttled.count() as u64;
     spike.critical_calm = calm.percentiles();
     spike.critical_spike = busy.percentiles();
-    spike.critical_ratio = ratio(spike.critical_spike.p99_ms, spike.critical_calm.p99_ms);
+    spike.critical_rush = rush.percentiles();
+    spike.critical_p99_ms = spike.critical_spike.p99_ms.max(spike.critical_rush.p99_ms);
+    spike.critical_ratio = ratio(spike.critical_p99_ms, spike.critical_calm.p99_ms);
 }
 
 #[cfg(test)]
@@ -154,9 +159,11 @@ mod tests {
 
     #[test]
     fn payments_are_compared_with_their_own_calm_and_are_no_people_of_the_spike() {
-        let answers = [press(PAYERS_FROM, 1, 202, false), press(PAYERS_FROM + 1, 20, 202, false)];
-        let spike = concluded(&answers, &[(PAYERS_FROM, 2, true), (PAYERS_FROM + 1, 24, true)]);
+        let answers = [1, 6, 20, 40].map(|second| press(PAYERS_FROM + second, second, 202, false));
+        let calls = [(1, 8, true), (6, 7, true), (20, 24, true), (40, 41, true)];
+        let spike = concluded(&answers, &calls.map(|(person, second, taken)| (PAYERS_FROM + person, second, taken)));
         assert_eq!((spike.people, spike.permits), (0, 0));
+        assert_eq!((spike.critical_calm.count, spike.critical_rush.count, spike.critical_spike.count), (1, 1, 2));
         assert!((spike.critical_ratio - 4.0).abs() < 0.02, "{}", spike.critical_ratio);
     }
 }
