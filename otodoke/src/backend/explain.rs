@@ -21,12 +21,16 @@ use crate::up;
 
 /// Of the message that is imagined: the default of a verification.
 const USEFUL_MS: u64 = 300_000;
+/// Whose it is where nobody is named: a tenant that the settings narrow in nothing.
+const ANYBODY: &str = "explain";
 
 #[derive(Serialize)]
 struct Explanation {
     to: String,
     country: String,
     line: LineType,
+    /// Whether the country has a plan at all; then that plan as it is for the tenant, if it may send there.
+    is_planned: bool,
     international: Option<otodoke_common::route::International>,
     voice: Option<bool>,
     texts: Vec<Considered>,
@@ -50,14 +54,16 @@ pub(crate) fn explain(command: &Explain, output: &Output) -> anyhow::Result<Outc
     let region = command.region.as_deref().map(str::parse::<Country>);
     let region = region.transpose().map_err(anyhow::Error::msg).context("--region")?;
     let parsed = PhoneNumber::parse(&command.number, region)?;
-    let explanation = of(&settings, &parsed)?;
+    let tenant = TenantId::parse(command.tenant.as_deref().unwrap_or(ANYBODY));
+    let tenant = tenant.map_err(anyhow::Error::msg).context("--tenant")?;
+    let explanation = of(&settings, &parsed, tenant)?;
     output.answer(&explanation, || sentences(&explanation))?;
     Ok(Outcome::of(explanation.has_route()))
 }
 
-fn of(settings: &Settings, parsed: &Parsed) -> anyhow::Result<Explanation> {
+fn of(settings: &Settings, parsed: &Parsed, tenant: TenantId) -> anyhow::Result<Explanation> {
     let Assembled { vault, routes: table, .. } = otodoke_providers::assemble(settings)?;
-    let message = imagined(&vault, parsed, Clock::system().now());
+    let message = imagined(&vault, parsed, tenant, Clock::system().now());
     let texts = chosen(&message, Channel::Sms, &table);
     let calls = chosen(&message, Channel::Voice, &table);
     let plan = table.plan(&message.tenant, parsed.country);
@@ -65,6 +71,7 @@ fn of(settings: &Settings, parsed: &Parsed) -> anyhow::Result<Explanation> {
         to: parsed.number.masked(),
         country: parsed.country.as_str().to_owned(),
         line: parsed.line,
+        is_planned: table.plans.contains_key(&parsed.country),
         international: plan.map(|plan| plan.international),
         voice: plan.map(|plan| plan.voice),
         first: first(parsed.line, &texts.0, &calls.0),
@@ -99,8 +106,7 @@ fn first(line: LineType, text: &Choice, call: &Choice) -> String {
 }
 
 /// A login code for this number, accepted now, with nothing tried yet.
-fn imagined(vault: &Vault, parsed: &Parsed, now: Timestamp) -> Message {
-    let tenant = TenantId::parse("explain").expect("a good tenant name");
+fn imagined(vault: &Vault, parsed: &Parsed, tenant: TenantId, now: Timestamp) -> Message {
     Message {
         id: MessageId::new(now, [0; 10]),
         number_tag: vault.number_tag(&tenant, &parsed.number),
@@ -149,6 +155,9 @@ fn sentences(explanation: &Explanation) -> String {
             let calls = if voice { "calls allowed" } else { "no calls" };
             format!("Plan of {country}: international {}, {calls}.", word(international))
         }
+        (None, _) | (_, None) if explanation.is_planned => {
+            format!("{country} is not among the countries of its tenant, so it is denied.")
+        }
         (None, _) | (_, None) => format!("{country} has no plan, so it is denied: add [plan.{country}]."),
     };
     let texts = routes("Texts", &explanation.texts);
@@ -179,6 +188,9 @@ fn routes(title: &str, considered: &[Considered]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use otodoke_common::config::TenantSettings;
     use otodoke_common::route::{International, Plan};
 
     use super::*;
@@ -188,10 +200,14 @@ mod tests {
     }
 
     fn explained_with(raw: &str, change: impl FnOnce(&mut Settings)) -> Explanation {
+        explained_to(ANYBODY, raw, change)
+    }
+
+    fn explained_to(tenant: &str, raw: &str, change: impl FnOnce(&mut Settings)) -> Explanation {
         let parsed = PhoneNumber::parse(raw, None).expect("a valid number");
         let mut settings = up::imagined_settings().expect("good settings");
         change(&mut settings);
-        of(&settings, &parsed).expect("explained")
+        of(&settings, &parsed, TenantId::parse(tenant).expect("a good name")).expect("explained")
     }
 
     fn fits(considered: &[Considered]) -> Vec<(&str, Fit)> {
@@ -234,6 +250,24 @@ mod tests {
             (&json["texts"][2]["fit"], &json["calls"][0]["fit"]),
             (&"not_planned".into(), &"not_planned".into())
         );
+    }
+
+    #[test]
+    fn what_a_tenant_may_not_have_is_not_called_ready_for_it() {
+        let narrow = |settings: &mut Settings| {
+            let silent = TenantSettings { voice_countries: Some(BTreeSet::new()), ..TenantSettings::default() };
+            let nowhere = TenantSettings { countries: Some(BTreeSet::new()), ..TenantSettings::default() };
+            let tenants = [("silent", silent), ("nowhere", nowhere)];
+            let named = |(name, of)| (TenantId::parse(name).expect("a good name"), of);
+            settings.tenants.extend(tenants.map(named));
+        };
+        let silent = explained_to("silent", "+819012345678", narrow);
+        assert_eq!(fits(&silent.calls), [("jp-kodama", Fit::NotPlanned)]);
+        assert!(silent.has_route());
+        let nowhere = explained_to("nowhere", "+819012345678", narrow);
+        assert!(!nowhere.has_route());
+        assert!(sentences(&nowhere).contains("JP is not among the countries of its tenant"), "{}", sentences(&nowhere));
+        assert_eq!(fits(&explained_to("acme", "+819012345678", narrow).calls), [("jp-kodama", Fit::Ready)]);
     }
 
     #[test]
