@@ -206,6 +206,25 @@ async fn whoever_asks_again_while_the_store_is_away_gets_the_living_code_again_o
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_pressed_often_while_the_store_was_away_gets_one_text_and_keeps_the_resends() {
+    let world = World::new().await;
+    let warm = world.ask_for_code(&phone(1)).await;
+    world.until_status(&warm, "delivered").await;
+    world.memory.faults().set_store_away(true);
+    for _ in 0..3 {
+        id_of(&world.post("/v1/verifications", login()).await);
+        world.wait_ms(25_000).await;
+    }
+    world.memory.faults().set_store_away(false);
+    world.wait_ms(20_000).await;
+    assert_eq!(world.phone(PHONE).texts.len(), 1, "all three asked for what came then");
+    let again = world.post("/v1/verifications", login()).await;
+    assert_eq!((again.status, &again.body["joined"]), (202, &json!(true)));
+    world.wait_ms(5_000).await;
+    assert_eq!(world.phone(PHONE).texts.len(), 2, "a resend is still there to be had, at once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_equal_requests_accepted_while_the_store_was_away_one_is_sent_and_the_others_end() {
     let world = World::new().await;
     let warm = world.ask_for_code(&phone(1)).await;

@@ -94,7 +94,7 @@ impl Courier {
         Ok(())
     }
 
-    fn is_revoked(&self, message: &Message) -> bool {
+    pub(crate) fn is_revoked(&self, message: &Message) -> bool {
         let Kind::Code { kid, .. } = &message.kind else { return false };
         message.is_live() && self.codes.is_revoked(kid)
     }

@@ -21,6 +21,9 @@ const TAKEN_MAX: u32 = 10;
 /// To end it is tried until it was taken this often: what breaks that too is put aside unseen.
 const TAKEN_UNSEEN_MAX: u32 = 13;
 
+/// A living claim whose holder ends just now is gone at the next try.
+const OPEN_TRIES_MAX: usize = 3;
+
 const TAKEN_TOO_OFTEN: &str = "taken too often without being settled";
 
 pub(crate) async fn handle(courier: Arc<Courier>, lane: Lane, delivery: Delivery) {
@@ -75,31 +78,36 @@ async fn wake(courier: &Courier, id: MessageId, delivery: Delivery) -> Result<()
 
 /// Opens a message that was accepted while the store was away. One that may not live gets a row that says why it ended.
 async fn open(courier: &Courier, opening: &Opening) -> Result<Option<Message>, StoreError> {
-    match courier.desk.store.open(opening.clone()).await? {
-        Opened::New => {
-            courier.desk.tell_opened(opening);
-            courier.desk.store.load(opening.message.id).await
+    for _ in 0..OPEN_TRIES_MAX {
+        let (kind, of) = match courier.desk.store.open(opening.clone()).await? {
+            Opened::New => {
+                courier.desk.tell_opened(opening);
+                return courier.desk.store.load(opening.message.id).await;
+            }
+            Opened::Repeat(message) => return Ok(Some(*message)),
+            Opened::OverLimit { .. } => return end_at_once(courier, opening, Reason::OverLimit, None).await,
+            Opened::Held { kind, by } => (kind, by.id),
+            Opened::Conflict { kind, by } => (kind, by),
+        };
+        if kind == ClaimKind::Key || goes_on_instead(courier, opening, of).await? {
+            return end_at_once(courier, opening, Reason::Duplicate, Some(Note::Duplicate { of })).await;
         }
-        Opened::Repeat(message) => Ok(Some(*message)),
-        Opened::Held { kind, by } => held_off(courier, opening, kind, by.id).await,
-        Opened::Conflict { kind, by } => held_off(courier, opening, kind, by).await,
-        Opened::OverLimit { .. } => end_at_once(courier, opening, Reason::OverLimit, None).await,
     }
+    Err(StoreError::Unavailable { why: format!("message {} is held off by one that is ending", opening.message.id) })
 }
 
 /// The door could not see that an equal message lives, and answered with an id of its own. As with the store there, whoever
-/// asked gets the living one again, within a resend's limits; the id ends, and says by whom it was held off.
-async fn held_off(
-    courier: &Courier,
-    opening: &Opening,
-    kind: ClaimKind,
-    of: MessageId,
-) -> Result<Option<Message>, StoreError> {
-    let by = courier.desk.store.load(of).await?;
-    if let Some(living) = by.filter(|by| kind == ClaimKind::Living && by.is_live()) {
-        published::join(courier, living).await?;
+/// asked gets the living one again, within a resend's limits at the time of asking; what was sent since then, or is still to
+/// be sent, is what was asked for. `false` where it lives no more.
+async fn goes_on_instead(courier: &Courier, opening: &Opening, of: MessageId) -> Result<bool, StoreError> {
+    let (now, asked_at) = (courier.desk.clock.now(), opening.message.accepted_at);
+    let lives = |message: &Message| message.is_live() && now < message.useful_until;
+    let Some(living) = courier.desk.store.load(of).await?.filter(lives) else { return Ok(false) };
+    let is_sent_anyway = living.legs.is_empty() || living.legs.iter().any(|leg| leg.started_at > asked_at);
+    if is_sent_anyway && !courier.is_revoked(&living) {
+        return Ok(true);
     }
-    end_at_once(courier, opening, Reason::Duplicate, Some(Note::Duplicate { of })).await
+    published::join(courier, living, asked_at).await
 }
 
 async fn end_at_once(

@@ -168,7 +168,7 @@ async fn open(
         };
         let Some(by) = by.filter(|by| by.is_live() && courier.desk.clock.now() < by.useful_until) else { continue };
         let of = by.id;
-        if !join(courier, by).await? {
+        if !join(courier, by, courier.desk.clock.now()).await? {
             continue;
         }
         counted(RequestResult::Joined);
@@ -179,9 +179,9 @@ async fn open(
     Err(StoreError::Unavailable { why: format!("message {} is held off by one that is ending", opening.message.id) })
 }
 
-/// As at the door: whoever asks while an equal message lives asks for that one again, within a resend's limits. `false`
-/// where it lives no more.
-pub(crate) async fn join(courier: &Courier, living: Message) -> Result<bool, StoreError> {
+/// As at the door: whoever asks while an equal message lives asks for that one again, within a resend's limits at `asked_at`.
+/// `false` where it lives no more.
+pub(crate) async fn join(courier: &Courier, living: Message, asked_at: Timestamp) -> Result<bool, StoreError> {
     let apply = |event: Event| {
         let living = living.clone();
         async move { courier.desk.apply_to(living, &event, &Routing::ELSEWHERE, &[]).await }
@@ -192,7 +192,7 @@ pub(crate) async fn join(courier: &Courier, living: Message) -> Result<bool, Sto
         apply(Event::Revoked).await?;
         return Ok(false);
     }
-    if resend_gate(&living, courier.desk.clock.now(), &courier.desk.policy).is_ok() {
+    if resend_gate(&living, asked_at, &courier.desk.policy).is_ok() {
         let Applied::Done(step) = apply(Event::ResendAsked { channel: None }).await? else { return Ok(false) };
         courier.perform(&step, None).await;
         return Ok(step.message.is_live());
