@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deadpool_postgres::{Client, Object, Pool};
+use deadpool_postgres::{Client, Object, Pool, PoolError, TimeoutType};
 use tokio::time::{Duration, Instant, timeout};
 use tokio_postgres::Error;
 
@@ -60,6 +60,7 @@ struct Turn<'a> {
     begun: Instant,
     /// Nobody else goes on until this one is over.
     tries: bool,
+    concluded: AtomicBool,
 }
 
 impl Silence {
@@ -69,25 +70,37 @@ impl Silence {
         if tries && self.is_tried.swap(true, Ordering::Relaxed) {
             return None;
         }
-        Some(Turn { silence: self, begun: Instant::now(), tries })
+        Some(Turn { silence: self, begun: Instant::now(), tries, concluded: AtomicBool::new(false) })
     }
 }
 
 impl Turn<'_> {
     /// Whatever the server said.
     fn answered(&self) {
-        self.silence.lasts.store(false, Ordering::Relaxed);
+        self.concludes(false);
     }
 
     fn unanswered(&self) {
-        let is_silent = self.begun.elapsed() >= Duration::from_millis(SILENT_MS_MIN);
+        self.concludes(self.begun.elapsed() >= Duration::from_millis(SILENT_MS_MIN));
+    }
+
+    /// It did not come to asking: nothing is known that was not known before.
+    fn unasked(&self) {
+        self.concluded.store(true, Ordering::Relaxed);
+    }
+
+    fn concludes(&self, is_silent: bool) {
+        self.concluded.store(true, Ordering::Relaxed);
         self.silence.lasts.store(is_silent, Ordering::Relaxed);
     }
 }
 
-/// Also of an exchange that nobody waits for any more.
+/// Also of an exchange that nobody waits for any more: whoever left after a while saw silence.
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        if !*self.concluded.get_mut() && self.begun.elapsed() >= Duration::from_millis(SILENT_MS_MIN) {
+            self.silence.lasts.store(true, Ordering::Relaxed);
+        }
         if self.tries {
             self.silence.is_tried.store(false, Ordering::Relaxed);
         }
@@ -108,18 +121,31 @@ impl Exchanges {
         let Some(turn) = self.silence.turn() else {
             return Err(Trouble::Unavailable { why: "PostgreSQL was silent, and is being tried again".to_owned() });
         };
-        let pooled = self.pool.get().await.inspect_err(|_| turn.unanswered());
+        let pooled = self.pool.get().await.inspect_err(|error| match error {
+            // All connections are in use: those who have them tell whether the server answers.
+            PoolError::Timeout(TimeoutType::Wait) => turn.unasked(),
+            PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle)
+            | PoolError::Backend(_)
+            | PoolError::Closed
+            | PoolError::NoRuntimeSpecified
+            | PoolError::PostCreateHook(_) => turn.unanswered(),
+        });
         let mut client = pooled.map_err(|error| Trouble::Unavailable { why: unpooled(&error) })?;
         let Ok(done) = timeout(self.patience, work(&mut client)).await else {
             turn.unanswered();
             drop(Object::take(client));
+            // The others lead to the same server: whoever tries it again connects anew.
+            self.pool.retain(|_, _| false);
             let why = silence(self.patience);
             return Err(match effect {
                 Effect::Reads => Trouble::Unavailable { why },
                 Effect::Writes => Trouble::Unknown { why },
             });
         };
-        turn.answered();
+        match &done {
+            Err(Trouble::Lost { .. } | Trouble::Unknown { .. }) => turn.unanswered(),
+            Ok(_) | Err(Trouble::Raced { .. } | Trouble::Row { .. } | Trouble::Unavailable { .. }) => turn.answered(),
+        }
         if let Err(Trouble::Lost { .. } | Trouble::Unknown { .. }) = &done {
             // Whatever state its session is in, nobody shall meet it.
             drop(Object::take(client));
@@ -165,6 +191,20 @@ mod tests {
         trying.answered();
         drop(trying);
         assert!(two_may_go_on(&silence), "it is back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_leaves_after_a_while_saw_silence_and_whoever_got_no_connection_saw_nothing() {
+        let silence = Silence::default();
+        for (ms, is_asked, may_go_on) in [(2_000, false, true), (SILENT_MS_MIN - 1, true, true), (2_000, true, false)] {
+            let turn = silence.turn().expect("nobody else tries");
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            if !is_asked {
+                turn.unasked();
+            }
+            drop(turn);
+            assert_eq!(two_may_go_on(&silence), may_go_on, "{ms} {is_asked}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -73,7 +73,7 @@ pub(super) fn config(settings: &PostgresSettings, kind: Kind) -> Result<Config, 
     Ok(config)
 }
 
-/// Of one host, of all those that the url names: one that is silent leaves time for the next.
+/// Of one host, of all those that the url names: one that takes no connection leaves time for the next.
 fn connect_timeout(settings: &PostgresSettings, config: &Config) -> Duration {
     let hosts = u64::try_from(config.get_hosts().len()).unwrap_or(u64::MAX);
     Duration::from_millis((settings.create_timeout_ms / hosts.saturating_add(1)).max(1))
