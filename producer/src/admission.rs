@@ -19,6 +19,8 @@ pub const DRAINED_PER_S_ASSUMED: f64 = 50.0;
 /// A lane that stands still is thought to go on as fast as it went, for so long: a restart of its workers, or of their
 /// store, takes less. After that nobody may be there to work it off.
 pub const RATE_KEPT_MS: u64 = 60_000;
+/// What is measured as workers stop falls from look to look: for so long the faster one is kept.
+const RATE_FALLS_MS: u64 = 10_000;
 /// Slower than this is taken as this, so that a wait stays a number.
 const DRAINED_PER_S_MIN: f64 = 0.1;
 /// Of its useful time, how much a bulk message may spend waiting, percent: bulk is shed first.
@@ -96,10 +98,16 @@ impl Rates {
         let mut rates = self.0.lock().expect("no code panics while it holds the rates");
         let kept = &mut rates[lane as usize];
         match backlog.drained_per_s.filter(|_| backlog.is_measured()) {
-            Some(per_s) => *kept = Some(Rate { per_s, at: now }),
-            None => *kept = kept.filter(|rate| now.since_ms(rate.at) < RATE_KEPT_MS),
+            Some(per_s) => {
+                let faster = kept.filter(|rate| rate.per_s > per_s && now.since_ms(rate.at) < RATE_FALLS_MS);
+                *kept = faster.or(Some(Rate { per_s, at: now }));
+                backlog
+            }
+            None => {
+                *kept = kept.filter(|rate| now.since_ms(rate.at) < RATE_KEPT_MS);
+                Backlog { drained_per_s: kept.map(|rate| rate.per_s).or(backlog.drained_per_s), ..backlog }
+            }
         }
-        Backlog { drained_per_s: kept.map(|rate| rate.per_s).or(backlog.drained_per_s), ..backlog }
     }
 }
 
@@ -204,12 +212,22 @@ mod tests {
         };
         assert_eq!(known(Lane::Normal, Some(0.0), now), Some(0.0), "nothing was measured");
         assert_eq!(known(Lane::Normal, Some(5_000.0), now), Some(5_000.0));
+        // As readings of the last seconds fall while workers stop.
+        for (ms, per_s) in [(400, 4_000.0), (600, 2_000.0), (800, 100.0)] {
+            assert_eq!(known(Lane::Normal, Some(per_s), now.plus_ms(ms)), Some(per_s), "what is measured counts");
+        }
         for (ms, still) in [(1_000, Some(0.0)), (RATE_KEPT_MS - 1, None)] {
             assert_eq!(known(Lane::Normal, still, now.plus_ms(ms)), Some(5_000.0), "{ms}");
         }
         assert_eq!(known(Lane::Bulk, Some(0.0), now), Some(0.0), "each lane has its own");
         assert_eq!(known(Lane::Normal, Some(0.0), now.plus_ms(RATE_KEPT_MS)), Some(0.0));
         assert_eq!(known(Lane::Normal, Some(0.0), now), Some(0.0), "it is forgotten");
+        let slower = now.plus_ms(RATE_FALLS_MS);
+        assert_eq!(
+            (known(Lane::Bulk, Some(900.0), now), known(Lane::Bulk, Some(9.0), slower)),
+            (Some(900.0), Some(9.0))
+        );
+        assert_eq!(known(Lane::Bulk, None, slower.plus_ms(1)), Some(9.0), "it stayed slower");
     }
 
     #[test]
