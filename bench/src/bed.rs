@@ -82,12 +82,13 @@ impl Beds {
 
     /// Everything that was made and is still there. Nothing may be running on it.
     pub(crate) async fn remove(&self) -> anyhow::Result<()> {
-        let made = std::mem::take(&mut *self.made.lock().expect("no code panics while it holds the names"));
+        let made = self.made.lock().expect("no code panics while it holds the names").clone();
         let mut all = Ok(());
         for name in made {
             // One that cannot be taken away is no reason to leave the others.
             let removed = self.remove_one(&name).await;
             if removed.is_ok() {
+                self.made.lock().expect("no code panics while it holds the names").retain(|made| *made != name);
                 self.gone.lock().expect("no code panics while it holds the names").push(name);
             }
             all = all.and(removed);

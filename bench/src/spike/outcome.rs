@@ -109,7 +109,10 @@ fn critical(spike: &mut Spike, begun_us: u64, answers: &[Answer], arrivals: &Arr
     spike.critical_calm = calm.percentiles();
     spike.critical_spike = busy.percentiles();
     spike.critical_rush = rush.percentiles();
-    spike.critical_p99_ms = spike.critical_spike.p99_ms.max(spike.critical_rush.p99_ms);
+    let worse_ms = spike.critical_spike.p99_ms.max(spike.critical_rush.p99_ms);
+    // Whoever is left out of a percentile waited for ever.
+    let lost = spike.critical_refused + spike.critical_in_vain;
+    spike.critical_p99_ms = if lost > 0 { f64::INFINITY } else { worse_ms };
     spike.critical_ratio = ratio(spike.critical_p99_ms, spike.critical_calm.p99_ms);
 }
 
@@ -165,5 +168,7 @@ mod tests {
         assert_eq!((spike.people, spike.permits), (0, 0));
         assert_eq!((spike.critical_calm.count, spike.critical_rush.count, spike.critical_spike.count), (1, 1, 2));
         assert!((spike.critical_ratio - 4.0).abs() < 0.02, "{}", spike.critical_ratio);
+        let refused = concluded(&[press(PAYERS_FROM, 6, 202, false), press(PAYERS_FROM + 1, 20, 503, false)], &[]);
+        assert!(refused.critical_p99_ms.is_infinite(), "somebody could not pay");
     }
 }
