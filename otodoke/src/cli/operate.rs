@@ -76,7 +76,7 @@ pub(crate) struct Explain {
     /// The country of a national number, such as JP
     #[arg(long)]
     pub(crate) region: Option<String>,
-    /// Whose message it would be: its countries and senders count, where the settings narrow them
+    /// Whose message it would be: where the settings narrow its countries, that counts
     #[arg(long, value_name = "TENANT")]
     pub(crate) tenant: Option<String>,
     #[command(flatten)]
