@@ -85,7 +85,9 @@ impl Consumer {
     async fn take(&self, courier: &Courier) -> Result<(Delivery, OwnedSemaphorePermit), BrokerError> {
         let permit = Arc::clone(&self.in_hand).acquire_owned().await;
         let permit = permit.expect("the semaphore of a consumer is never closed");
-        courier.crowds.room(self.queue, &courier.permits).await;
+        if let Queue::Lane(lane) = self.queue {
+            courier.room(lane).await;
+        }
         self.waits.store(true, Ordering::Relaxed);
         let taken = courier.broker.take(self.queue).await;
         self.waits.store(false, Ordering::Relaxed);

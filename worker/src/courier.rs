@@ -10,9 +10,9 @@ use otodoke_common::code::CodeKeys;
 use otodoke_common::desk::{Committed, Desk, Routing};
 use otodoke_common::health::{Circuitry, Health};
 use otodoke_common::in_use::InUse;
-use otodoke_common::leg::{Leg, LegNumber};
+use otodoke_common::leg::{Leg, LegNumber, ProviderId};
 use otodoke_common::lifecycle::{Effect, Event, Step};
-use otodoke_common::message::{Kind, Message, State};
+use otodoke_common::message::{Kind, Lane, Message, State};
 use otodoke_common::metrics::Circuit;
 use otodoke_common::outcome::Answer;
 use otodoke_common::policy::REPEAT_PATIENCE_MS_MAX;
@@ -94,6 +94,15 @@ impl Courier {
         Ok(())
     }
 
+    /// Returns once there is room for a delivery of this lane.
+    pub(crate) async fn room(&self, lane: Lane) {
+        let is_free = |provider: &ProviderId| {
+            let standing = self.lock_health().standing(provider, self.desk.clock.now());
+            standing == Standing::Ready && !self.permits.is_scarce(provider, lane)
+        };
+        self.crowds.room(lane, &self.permits, is_free).await;
+    }
+
     pub(crate) fn is_revoked(&self, message: &Message) -> bool {
         let Kind::Code { kid, .. } = &message.kind else { return false };
         message.is_live() && self.codes.is_revoked(kid)
@@ -119,8 +128,8 @@ impl Courier {
             let bill = self.bill(&decided);
             let saved = self.desk.save(&message, decided, &bill.spends).await;
             if let Ok(Committed::Done(step)) = saved {
-                if passage.as_ref().is_some_and(|passage| !self.permits.is_scarce(passage.provider(), message.lane)) {
-                    waiting.goes();
+                if let Some(provider) = passage.as_ref().map(Passage::provider) {
+                    waiting.goes(provider, !self.permits.is_scarce(provider, message.lane));
                 }
                 return Ok(Advanced { step: *step, passage });
             }
@@ -157,15 +166,16 @@ impl Courier {
                 delays: Delays::new(self.desk.policy.retry_first_ms, self.desk.policy.retry_last_ms),
                 budget,
                 waits_for: Mutex::default(),
-                retry_ms_min: waiting.retry_ms_min(),
+                waiting,
                 held: Mutex::new(None),
             };
             let choose = |message: &Message, want: &_| hand.choose(message, want);
             let punctual = |leg: &Leg| self.lock_health().punctual(message.id, leg, now);
             let decided = self.desk.decide(message, event, &Routing { choose: &choose, punctual: &punctual });
-            match decided.waits_until.and_then(|until| waiting.patience(until.since_ms(now))) {
-                Some(wait_ms) => self.permits.wait(&hand.take_waits_for(), wait_ms).await,
-                None => return (decided, hand.take_passage()),
+            let (passage, waits_for) = hand.empty();
+            match decided.waits_until.and_then(|until| waiting.patience(&waits_for, until.since_ms(now))) {
+                Some(wait_ms) => self.permits.wait(&waits_for, wait_ms).await,
+                None => return (decided, passage),
             }
         }
     }

@@ -16,6 +16,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::bill::Budget;
 use crate::permits::{Permit, Permits};
+use crate::waiting::Waiting;
 
 /// A message whose root is not known here is looked at again after this.
 const ROOT_LOOK_MS: u64 = 2_000;
@@ -32,8 +33,8 @@ pub(crate) struct Hand<'a> {
     pub(crate) budget: &'a Budget,
     /// Whose permits were asked for in vain.
     pub(crate) waits_for: Mutex<BTreeSet<ProviderId>>,
-    /// The least that a full provider is left alone for.
-    pub(crate) retry_ms_min: u64,
+    /// How the message waits for one that is full.
+    pub(crate) waiting: &'a Waiting<'a>,
     pub(crate) held: Mutex<Option<Passage>>,
 }
 
@@ -111,7 +112,7 @@ impl Hand<'_> {
                     self.metrics.rate_limited(&route.provider, message.lane);
                     full.insert(route.provider.clone());
                     self.waits_for.lock().expect("no code panics while it holds a hand").insert(route.provider.clone());
-                    retry_ms = retry_ms.min(none.retry_ms.max(self.retry_ms_min));
+                    retry_ms = retry_ms.min(none.retry_ms.max(self.waiting.retry_ms_min(&route.provider)));
                 }
             }
         }
@@ -127,12 +128,10 @@ impl Hand<'_> {
         self.lock_health().standing(&route.provider, self.now)
     }
 
-    pub(crate) fn take_waits_for(&self) -> BTreeSet<ProviderId> {
-        std::mem::take(&mut *self.waits_for.lock().expect("no code panics while it holds a hand"))
-    }
-
-    pub(crate) fn take_passage(&self) -> Option<Passage> {
-        self.held.lock().expect("no code panics while it holds a hand").take()
+    /// What it got, and whom it waits for.
+    pub(crate) fn empty(self) -> (Option<Passage>, BTreeSet<ProviderId>) {
+        let no_panic = "no code panics while it holds a hand";
+        (self.held.into_inner().expect(no_panic), self.waits_for.into_inner().expect(no_panic))
     }
 
     fn keep(&self, passage: Passage) {

@@ -127,8 +127,8 @@ impl Permits {
     }
 
     /// The same for whoever waits for any.
-    pub(crate) async fn wait_for_some(&self, retry_ms: u64) {
-        let _ = tokio::time::timeout(Duration::from_millis(retry_ms), self.some_freed.notified()).await;
+    pub(crate) async fn wait_for_some(&self, retry: Duration) {
+        let _ = tokio::time::timeout(retry, self.some_freed.notified()).await;
     }
 
     /// Since the last time this was asked.

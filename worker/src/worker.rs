@@ -86,7 +86,7 @@ impl Worker {
             publishers: settings.publishers,
             health,
             catching_up: tokio::sync::Mutex::default(),
-            crowds: Crowds::default(),
+            crowds: Crowds::new(&settings.capacities.keys().cloned().collect(), settings.release_per_s),
             recent: Recent::default(),
             in_use: InUse::default(),
         };
