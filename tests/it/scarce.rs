@@ -19,8 +19,10 @@ const ASKED_EVERY_MS: u64 = 200;
 /// For each Korean number.
 const JAPANESE: u32 = 5;
 /// Much more than it bears, while nobody asks for another.
-const CROWD: usize = 400;
+const CROWD: usize = 1_500;
 const CROWD_EVERY_MS: u64 = 50;
+/// Of those for `sakura`, in the minutes before.
+const BEFORE: u32 = 150;
 /// As long as a delivery is held for a call that ends soon, and a few steps.
 const HELD_MS: u64 = 60;
 
@@ -87,15 +89,17 @@ async fn a_scarce_provider_holds_up_nobody_else_and_is_used_as_far_as_it_goes() 
 #[tokio::test(start_paused = true)]
 async fn those_who_come_after_a_crowd_for_a_scarce_provider_do_not_wait_for_it() {
     let world = world().await;
-    let first = ask(&world, &phone(0)).await;
-    world.until_status(&first, "delivered").await;
+    for person in 0..BEFORE {
+        ask(&world, &phone(person)).await;
+        world.wait_ms(CROWD_EVERY_MS).await;
+    }
     for person in 0..CROWD {
         ask(&world, &format!("+8210{:08}", 20_000_000 + person)).await;
         world.wait_ms(CROWD_EVERY_MS).await;
     }
     let sent = world.carrier("fuji").seen().len();
     assert!(sent * 4 < CROWD, "{sent} of {CROWD} went");
-    for person in 1..50 {
+    for person in BEFORE..BEFORE + 50 {
         let asked_at = world.clock.now().unix_ms();
         let id = ask(&world, &phone(person)).await;
         world.until_status(&id, "delivered").await;

@@ -5,11 +5,14 @@
 
 use std::sync::Mutex;
 
+use otodoke_common::message::Message;
+use otodoke_common::time::Timestamp;
 use tokio::time::{Duration, Instant};
 
-/// How soon, and how late, a message looks again.
-const SOONEST_MS: u64 = 1_000;
-const LATEST_MS: u64 = 10_000;
+/// How soon a message looks again.
+const SOONEST: Duration = Duration::from_secs(1);
+/// And how late: before this part of what is left of its useful time is over.
+const PART_OF_LEFT: u64 = 4;
 
 pub(crate) struct Aside {
     /// Between two of them.
@@ -23,19 +26,20 @@ impl Aside {
         Self { every: Duration::from_secs(1) / per_s.max(1), next: Mutex::new(Instant::now()) }
     }
 
-    /// In how long the next one would look.
-    pub(crate) fn turn_in_ms(&self) -> u64 {
-        let next = *self.next.lock().expect("no code panics while it holds the turn");
-        let ms = next.saturating_duration_since(Instant::now()).as_millis();
-        u64::try_from(ms).unwrap_or(u64::MAX).clamp(SOONEST_MS, LATEST_MS)
+    /// A message that would wait for a permit waits for its turn as well.
+    pub(crate) fn put(&self, message: &mut Message, now: Timestamp) {
+        let left_ms = message.useful_until.since_ms(now);
+        let turn = now.plus_ms(self.turn_in_ms().min(left_ms / PART_OF_LEFT));
+        message.due = message.due.map(|due| due.max(turn));
     }
 
-    /// One was put aside: those after it look later.
-    pub(crate) fn take_turn(&self) {
+    /// In how many milliseconds one more looks again.
+    fn turn_in_ms(&self) -> u64 {
         let now = Instant::now();
-        let (soonest, latest) = (now + Duration::from_millis(SOONEST_MS), now + Duration::from_millis(LATEST_MS));
         let mut next = self.next.lock().expect("no code panics while it holds the turn");
-        *next = (*next).clamp(soonest, latest) + self.every;
+        let turn = (*next).max(now + SOONEST);
+        *next = turn + self.every;
+        (turn - now).as_millis().try_into().unwrap_or(u64::MAX)
     }
 }
 
@@ -48,16 +52,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn those_put_aside_look_again_one_after_the_other() {
         let aside = Aside::new(100);
-        let turn = || {
-            let turn_ms = aside.turn_in_ms();
-            aside.take_turn();
-            turn_ms
-        };
-        assert_eq!([turn(), turn(), turn()], [SOONEST_MS, SOONEST_MS + 10, SOONEST_MS + 20]);
-        advance(Duration::from_millis(30)).await;
-        assert_eq!(turn(), SOONEST_MS, "they had their turns");
-        let turns: Vec<_> = (0..10_000).map(|_| turn()).collect();
-        assert!(turns.is_sorted());
-        assert_eq!(turns.last(), Some(&LATEST_MS), "nobody waits for ever");
+        assert_eq!([aside.turn_in_ms(), aside.turn_in_ms(), aside.turn_in_ms()], [1_000, 1_010, 1_020]);
+        advance(Duration::from_millis(10)).await;
+        assert_eq!(aside.turn_in_ms(), 1_020, "it stands behind them");
+        advance(Duration::from_millis(40)).await;
+        assert_eq!(aside.turn_in_ms(), 1_000, "they had their turns");
     }
 }

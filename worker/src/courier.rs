@@ -27,12 +27,13 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::bill::Budget;
+use crate::crowds::Crowds;
 use crate::hand::{Hand, Passage, acquire};
 use crate::inbox;
 use crate::permits::Permits;
 use crate::recent::Recent;
 use crate::request::{Unsendable, Words};
-use crate::waiting::{Crowds, Waiting};
+use crate::waiting::{Patience, Waiting};
 
 /// Tries to save while the store is away, some five minutes of them. After that a delivery comes again, and an answer is
 /// unknown to the sweep.
@@ -96,11 +97,9 @@ impl Courier {
 
     /// Returns once there is room for a delivery of this lane.
     pub(crate) async fn room(&self, lane: Lane) {
-        let is_free = |provider: &ProviderId| {
-            let standing = self.lock_health().standing(provider, self.desk.clock.now());
-            standing == Standing::Ready && !self.permits.is_scarce(provider, lane)
-        };
-        self.crowds.room(lane, &self.permits, is_free).await;
+        let is_ready =
+            |provider: &ProviderId| self.lock_health().standing(provider, self.desk.clock.now()) == Standing::Ready;
+        self.crowds.of(lane).room(&self.permits, is_ready).await;
     }
 
     pub(crate) fn is_revoked(&self, message: &Message) -> bool {
@@ -129,7 +128,7 @@ impl Courier {
             let saved = self.desk.save(&message, decided, &bill.spends).await;
             if let Ok(Committed::Done(step)) = saved {
                 if let Some(provider) = passage.as_ref().map(Passage::provider) {
-                    waiting.goes(provider, !self.permits.is_scarce(provider, message.lane));
+                    waiting.goes(provider, self.permits.is_scarce(provider, message.lane));
                 }
                 return Ok(Advanced { step: *step, passage });
             }
@@ -166,16 +165,20 @@ impl Courier {
                 delays: Delays::new(self.desk.policy.retry_first_ms, self.desk.policy.retry_last_ms),
                 budget,
                 waits_for: Mutex::default(),
-                waiting,
                 held: Mutex::new(None),
             };
             let choose = |message: &Message, want: &_| hand.choose(message, want);
             let punctual = |leg: &Leg| self.lock_health().punctual(message.id, leg, now);
-            let decided = self.desk.decide(message, event, &Routing { choose: &choose, punctual: &punctual });
+            let mut decided = self.desk.decide(message, event, &Routing { choose: &choose, punctual: &punctual });
             let (passage, waits_for) = hand.empty();
-            match decided.waits_until.and_then(|until| waiting.patience(&waits_for, until.since_ms(now))) {
-                Some(wait_ms) => self.permits.wait(&waits_for, wait_ms).await,
-                None => return (decided, passage),
+            let Some(until) = decided.waits_until else { return (decided, passage) };
+            match waiting.patience(&waits_for, until.since_ms(now)) {
+                Patience::InHand { look_ms } => self.permits.wait(&waits_for, look_ms).await,
+                Patience::Row => return (decided, passage),
+                Patience::Aside => {
+                    self.crowds.aside.put(&mut decided.message, now);
+                    return (decided, passage);
+                }
             }
         }
     }

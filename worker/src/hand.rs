@@ -16,7 +16,6 @@ use tokio::time::{Duration, Instant};
 
 use crate::bill::Budget;
 use crate::permits::{Permit, Permits};
-use crate::waiting::Waiting;
 
 /// A message whose root is not known here is looked at again after this.
 const ROOT_LOOK_MS: u64 = 2_000;
@@ -33,8 +32,6 @@ pub(crate) struct Hand<'a> {
     pub(crate) budget: &'a Budget,
     /// Whose permits were asked for in vain.
     pub(crate) waits_for: Mutex<BTreeSet<ProviderId>>,
-    /// How the message waits for one that is full.
-    pub(crate) waiting: &'a Waiting<'a>,
     pub(crate) held: Mutex<Option<Passage>>,
 }
 
@@ -112,7 +109,7 @@ impl Hand<'_> {
                     self.metrics.rate_limited(&route.provider, message.lane);
                     full.insert(route.provider.clone());
                     self.waits_for.lock().expect("no code panics while it holds a hand").insert(route.provider.clone());
-                    retry_ms = retry_ms.min(none.retry_ms.max(self.waiting.retry_ms_min(&route.provider)));
+                    retry_ms = retry_ms.min(none.retry_ms);
                 }
             }
         }

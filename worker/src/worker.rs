@@ -20,12 +20,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::consumer::Consumer;
 use crate::courier::Courier;
+use crate::crowds::Crowds;
 use crate::permits::{Capacity, Permits};
 use crate::probes::Probes;
 use crate::recent::Recent;
 use crate::roles::{Role, Roles};
 use crate::sweep::{self, Pace};
-use crate::waiting::Crowds;
 use crate::{deliver, given_up, receipts};
 
 /// What is in hand when the stop comes gets this long to finish; what does not is found by the sweep of the next start.
@@ -75,6 +75,7 @@ impl Worker {
         let lanes = Lane::ALL.into_iter().map(|lane| Consumer::new(Queue::Lane(lane), room(lane)));
         let receipts = Consumer::new(Queue::Receipts, receipts::IN_HAND_MAX);
         let given_up = Consumer::new(Queue::GivenUp, given_up::IN_HAND_MAX);
+        let crowds = Crowds::new(&settings);
         let courier = Courier {
             permits: Permits::new(settings.capacities.clone()),
             desk: parts.desk,
@@ -86,7 +87,7 @@ impl Worker {
             publishers: settings.publishers,
             health,
             catching_up: tokio::sync::Mutex::default(),
-            crowds: Crowds::new(&settings.capacities.keys().cloned().collect(), settings.release_per_s),
+            crowds,
             recent: Recent::default(),
             in_use: InUse::default(),
         };
