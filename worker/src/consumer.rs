@@ -86,7 +86,8 @@ impl Consumer {
         let permit = Arc::clone(&self.in_hand).acquire_owned().await;
         let permit = permit.expect("the semaphore of a consumer is never closed");
         if let Queue::Lane(lane) = self.queue {
-            courier.room(lane).await;
+            let in_hand = || self.room.saturating_sub(self.in_hand.available_permits() + 1);
+            courier.room(lane, in_hand).await;
         }
         self.waits.store(true, Ordering::Relaxed);
         let taken = courier.broker.take(self.queue).await;

@@ -95,11 +95,11 @@ impl Courier {
         Ok(())
     }
 
-    /// Returns once there is room for a delivery of this lane.
-    pub(crate) async fn room(&self, lane: Lane) {
+    /// Returns once there is room for a delivery of this lane, which has so many in hand.
+    pub(crate) async fn room(&self, lane: Lane, in_hand: impl Fn() -> usize) {
         let is_ready =
             |provider: &ProviderId| self.lock_health().standing(provider, self.desk.clock.now()) == Standing::Ready;
-        self.crowds.of(lane).room(&self.permits, is_ready).await;
+        self.crowds.of(lane).room(in_hand, &self.permits, is_ready).await;
     }
 
     pub(crate) fn is_revoked(&self, message: &Message) -> bool {
@@ -124,6 +124,7 @@ impl Courier {
         let mut budget = Budget::default();
         for _ in 0..TURNS_MAX {
             let (decided, passage) = self.decide(&message, event, &budget, &mut waiting).await;
+            waiting.decide();
             let bill = self.bill(&decided);
             let saved = self.desk.save(&message, decided, &bill.spends).await;
             if let Ok(Committed::Done(step)) = saved {
@@ -175,8 +176,8 @@ impl Courier {
             match waiting.patience(&waits_for, until.since_ms(now)) {
                 Patience::InHand { look_ms } => self.permits.wait(&waits_for, look_ms).await,
                 Patience::Row => return (decided, passage),
-                Patience::Aside => {
-                    self.crowds.aside.put(&mut decided.message, now);
+                Patience::Aside(line) => {
+                    line.put(&mut decided.message, now);
                     return (decided, passage);
                 }
             }

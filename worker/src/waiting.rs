@@ -6,12 +6,14 @@
 //! waits in it; but now and then one is put aside all the same, to see whether those behind it are for somebody else.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use otodoke_common::leg::ProviderId;
 use otodoke_common::lifecycle::Event;
 use otodoke_common::message::Lane;
 use tokio::time::Instant;
 
+use crate::aside::Aside;
 use crate::crowds::{Carrier, Crowd, Crowds, ForProvider};
 
 /// How long a message waits for a permit in this process before its row carries the wait.
@@ -25,6 +27,7 @@ pub(crate) struct Waiting<'a> {
     crowd: &'a Crowd,
     carrier: Carrier,
     joined: Option<Joined<'a>>,
+    is_decided: bool,
 }
 
 /// Since when it waits, and with whom.
@@ -34,14 +37,14 @@ struct Joined<'a> {
 }
 
 /// How one that has to wait does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
+#[derive(Clone, Copy)]
+pub(crate) enum Patience<'a> {
     /// In hand, and then it looks again.
     InHand { look_ms: u64 },
     /// Its row waits, until a permit is expected.
     Row,
     /// Its row waits for its turn: others are before it.
-    Aside,
+    Aside(&'a Aside),
 }
 
 impl<'a> Waiting<'a> {
@@ -60,31 +63,34 @@ impl<'a> Waiting<'a> {
             | Event::CallAnswered { .. }
             | Event::Pressed { .. } => Carrier::Row,
         };
-        Self { crowd: crowds.of(lane), carrier, joined: None }
+        Self { crowd: crowds.of(lane), carrier, joined: None, is_decided: false }
     }
 
     /// How to wait for one of these, expected free in `expected_ms`.
-    pub(crate) fn patience(&mut self, providers: &BTreeSet<ProviderId>, expected_ms: u64) -> Patience {
+    pub(crate) fn patience(&mut self, providers: &BTreeSet<ProviderId>, expected_ms: u64) -> Patience<'a> {
         if self.joined.is_none() {
             let of_any = self.crowd.of_any(providers);
-            if self.carrier == Carrier::Delivery {
-                self.crowd.had_to_wait();
-            }
-            if self.crowd.is_in_the_way(self.carrier, &of_any) {
-                return Patience::Aside;
+            let holds = match self.carrier {
+                Carrier::Delivery => self.crowd.holds(&of_any),
+                Carrier::Row | Carrier::Nobody => of_any.iter().any(|of| !of.has_all_rows()),
+            };
+            if !holds {
+                return Patience::Aside(&of_any[0].aside);
             }
             if expected_ms > self.left_ms() {
-                return Patience::Row;
+                return row(&of_any);
             }
-            self.crowd.join(self.carrier, &of_any);
+            for of in &of_any {
+                of.counter(self.carrier).fetch_add(1, Ordering::Relaxed);
+            }
             self.joined = Some(Joined { since: Instant::now(), of_any });
         }
         let left_ms = self.left_ms();
-        if expected_ms > left_ms || left_ms == 0 {
-            return Patience::Row;
-        }
         let look_ms = if self.carrier == Carrier::Delivery { HELD_MS_MAX } else { left_ms };
-        Patience::InHand { look_ms: expected_ms.clamp(1, look_ms) }
+        match &self.joined {
+            Some(joined) if expected_ms > left_ms || left_ms == 0 => row(&joined.of_any),
+            Some(_) | None => Patience::InHand { look_ms: expected_ms.clamp(1, look_ms) },
+        }
     }
 
     fn left_ms(&self) -> u64 {
@@ -97,7 +103,15 @@ impl<'a> Waiting<'a> {
         patience_ms.saturating_sub(waited_ms.try_into().unwrap_or(u64::MAX))
     }
 
-    /// It has its permit.
+    /// It waits no more, but to be saved.
+    pub(crate) fn decide(&mut self) {
+        if self.carrier == Carrier::Delivery && !self.is_decided {
+            self.is_decided = true;
+            self.crowd.decided().fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// It is saved, and goes by this provider.
     pub(crate) fn goes(&self, provider: &ProviderId, is_scarce: bool) {
         if self.carrier == Carrier::Delivery {
             self.crowd.went(provider, self.joined.is_none(), is_scarce);
@@ -108,9 +122,19 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(joined) = &self.joined {
-            self.crowd.leave(self.carrier, &joined.of_any);
+            for of in &joined.of_any {
+                of.counter(self.carrier).fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        if self.is_decided {
+            self.crowd.decided().fetch_sub(1, Ordering::Relaxed);
         }
     }
+}
+
+/// It comes back by the sweep, where there is a place for it.
+fn row<'a>(of_any: &[&'a ForProvider]) -> Patience<'a> {
+    if of_any.iter().all(|of| of.has_all_rows()) { Patience::Aside(&of_any[0].aside) } else { Patience::Row }
 }
 
 #[cfg(test)]
@@ -144,8 +168,12 @@ mod tests {
         Waiting::with(event, crowds, Lane::Normal)
     }
 
-    fn in_hand(look_ms: u64) -> Patience {
-        Patience::InHand { look_ms }
+    /// For how long it waits in hand, if it does.
+    fn looks_in_ms(waiting: &mut Waiting<'_>, expected_ms: u64) -> Option<u64> {
+        match waiting.patience(&sakura(), expected_ms) {
+            Patience::InHand { look_ms } => Some(look_ms),
+            Patience::Row | Patience::Aside(_) => None,
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -153,36 +181,41 @@ mod tests {
         let crowds = crowds();
         let (mut held, mut carried) = (with(&crowds, &Event::Taken), with(&crowds, &Event::Due));
         let mut long = with(&crowds, &Event::Taken);
-        assert_eq!(long.patience(&sakura(), HELD_MS_MAX + 1), Patience::Row, "it would be held for longer");
-        assert_eq!(held.patience(&sakura(), 30), in_hand(30));
-        assert_eq!(carried.patience(&sakura(), 1_000), in_hand(1_000));
+        assert_eq!(looks_in_ms(&mut long, HELD_MS_MAX + 1), None, "it would be held for longer");
+        assert_eq!((looks_in_ms(&mut held, 30), looks_in_ms(&mut carried, 1_000)), (Some(30), Some(1_000)));
         advance(Duration::from_millis(20)).await;
-        assert_eq!(held.patience(&sakura(), 30), in_hand(30), "woken before its time, it has some left");
+        assert_eq!(looks_in_ms(&mut held, 30), Some(30), "woken before its time, it has some left");
         advance(Duration::from_millis(30)).await;
-        assert_eq!(held.patience(&sakura(), 1), Patience::Row);
-        assert_eq!(carried.patience(&sakura(), 1_000), in_hand(1_000));
+        assert_eq!((looks_in_ms(&mut held, 1), looks_in_ms(&mut carried, 1_000)), (None, Some(1_000)));
         advance(Duration::from_millis(PATIENCE_MS_MAX)).await;
-        assert_eq!(carried.patience(&sakura(), 1), Patience::Row);
+        assert_eq!(looks_in_ms(&mut carried, 1), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn where_nobody_gets_through_deliveries_wait_as_long_as_rows_until_somebody_does() {
         let crowds = crowds();
-        let mut waiting: Vec<_> = (0..64).map(|_| with(&crowds, &Event::Taken)).collect();
-        let held = waiting.iter_mut().map(|each| each.patience(&sakura(), 50)).filter(|each| *each == in_hand(50));
-        assert_eq!(held.count(), 32, "half of those that may be in hand");
+        let mut waiting: Vec<_> = (0..32).map(|_| with(&crowds, &Event::Taken)).collect();
+        assert!(waiting.iter_mut().all(|each| looks_in_ms(each, 50) == Some(50)));
         advance(Duration::from_millis(PATIENCE_MS_MAX - 1)).await;
-        assert_eq!(waiting[0].patience(&sakura(), 1), in_hand(1));
+        assert_eq!(looks_in_ms(&mut waiting[0], 1), Some(1));
         with(&crowds, &Event::Taken).goes(sakura().first().expect("one"), false);
-        assert_eq!(waiting[0].patience(&sakura(), 1), Patience::Row);
+        assert_eq!(looks_in_ms(&mut waiting[0], 1), None);
+        assert!(matches!(with(&crowds, &Event::Taken).patience(&sakura(), 1), Patience::Aside(_)));
         waiting.clear();
-        assert_eq!(with(&crowds, &Event::Taken).patience(&sakura(), 50), in_hand(50), "who is gone waits no more");
+        assert_eq!(looks_in_ms(&mut with(&crowds, &Event::Taken), 50), Some(50), "who is gone waits no more");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_is_not_saved_waits_for_nothing() {
+    async fn rows_that_find_their_places_taken_are_put_aside() {
         let crowds = crowds();
-        let mut answered = with(&crowds, &Event::Answered { leg: 1, answer: Answer::NotSent { why: String::new() } });
-        assert_eq!(answered.patience(&sakura(), 1), Patience::Row);
+        let mut rows: Vec<_> = (0..20).map(|_| with(&crowds, &Event::Due)).collect();
+        assert_eq!(rows.iter_mut().filter_map(|each| looks_in_ms(each, 1_000)).count(), 16);
+        assert!(matches!(rows[16].patience(&sakura(), 1), Patience::Aside(_)));
+        assert!(matches!(with(&crowds, &Event::Taken).patience(&sakura(), 1), Patience::Aside(_)));
+        let answer = Answer::NotSent { why: String::new() };
+        let mut answered = with(&crowds, &Event::Answered { leg: 1, answer });
+        assert!(matches!(answered.patience(&sakura(), 1), Patience::Aside(_)));
+        rows.clear();
+        assert!(matches!(answered.patience(&sakura(), 1), Patience::Row), "one that is not saved waits for nothing");
     }
 }
