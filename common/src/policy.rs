@@ -17,8 +17,8 @@ pub const LINES_BESIDE_MAX: u8 = 100;
 /// Messages that may still be sent and that the sweep of one worker releases in a second: after an outage, and while the
 /// broker is away.
 pub const SWEEP_RELEASE_PER_S: u32 = 500;
-/// How long a message that had a leg waits for a permit before it is decided anew whether a call is better.
-pub const FURTHER_LEG_WAITS_MS_MAX: u64 = 1_000;
+/// How often a message looks for a permit whose phone was off, and for which there may be a late call instead of a text.
+pub const LATE_CALL_LOOK_MS: u64 = 1_000;
 /// How long the repeat of a request waits for a permit while its message counts as `Sending`.
 pub const REPEAT_PATIENCE_MS_MAX: u64 = 5_000;
 /// Prices are in 1/10000 of the currency.

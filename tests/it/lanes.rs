@@ -310,6 +310,23 @@ async fn what_a_spike_leaves_waiting_waits_in_its_lane_where_the_door_sees_it() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_only_provider_is_used_as_far_as_it_goes_also_where_it_is_slow() {
+    for lanes in [2, 4, 64] {
+        let capacities = BTreeMap::from([
+            ("sakura", Capacity { concurrency: 1_000, rate_per_s: 50 }),
+            ("fuji", Capacity { concurrency: 0, rate_per_s: 1 }),
+        ]);
+        let plan = Plan { international: International::Never, voice: false };
+        let world = World::with(Options { capacities, plan, lanes, ..Options::default() }).await;
+        world.carrier("sakura").always(Script { answer_after_ms: 2_000, ..Script::works() });
+        flood(&world, 0, 1_000, login).await;
+        world.wait_ms(10_000).await;
+        let sent = world.carrier("sakura").seen().len();
+        assert!(sent >= 450, "{sent} of 500 with {lanes} in hand");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_provider_holds_no_place_of_the_lane() {
     let world = World::with(Options { lanes: 4, ..Options::default() }).await;
     world.carrier("sakura").always(Script { answer_after_ms: 3_000, ..Script::works() });

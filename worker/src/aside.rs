@@ -5,18 +5,18 @@
 
 use std::sync::Mutex;
 
+use otodoke_common::fallback;
 use otodoke_common::message::Message;
-use otodoke_common::policy::FURTHER_LEG_WAITS_MS_MAX;
+use otodoke_common::policy::LATE_CALL_LOOK_MS;
 use otodoke_common::time::Timestamp;
 use tokio::time::{Duration, Instant};
 
 /// How soon a message looks again.
 const SOONEST_MS: u64 = 1_000;
 /// And how late: before this part of what is left of its useful time is over, but for its last seconds.
-const LATEST_MS: u64 = 30_000;
 const PART_OF_LEFT: u64 = 4;
 const LAST_MS: u64 = 20_000;
-/// Of what a sweep releases, the part that those come back at.
+/// Of what a sweep releases, the part that those for one provider come back at.
 const PART_OF_RELEASED: u32 = 4;
 
 /// Those that wait for one provider.
@@ -35,8 +35,8 @@ impl Aside {
 
     /// A message that would wait for a permit waits for its turn as well.
     pub(crate) fn put(&self, message: &mut Message, now: Timestamp) {
-        let turn = now.plus_ms(self.turn_in_ms(latest_ms(message, now)));
-        message.due = message.due.map(|due| due.max(turn));
+        let looks_at = now.plus_ms(self.turn_in_ms(latest_ms(message, now))).min(message.useful_until);
+        message.due = message.due.map(|due| due.max(looks_at));
     }
 
     /// In how many milliseconds one more looks again, at the latest in so many.
@@ -53,13 +53,13 @@ impl Aside {
     }
 }
 
-/// After a first leg there may be a call to think of as well.
+/// One whose phone was off may have a late call to come, which has its time.
 fn latest_ms(message: &Message, now: Timestamp) -> u64 {
-    if !message.legs.is_empty() {
-        return FURTHER_LEG_WAITS_MS_MAX;
+    if fallback::phone_was_off(message) {
+        return LATE_CALL_LOOK_MS;
     }
     let left_ms = message.useful_until.since_ms(now).saturating_sub(LAST_MS);
-    (left_ms / PART_OF_LEFT).clamp(SOONEST_MS, LATEST_MS)
+    (left_ms / PART_OF_LEFT).max(SOONEST_MS)
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ impl Courier {
         let mut budget = Budget::default();
         for _ in 0..TURNS_MAX {
             let (decided, passage) = self.decide(&message, event, &budget, &mut waiting).await;
-            waiting.decide();
+            waiting.ends();
             let bill = self.bill(&decided);
             let saved = self.desk.save(&message, decided, &bill.spends).await;
             if let Ok(Committed::Done(step)) = saved {

@@ -6,7 +6,6 @@
 //! waits in it; but now and then one is put aside all the same, to see whether those behind it are for somebody else.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 
 use otodoke_common::leg::ProviderId;
 use otodoke_common::lifecycle::Event;
@@ -14,7 +13,7 @@ use otodoke_common::message::Lane;
 use tokio::time::Instant;
 
 use crate::aside::Aside;
-use crate::crowds::{Carrier, Crowd, Crowds, ForProvider};
+use crate::crowds::{Counted, Crowd, Crowds};
 
 /// How long a message waits for a permit in this process before its row carries the wait.
 const PATIENCE_MS_MAX: u64 = 5_000;
@@ -27,13 +26,24 @@ pub(crate) struct Waiting<'a> {
     crowd: &'a Crowd,
     carrier: Carrier,
     joined: Option<Joined<'a>>,
-    is_decided: bool,
+    decided: Option<Counted<'a>>,
 }
 
-/// Since when it waits, and with whom.
+/// What becomes of a message that waits, should this process die.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carrier {
+    /// Its delivery comes again.
+    Delivery,
+    /// The sweep finds its row.
+    Row,
+    /// An answer in hand that is not saved yet would count as lost: nobody waits with one.
+    Nobody,
+}
+
+/// Since when it waits, and where it counts.
 struct Joined<'a> {
     since: Instant,
-    of_any: Vec<&'a ForProvider>,
+    _places: Vec<Counted<'a>>,
 }
 
 /// How one that has to wait does.
@@ -63,34 +73,32 @@ impl<'a> Waiting<'a> {
             | Event::CallAnswered { .. }
             | Event::Pressed { .. } => Carrier::Row,
         };
-        Self { crowd: crowds.of(lane), carrier, joined: None, is_decided: false }
+        Self { crowd: crowds.of(lane), carrier, joined: None, decided: None }
     }
 
     /// How to wait for one of these, expected free in `expected_ms`.
     pub(crate) fn patience(&mut self, providers: &BTreeSet<ProviderId>, expected_ms: u64) -> Patience<'a> {
-        if self.joined.is_none() {
-            let of_any = self.crowd.of_any(providers);
-            let holds = match self.carrier {
-                Carrier::Delivery => self.crowd.holds(&of_any),
-                Carrier::Row | Carrier::Nobody => of_any.iter().any(|of| !of.has_all_rows()),
-            };
-            if !holds {
-                return Patience::Aside(&of_any[0].aside);
-            }
-            if expected_ms > self.left_ms() {
-                return row(&of_any);
-            }
-            for of in &of_any {
-                of.counter(self.carrier).fetch_add(1, Ordering::Relaxed);
-            }
-            self.joined = Some(Joined { since: Instant::now(), of_any });
+        let of_any = self.crowd.of_any(providers);
+        let aside = Patience::Aside(&of_any[0].aside);
+        let has_place_for_row = of_any.iter().any(|of| of.has_place_for_row());
+        let has_place = || match self.carrier {
+            Carrier::Delivery => self.crowd.has_place_for(&of_any),
+            Carrier::Row | Carrier::Nobody => has_place_for_row,
+        };
+        if self.joined.is_none() && !has_place() {
+            return aside;
         }
         let left_ms = self.left_ms();
-        let look_ms = if self.carrier == Carrier::Delivery { HELD_MS_MAX } else { left_ms };
-        match &self.joined {
-            Some(joined) if expected_ms > left_ms || left_ms == 0 => row(&joined.of_any),
-            Some(_) | None => Patience::InHand { look_ms: expected_ms.clamp(1, look_ms) },
+        if expected_ms > left_ms || left_ms == 0 {
+            return if has_place_for_row { Patience::Row } else { aside };
         }
+        let (places, look_ms) = match self.carrier {
+            Carrier::Delivery => (self.crowd.hold(&of_any), HELD_MS_MAX),
+            Carrier::Row | Carrier::Nobody => (of_any.iter().map(|of| of.row()).collect(), left_ms),
+        };
+        let since = self.joined.as_ref().map_or_else(Instant::now, |joined| joined.since);
+        self.joined = Some(Joined { since, _places: places });
+        Patience::InHand { look_ms: expected_ms.clamp(1, look_ms) }
     }
 
     fn left_ms(&self) -> u64 {
@@ -104,10 +112,9 @@ impl<'a> Waiting<'a> {
     }
 
     /// It waits no more, but to be saved.
-    pub(crate) fn decide(&mut self) {
-        if self.carrier == Carrier::Delivery && !self.is_decided {
-            self.is_decided = true;
-            self.crowd.decided().fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn ends(&mut self) {
+        if self.carrier == Carrier::Delivery {
+            self.decided = Some(self.crowd.decided());
         }
     }
 
@@ -117,24 +124,6 @@ impl<'a> Waiting<'a> {
             self.crowd.went(provider, self.joined.is_none(), is_scarce);
         }
     }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if let Some(joined) = &self.joined {
-            for of in &joined.of_any {
-                of.counter(self.carrier).fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        if self.is_decided {
-            self.crowd.decided().fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// It comes back by the sweep, where there is a place for it.
-fn row<'a>(of_any: &[&'a ForProvider]) -> Patience<'a> {
-    if of_any.iter().all(|of| of.has_all_rows()) { Patience::Aside(&of_any[0].aside) } else { Patience::Row }
 }
 
 #[cfg(test)]
@@ -194,7 +183,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn where_nobody_gets_through_deliveries_wait_as_long_as_rows_until_somebody_does() {
         let crowds = crowds();
-        let mut waiting: Vec<_> = (0..32).map(|_| with(&crowds, &Event::Taken)).collect();
+        let mut waiting: Vec<_> = (0..16).map(|_| with(&crowds, &Event::Taken)).collect();
         assert!(waiting.iter_mut().all(|each| looks_in_ms(each, 50) == Some(50)));
         advance(Duration::from_millis(PATIENCE_MS_MAX - 1)).await;
         assert_eq!(looks_in_ms(&mut waiting[0], 1), Some(1));

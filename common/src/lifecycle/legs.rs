@@ -6,7 +6,7 @@ use crate::fallback::{self, Reaction, Told};
 use crate::leg::{Call, CallStage, Channel, Leg, LegNumber, LegOutcome};
 use crate::message::{Awaited, End, State, Trigger, Voice, Want};
 use crate::outcome::{Class, Reason};
-use crate::policy::{CALLS_MAX, FURTHER_LEG_WAITS_MS_MAX, LEGS_MAX, TEXTS_MAX};
+use crate::policy::{CALLS_MAX, LATE_CALL_LOOK_MS, LEGS_MAX, TEXTS_MAX};
 use crate::route::Route;
 use crate::time::Timestamp;
 
@@ -154,7 +154,8 @@ fn costs_the_call(turn: &Turn<'_>, want: Want, until: Timestamp) -> bool {
     let text = want.channel == Channel::Sms && matches!(want.trigger, Trigger::Failed | Trigger::Unknown);
     let call_after = |from: Timestamp| from.plus_ms(turn.view.policy.late_voice_after_ms) < turn.message.useful_until;
     let called = may_start(turn, fallback::call(Trigger::Failed)) && call_after(turn.now());
-    let next_look = until.max(turn.now().plus_ms(FURTHER_LEG_WAITS_MS_MAX));
+    // Twice: a look may come late, too.
+    let next_look = until.max(turn.now().plus_ms(2 * LATE_CALL_LOOK_MS));
     text && fallback::phone_was_off(&turn.message) && called && !call_after(next_look)
 }
 
