@@ -40,10 +40,10 @@ enum Carrier {
     Nobody,
 }
 
-/// Since when it waits, and where it counts.
+/// Since when it waits, and where it counts while it does.
 struct Joined<'a> {
     since: Instant,
-    _places: Vec<Counted<'a>>,
+    places: Vec<Counted<'a>>,
 }
 
 /// How one that has to wait does.
@@ -92,12 +92,14 @@ impl<'a> Waiting<'a> {
         if expected_ms > left_ms || left_ms == 0 {
             return if has_place_for_row { Patience::Row } else { aside };
         }
-        let (places, look_ms) = match self.carrier {
-            Carrier::Delivery => (self.crowd.hold(&of_any), HELD_MS_MAX),
-            Carrier::Row | Carrier::Nobody => (of_any.iter().map(|of| of.row()).collect(), left_ms),
-        };
-        let since = self.joined.as_ref().map_or_else(Instant::now, |joined| joined.since);
-        self.joined = Some(Joined { since, _places: places });
+        let look_ms = if self.carrier == Carrier::Delivery { HELD_MS_MAX } else { left_ms };
+        self.joined.get_or_insert_with(|| Joined {
+            since: Instant::now(),
+            places: match self.carrier {
+                Carrier::Delivery => self.crowd.hold(&of_any),
+                Carrier::Row | Carrier::Nobody => of_any.iter().map(|of| of.row()).collect(),
+            },
+        });
         Patience::InHand { look_ms: expected_ms.clamp(1, look_ms) }
     }
 
@@ -111,8 +113,11 @@ impl<'a> Waiting<'a> {
         patience_ms.saturating_sub(waited_ms.try_into().unwrap_or(u64::MAX))
     }
 
-    /// It waits no more, but to be saved.
+    /// It waits no more, but to be saved: its place is for others.
     pub(crate) fn ends(&mut self) {
+        if let Some(joined) = &mut self.joined {
+            joined.places.clear();
+        }
         if self.carrier == Carrier::Delivery {
             self.decided = Some(self.crowd.decided());
         }
@@ -192,6 +197,18 @@ mod tests {
         assert!(matches!(with(&crowds, &Event::Taken).patience(&sakura(), 1), Patience::Aside(_)));
         waiting.clear();
         assert_eq!(looks_in_ms(&mut with(&crowds, &Event::Taken), 50), Some(50), "who is gone waits no more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_has_its_permit_leaves_its_place_before_it_is_saved() {
+        let crowds = crowds();
+        let mut waiting: Vec<_> = (0..16).map(|_| with(&crowds, &Event::Taken)).collect();
+        for each in &mut waiting {
+            assert_eq!((looks_in_ms(each, 50), looks_in_ms(each, 50)), (Some(50), Some(50)), "it counts once");
+        }
+        assert!(matches!(with(&crowds, &Event::Taken).patience(&sakura(), 50), Patience::Aside(_)));
+        waiting[0].ends();
+        assert_eq!(looks_in_ms(&mut with(&crowds, &Event::Taken), 50), Some(50));
     }
 
     #[tokio::test(start_paused = true)]
