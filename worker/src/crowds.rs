@@ -143,10 +143,14 @@ impl Crowd {
         }
     }
 
-    /// A delivery has to wait for one of these: whether it may do so here, where it is not in the way of others, who get
-    /// through or may be behind it.
-    pub(crate) fn has_place_for(&self, of_any: &[&ForProvider]) -> bool {
+    /// A delivery cannot go at once.
+    pub(crate) fn has_to_wait(&self) {
         self.in_a_row.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether a delivery may wait here for one of these: where it is not in the way of others, who get through or may be
+    /// behind it.
+    pub(crate) fn has_place_for(&self, of_any: &[&ForProvider]) -> bool {
         if self.flows() {
             return of_any.iter().any(|of| of.waiting() < WAITING_MAX);
         }
@@ -250,6 +254,7 @@ mod tests {
     /// As a delivery that has to wait does.
     fn wait<'a>(crowd: &'a Crowd, names: &[&str]) -> Option<Vec<Counted<'a>>> {
         let of_any = crowd.of_any(&names.iter().map(|name| id(name)).collect());
+        crowd.has_to_wait();
         crowd.has_place_for(&of_any).then(|| crowd.hold(&of_any))
     }
 

@@ -81,12 +81,17 @@ impl<'a> Waiting<'a> {
         let of_any = self.crowd.of_any(providers);
         let aside = Patience::Aside(&of_any[0].aside);
         let has_place_for_row = of_any.iter().any(|of| of.has_place_for_row());
-        let has_place = || match self.carrier {
-            Carrier::Delivery => self.crowd.has_place_for(&of_any),
-            Carrier::Row | Carrier::Nobody => has_place_for_row,
-        };
-        if self.joined.is_none() && !has_place() {
-            return aside;
+        if self.joined.is_none() {
+            let has_place = match self.carrier {
+                Carrier::Delivery => {
+                    self.crowd.has_to_wait();
+                    self.crowd.has_place_for(&of_any)
+                }
+                Carrier::Row | Carrier::Nobody => has_place_for_row,
+            };
+            if !has_place {
+                return aside;
+            }
         }
         let left_ms = self.left_ms();
         if expected_ms > left_ms || left_ms == 0 {
