@@ -12,6 +12,7 @@ mod queue;
 mod reader;
 mod rows;
 mod schema;
+mod search;
 mod store;
 mod window;
 mod writer;

@@ -23,6 +23,7 @@ mod statements;
 mod trouble;
 mod write;
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -215,6 +216,10 @@ impl Store for Postgres {
         reference: &str,
     ) -> Result<Option<(MessageId, LegNumber)>, StoreError> {
         self.finds.ask((provider.clone(), reference.to_owned())).await
+    }
+
+    async fn of_number(&self, number: Tag, made: Range<Timestamp>, limit: usize) -> Result<Vec<Message>, StoreError> {
+        people::of_number(&self.people, number, made, limit).await
     }
 
     async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError> {

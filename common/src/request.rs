@@ -113,7 +113,8 @@ impl Request {
     }
 }
 
-fn number(to: &str, region: Option<&str>) -> Result<Parsed, RequestError> {
+/// A number as every face takes it.
+pub fn number(to: &str, region: Option<&str>) -> Result<Parsed, RequestError> {
     let region = region
         .map(|raw| {
             let detail = "`region` must be two capital letters of ISO 3166-1, such as \"JP\"";

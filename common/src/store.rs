@@ -2,6 +2,8 @@
 //!
 //! Surfaces are per message; a backend groups what concurrent callers bring into one commit.
 
+use std::ops::Range;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,11 @@ pub trait Store: Send + Sync + 'static {
         provider: &ProviderId,
         reference: &str,
     ) -> Result<Option<(MessageId, LegNumber)>, StoreError>;
+
+    /// Messages to the number with this tag whose ids were made within `made`, newest first, and no more than `limit`. Ids of
+    /// other kinds than UUIDv7 do not tell and are not looked at. Rows have no index for it, so all of that time are looked
+    /// through: for people, not for what a message passes.
+    async fn of_number(&self, number: Tag, made: Range<Timestamp>, limit: usize) -> Result<Vec<Message>, StoreError>;
 
     /// Messages due at `now`, those that live before those that have ended, most overdue first, each leased until
     /// `now + lease_ms` so that no other sweep gets it.

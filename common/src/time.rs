@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+const NANOS_PER_MS: i128 = 1_000_000;
+
 /// Milliseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -29,9 +31,15 @@ impl Timestamp {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 
+    /// What RFC 3339 writes, whatever its offset; anything finer than a millisecond is left out.
+    pub fn parse_rfc3339(raw: &str) -> Option<Self> {
+        let at = time::OffsetDateTime::parse(raw, &time::format_description::well_known::Rfc3339).ok()?;
+        i64::try_from(at.unix_timestamp_nanos().div_euclid(NANOS_PER_MS)).ok().map(Self)
+    }
+
     /// `2026-11-22T10:05:00.123Z`, as RFC 3339 writes it.
     pub fn rfc3339(self) -> String {
-        let nanos = i128::from(self.0) * 1_000_000;
+        let nanos = i128::from(self.0) * NANOS_PER_MS;
         time::OffsetDateTime::from_unix_timestamp_nanos(nanos)
             .ok()
             .and_then(|at| at.format(&time::format_description::well_known::Rfc3339).ok())
@@ -46,6 +54,17 @@ mod tests {
     #[test]
     fn a_timestamp_prints_as_rfc_3339() {
         assert_eq!(Timestamp::from_unix_ms(1_763_805_900_123).rfc3339(), "2025-11-22T10:05:00.123Z");
+    }
+
+    #[test]
+    fn what_is_printed_is_read_back_and_other_offsets_are_the_same_moment() {
+        let at = Timestamp::from_unix_ms(1_763_805_900_123);
+        for raw in ["2025-11-22T10:05:00.123Z", "2025-11-22T19:05:00.1239+09:00"] {
+            assert_eq!(Timestamp::parse_rfc3339(raw), Some(at), "{raw}");
+        }
+        for wrong in ["", "2025-11-22", "2025-11-22T10:05:00", "1763805900123"] {
+            assert_eq!(Timestamp::parse_rfc3339(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod operate;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use ask::{Access, Cancel, Channel, Check, Purpose, Resend, Send, Trace, Transaction, Voice};
+pub(crate) use ask::{Access, Cancel, Channel, Check, Find, Purpose, Resend, Send, Trace, Transaction, Voice};
 pub(crate) use operate::{
     Bench, BenchCarrier, Codes, CodesVerb, Config, ConfigVerb, Explain, Keys, KeysVerb, Parked, ParkedVerb, Place,
     Sandbox, Topology, TopologyVerb, Up,
@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Cancel(Cancel),
     /// Tell what happened to a message, and why
     Trace(Trace),
+    /// Find the messages that went to a number lately
+    Find(Find),
     /// Tell which routes a number would be reached by, in which order, and why
     Explain(Explain),
     /// Make, list and revoke API keys

@@ -2,15 +2,16 @@
 
 mod bodies;
 mod file;
+mod found;
 mod lines;
 mod timeline;
 
 use anyhow::Context;
 use otodoke_producer::answer::{Accepted, CheckStatus, Checked};
-use otodoke_producer::body::{ChannelWord, CheckBody};
+use otodoke_producer::body::{ChannelWord, CheckBody, SearchBody};
 use otodoke_producer::client::Client;
 
-use crate::cli::{Access, Cancel, Channel, Check, Resend, Send, Trace};
+use crate::cli::{Access, Cancel, Channel, Check, Find, Resend, Send, Trace};
 use crate::output::{Outcome, Output};
 
 pub(crate) async fn send(command: Box<Send>, output: &Output) -> anyhow::Result<Outcome> {
@@ -79,6 +80,14 @@ pub(crate) async fn trace(command: Trace, output: &Output) -> anyhow::Result<Out
     let trace = client(&command.access)?.trace(&command.id).await?;
     output.answer(&trace, || timeline::of(&trace))?;
     Ok(Outcome::Done)
+}
+
+pub(crate) async fn find(command: Find, output: &Output) -> anyhow::Result<Outcome> {
+    let Find { number, region, hours, before, access } = command;
+    let body = SearchBody { to: number, region, hours: Some(hours), before };
+    let found = client(&access)?.search(&body).await?;
+    output.answer(&found, || found::of(&found))?;
+    Ok(Outcome::of(!found.messages.is_empty()))
 }
 
 fn client(access: &Access) -> anyhow::Result<Client> {

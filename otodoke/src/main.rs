@@ -50,6 +50,7 @@ async fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Resend(command) => http::resend(command, &output).await,
         Command::Cancel(command) => http::cancel(command, &output).await,
         Command::Trace(command) => http::trace(command, &output).await,
+        Command::Find(command) => http::find(command, &output).await,
         Command::Explain(command) => backend::explain(&command, &output),
         Command::Codes(command) => backend::codes(&command, &output).await,
         Command::Keys(command) => backend::keys(&command, &output).await,

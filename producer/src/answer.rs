@@ -124,6 +124,24 @@ pub struct TraceLine {
     pub fields: serde_json::Value,
 }
 
+/// 200 of `POST /v1/trace`: what went to a number, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Found {
+    /// At most 50.
+    pub messages: Vec<FoundMessage>,
+    /// From this moment on these are all, by the time in their ids; ids of other kinds than UUIDv7 have none and are left out.
+    pub looked_back_to: String,
+    /// Whether that is as far as was asked for. Where there is more, or looking takes longer than a person waits, ask again
+    /// with `looked_back_to` as `before`.
+    pub complete: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FoundMessage {
+    pub accepted_at: String,
+    pub message: MessageView,
+}
+
 /// `GET /healthz`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Alive {

@@ -32,6 +32,27 @@ pub struct ResendBody {
     pub channel: Option<ChannelWord>,
 }
 
+/// `POST /v1/trace`
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SearchBody {
+    /// E.164, or national format together with `region`.
+    #[schema(example = "+819012345678")]
+    pub to: String,
+    /// ISO 3166-1 alpha-2, for numbers in national format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "JP")]
+    pub region: Option<String>,
+    /// How far to look back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 168, default = 24)]
+    pub hours: Option<u64>,
+    /// Look back from here instead of from now, RFC 3339: `looked_back_to` of an answer goes on where that one ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2026-11-22T10:05:00.123Z")]
+    pub before: Option<String>,
+}
+
 /// A request without fields: `{}`, or no body at all.
 #[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

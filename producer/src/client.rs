@@ -8,8 +8,8 @@ use reqwest::{Method, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::answer::{Accepted, Cancelled, Checked, MessageView, Resent, Trace};
-use crate::body::{ChannelWord, CheckBody, NewText, NewVerification, ResendBody};
+use crate::answer::{Accepted, Cancelled, Checked, Found, MessageView, Resent, Trace};
+use crate::body::{ChannelWord, CheckBody, NewText, NewVerification, ResendBody, SearchBody};
 use crate::problem::ProblemBody;
 
 /// Longest wait for an answer.
@@ -100,6 +100,11 @@ impl Client {
 
     pub async fn trace(&self, id: &str) -> Result<Trace, ClientError> {
         self.ask(Method::GET, &path("trace", id, "")?, None, None).await
+    }
+
+    /// What went to a number, newest first.
+    pub async fn search(&self, body: &SearchBody) -> Result<Found, ClientError> {
+        self.post("/v1/trace", body, None).await
     }
 
     async fn post<T: DeserializeOwned>(

@@ -17,8 +17,12 @@ pub const ACCEPTING_CRITICAL_MAX: usize = 2_048;
 /// Calls being hung up at once. One past that is let go: when answered it says goodbye without the code.
 pub const HANG_UPS_IN_HAND_MAX: usize = 64;
 
+/// Searches for a number's messages under way at once: each reads rows by the hundred thousand.
+pub const SEARCHES_IN_HAND_MAX: usize = 1;
+
 pub struct Hands {
     pub(crate) requests: Arc<Semaphore>,
+    pub(crate) searches: Arc<Semaphore>,
     pub(crate) hang_ups: Arc<Semaphore>,
     pub(crate) keys: KeyCache,
     accepting: Arc<AtomicUsize>,
@@ -28,6 +32,7 @@ impl Default for Hands {
     fn default() -> Self {
         Self {
             requests: Arc::new(Semaphore::new(REQUESTS_IN_HAND_MAX)),
+            searches: Arc::new(Semaphore::new(SEARCHES_IN_HAND_MAX)),
             hang_ups: Arc::new(Semaphore::new(HANG_UPS_IN_HAND_MAX)),
             keys: KeyCache::default(),
             accepting: Arc::new(AtomicUsize::new(0)),

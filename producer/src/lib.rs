@@ -38,6 +38,7 @@ pub mod health;
 mod messages;
 pub mod openapi;
 mod receipts;
+pub mod search;
 pub mod trace;
 mod verifications;
 mod voice;

@@ -18,6 +18,7 @@ use crate::problem::ProblemBody;
         crate::messages::create,
         crate::messages::read,
         crate::messages::cancel,
+        crate::search::search,
         crate::trace::read,
         crate::receipts::untagged,
         crate::receipts::tagged,

@@ -13,7 +13,7 @@ use otodoke_common::trace;
 use crate::door::Door;
 use crate::extract;
 use crate::problem::{Problem, RETRY_UNAVAILABLE_S};
-use crate::{health, messages, openapi, receipts, verifications, voice};
+use crate::{health, messages, openapi, receipts, search, verifications, voice};
 
 /// Longest time one request may take; past that the answer is 503, and what was begun is finished all the same.
 pub const REQUEST_MS_MAX: u64 = 15_000;
@@ -45,6 +45,7 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<Door>>)> {
         ("/v1/messages", post(messages::create)),
         ("/v1/messages/{id}", get(messages::read)),
         ("/v1/messages/{id}/cancel", post(messages::cancel)),
+        ("/v1/trace", post(search::search)),
         ("/v1/trace/{id}", get(crate::trace::read)),
         ("/receipts/{provider}", post(receipts::untagged)),
         ("/receipts/{provider}/{tag}", post(receipts::tagged)),

@@ -11,5 +11,6 @@ mod joining;
 mod reading;
 mod refusals;
 mod resending;
+mod searching;
 mod stormy;
 mod webhooks;

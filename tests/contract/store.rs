@@ -2,6 +2,7 @@
 
 mod claims;
 mod due;
+mod finding;
 mod inbox;
 mod keeping;
 mod opening;

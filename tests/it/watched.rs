@@ -1,5 +1,6 @@
 //! A store for scripted workers, over the one of the world.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -69,6 +70,9 @@ impl Store for Watched {
         limit: usize,
     ) -> Result<usize, StoreError> {
         self.inner.prune(now, ended_before, inbox_before, limit).await
+    }
+    async fn of_number(&self, number: Tag, made: Range<Timestamp>, limit: usize) -> Result<Vec<Message>, StoreError> {
+        self.inner.of_number(number, made, limit).await
     }
     async fn journal(&self, id: MessageId) -> Result<Vec<JournalEntry>, StoreError> {
         self.inner.journal(id).await

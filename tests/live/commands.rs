@@ -52,6 +52,30 @@ async fn a_payment_is_sent_checked_and_traced() {
 }
 
 #[tokio::test]
+async fn what_went_to_a_number_is_found_with_how_it_ended() {
+    let up = Up::start();
+    // It refuses texts, which this carrier tells as one word for all that a phone cannot take.
+    let number = "+819012340002";
+    assert_eq!(up.type_in(&["find", number]).status.code(), Some(1));
+    let id = up.caller().send(number, json!({})).await;
+    up.caller().until_status(&id, "delivered").await;
+    let found = up.type_in(&["find", "090-1234-0002", "--region", "JP"]);
+    assert_eq!(found.status.code(), Some(0), "{}", complained(&found));
+    let told = said(&found);
+    let line = told.lines().next().unwrap_or_default();
+    assert!(line.contains(&id) && line.contains("login: delivered; sms by jp-"), "{told}");
+    assert!(line.contains("refused, unreceivable; voice by jp-kodama delivered"), "{told}");
+    let found: Value = serde_json::from_str(&said(&up.type_in(&["find", number, "--json"]))).expect("JSON");
+    let back = found["looked_back_to"].as_str().expect("a time");
+    assert_eq!(found["messages"][0]["message"]["id"], json!(id));
+    let before = up.type_in(&["find", number, "--before", back]);
+    assert_eq!((before.status.code(), said(&before).contains("Nothing was sent")), (Some(1), true));
+    assert_fails(&up.type_in(&["find", number, "--hours", "169"]), 2, "--hours");
+    assert_fails(&up.type_in(&["find", number, "--before", "noon"]), 1, "`before` must be a time");
+    assert_fails(&up.type_in(&["find", "090"]), 1, "region");
+}
+
+#[tokio::test]
 async fn a_file_sent_twice_with_one_key_sends_nobody_a_second_text() {
     let up = Up::start();
     let file = up.place().file("requests.jsonl");

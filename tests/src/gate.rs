@@ -4,6 +4,7 @@
 //! that deaths, receipts and people come between any two of them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -160,6 +161,10 @@ impl Store for Gated<dyn Store> {
         reference: &str,
     ) -> Result<Option<(MessageId, LegNumber)>, StoreError> {
         self.gate.through(self.inner.by_reference(provider, reference)).await
+    }
+
+    async fn of_number(&self, number: Tag, made: Range<Timestamp>, limit: usize) -> Result<Vec<Message>, StoreError> {
+        self.gate.through(self.inner.of_number(number, made, limit)).await
     }
 
     async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError> {

@@ -1,5 +1,6 @@
 //! The store's seam over the writer and the readers.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +10,7 @@ use rusqlite::Connection;
 use super::place::Place;
 use super::reader::Readers;
 use super::writer::Writer;
-use super::{EmbeddedLimits, inbox, parked, rows};
+use super::{EmbeddedLimits, inbox, parked, rows, search};
 use crate::leg::{LegNumber, ProviderId};
 use crate::message::{Message, MessageId, Tag};
 use crate::outcome::Report;
@@ -62,6 +63,10 @@ impl Store for EmbeddedStore {
     ) -> Result<Option<(MessageId, LegNumber)>, StoreError> {
         let (provider, reference) = (provider.clone(), reference.to_owned());
         Ok(self.readers.read(move |db| rows::by_reference(db, &provider, &reference)).await?)
+    }
+
+    async fn of_number(&self, number: Tag, made: Range<Timestamp>, limit: usize) -> Result<Vec<Message>, StoreError> {
+        Ok(self.readers.read(move |db| search::of_number(db, number, &made, limit)).await?)
     }
 
     async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError> {

@@ -1,6 +1,7 @@
 //! The store in memory: maps under one lock. Rows go through the wire format, so that what cannot be stored fails here too.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -88,6 +89,16 @@ impl Store for MemoryStore {
         reference: &str,
     ) -> Result<Option<(MessageId, LegNumber)>, StoreError> {
         Ok(self.read()?.references.get(&(provider.clone(), reference.to_owned())).copied())
+    }
+
+    async fn of_number(&self, number: Tag, made: Range<Timestamp>, limit: usize) -> Result<Vec<Message>, StoreError> {
+        let tables = self.read()?;
+        let [from, to] = [made.start, made.end].map(MessageId::bound);
+        let rows = tables.rows.range(from..to).rev().filter(|(id, _)| id.made_at().is_some());
+        let messages = rows.map(|(_, row)| row.message());
+        let is_to_it =
+            |message: &Result<Message, _>| message.as_ref().is_ok_and(|message| message.number_tag == number);
+        messages.filter(is_to_it).take(limit).collect()
     }
 
     async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError> {

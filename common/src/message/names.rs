@@ -10,6 +10,9 @@ use uuid::Uuid;
 use crate::time::Timestamp;
 use crate::word;
 
+/// Below the milliseconds of a UUIDv7.
+const TIME_SHIFT: u32 = 80;
+
 /// A UUIDv7: its first 48 bits are the accepting door's Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -24,6 +27,17 @@ impl MessageId {
 
     pub fn parse(raw: &str) -> Option<Self> {
         Uuid::try_parse(raw).ok().map(Self)
+    }
+
+    /// When it was made; ids of other kinds than UUIDv7 do not tell.
+    pub fn made_at(self) -> Option<Timestamp> {
+        let ms = i64::try_from(self.0.as_u128() >> TIME_SHIFT).expect("an id holds 48 bits of milliseconds");
+        (self.0.get_version_num() == 7).then(|| Timestamp::from_unix_ms(ms))
+    }
+
+    /// No id made at this time or later is below it. It is none itself.
+    pub(crate) fn bound(at: Timestamp) -> Self {
+        Self(Uuid::from_u128(u128::try_from(at.unix_ms()).unwrap_or(0) << TIME_SHIFT))
     }
 
     pub const fn bytes(&self) -> &[u8; 16] {

@@ -18,17 +18,12 @@ const DAYS_APART_MAX: i32 = 2;
 const DAYS_AHEAD: i32 = 2;
 /// Looking for old partitions may read a whole one.
 const LOOK_EVERY_MS: u64 = 3_600_000;
-const UUID_TIME_SHIFT: u32 = 80;
 /// Who holds it creates or drops partitions.
 pub(super) const DAYS_LOCK: i64 = 0x6f74_6f64_6f6b_6502;
 
 /// The day that an id's partition is for.
 pub(super) fn day_of(id: MessageId) -> i32 {
-    if id.0.get_version_num() != 7 {
-        return OTHER;
-    }
-    let ms = i64::try_from(id.0.as_u128() >> UUID_TIME_SHIFT).expect("an id holds 48 bits of milliseconds");
-    day_at(Timestamp::from_unix_ms(ms))
+    id.made_at().map_or(OTHER, day_at)
 }
 
 pub(super) fn day_at(at: Timestamp) -> i32 {

@@ -1,24 +1,46 @@
 //! What people, gauges and settings ask: one statement each, on connections of their own, under the statement timeout, and
 //! waited for no longer than any other exchange.
 
+use std::ops::Range;
+
 use deadpool_postgres::Client;
 use tokio_postgres::SimpleQueryMessage;
 
-use super::days::day_of;
+use super::days::{OTHER, day_at, day_of};
 use super::exchange::{Effect, Exchanges};
 use super::floor::Floors;
 use super::statements::HOT;
 use super::{Lasting, Plan};
-use crate::message::MessageId;
+use crate::message::{Message, MessageId, Tag};
 use crate::store::{Counts, JournalEntry, StoreError};
 use crate::time::Timestamp;
-use crate::wire::decode_notes;
+use crate::wire::{decode_notes, decode_row};
 
 pub(super) async fn journal(people: &Exchanges, id: MessageId) -> Result<Vec<JournalEntry>, StoreError> {
     let sql = "SELECT notes FROM message WHERE day = $1 AND id = $2";
     let row = people.ask(Effect::Reads, async |client| client.query_opt(sql, &[&day_of(id), &id.0]).await).await?;
     let entries = row.map_or(Ok(Vec::new()), |row| decode_notes(row.get(0)));
     entries.map_err(|error| StoreError::Refused { why: error.to_string() })
+}
+
+/// A tag lies in a row as it is; rows of version 1 have it in hex and are not found. Of the partitions only those of `made` are
+/// looked into, by the index of their ids.
+pub(super) async fn of_number(
+    people: &Exchanges,
+    number: Tag,
+    made: Range<Timestamp>,
+    limit: usize,
+) -> Result<Vec<Message>, StoreError> {
+    let sql = "SELECT body FROM message
+               WHERE day BETWEEN $1 AND $2 AND id >= $3 AND id < $4 AND position($5::bytea IN body) > 0
+               ORDER BY id DESC LIMIT $6";
+    let [first, last] = [made.start, made.end].map(|at| day_at(at).max(OTHER + 1));
+    let [from, to] = [made.start, made.end].map(|at| MessageId::bound(at).0);
+    let (tag, limit) = (number.0.as_slice(), i64::try_from(limit).unwrap_or(i64::MAX));
+    let ask = async |client: &mut Client| client.query(sql, &[&first, &last, &from, &to, &tag, &limit]).await;
+    let rows = people.ask(Effect::Reads, ask).await?;
+    let messages = rows.iter().map(|row| decode_row(row.get(0))).collect::<Result<_, _>>();
+    messages.map_err(|error| StoreError::Refused { why: error.to_string() })
 }
 
 /// Ended messages are all that came and did not go, less those that live: nothing walks over the messages themselves.

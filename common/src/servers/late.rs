@@ -2,6 +2,7 @@
 //! its schema is one that this program may run on. From then on it is PostgreSQL, and its absence is its own to tell.
 
 use std::future::ready;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -86,6 +87,10 @@ impl Store for LateStore {
         reference: &str,
     ) -> Result<Option<(MessageId, LegNumber)>, StoreError> {
         self.here()?.by_reference(provider, reference).await
+    }
+
+    async fn of_number(&self, number: Tag, made: Range<Timestamp>, limit: usize) -> Result<Vec<Message>, StoreError> {
+        self.here()?.of_number(number, made, limit).await
     }
 
     async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError> {

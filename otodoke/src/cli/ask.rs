@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use otodoke_producer::search::HOURS_MAX;
 
 /// What a plain text, and a line of a file, has no use for.
 const CODE_ONLY: [&str; 2] = ["file", "text"];
@@ -132,6 +133,26 @@ pub(crate) struct Cancel {
 pub(crate) struct Trace {
     /// The id that `send` answered
     pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) access: Access,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Of the key's tenant, newest first, at most 50 at a time. The time of a message is that in its id."
+)]
+pub(crate) struct Find {
+    /// The number, as +819012345678, or national with --region
+    pub(crate) number: String,
+    /// The country of a national number, such as JP
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// How far to look back, hours
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=HOURS_MAX))]
+    pub(crate) hours: u64,
+    /// Look back from here instead of from now, such as 2026-11-22T10:05:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) before: Option<String>,
     #[command(flatten)]
     pub(crate) access: Access,
 }

@@ -13,6 +13,8 @@ mod store {
     mod claims;
     #[path = "../../contract/store/due.rs"]
     mod due;
+    #[path = "../../contract/store/finding.rs"]
+    mod finding;
     #[path = "../../contract/store/inbox.rs"]
     mod inbox;
     #[path = "../../contract/store/keeping.rs"]
