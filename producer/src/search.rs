@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use otodoke_common::message::{Message, Tag};
+use otodoke_common::message::Message;
 use otodoke_common::request;
+use otodoke_common::store::StoreError;
 use otodoke_common::time::Timestamp;
 use tokio::time::{Duration, Instant};
 
@@ -59,7 +60,9 @@ pub(crate) async fn search(
     let searching = tokio::spawn(async move {
         let _one_at_a_time = one_at_a_time;
         let tag = door.desk.vault.number_tag(&caller.tenant, &number);
-        look(&door, tag, asked).await.map(|looked| told(&door, &looked))
+        // One more than is told of says whether that is all.
+        let ask = |made| door.desk.store.of_number(tag, made, FOUND_MAX + 1);
+        look(ask, asked).await.map(|looked| told(&door, &looked))
     });
     let found = searching.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a search broke off");
@@ -86,21 +89,24 @@ fn span(body: &SearchBody, now: Timestamp) -> Result<Range<Timestamp>, Problem> 
 }
 
 /// What was found, newest first.
-struct Looked {
-    messages: Vec<Message>,
+pub(crate) struct Looked {
+    pub(crate) messages: Vec<Message>,
     /// From here on these are all.
-    back: Timestamp,
-    complete: bool,
+    pub(crate) back: Timestamp,
+    pub(crate) complete: bool,
 }
 
-async fn look(door: &Door, number: Tag, asked: Range<Timestamp>) -> Result<Looked, Problem> {
+/// `ask` answers for one stretch.
+pub(crate) async fn look<A>(ask: impl Fn(Range<Timestamp>) -> A, asked: Range<Timestamp>) -> Result<Looked, Problem>
+where
+    A: Future<Output = Result<Vec<Message>, StoreError>>,
+{
     let began = Instant::now();
     let (mut messages, mut back, mut stretch_ms) = (Vec::new(), asked.end, STRETCH_MS_MIN);
     while back > asked.start && messages.len() <= FOUND_MAX && began.elapsed() < SEARCH_MAX {
         let from = back.minus_ms(stretch_ms).max(asked.start);
         let looked = Instant::now();
-        // One more than is told of says whether that is all.
-        match door.desk.store.of_number(number, from..back, FOUND_MAX + 1).await {
+        match ask(from..back).await {
             Ok(found) => messages.extend(found),
             Err(error) if back < asked.end => {
                 tracing::warn!(%error, stretch_ms, "a search ended early");

@@ -1,13 +1,18 @@
 //! Which messages went to a number: found by whoever may see them, bounded, and nothing missing unsaid.
 
+use std::future::ready;
+use std::ops::Range;
+
 use otodoke_common::config::TenantSettings;
 use otodoke_common::desk::Routing;
 use otodoke_common::lifecycle::Event;
 use otodoke_common::message::{MessageId, TenantId};
+use otodoke_common::store::StoreError;
+use otodoke_common::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::bed::{Bed, NUMBER, OTHER_NUMBER, Reply, advance_ms};
-use crate::search::{FOUND_MAX, HOURS_MAX};
+use crate::search::{FOUND_MAX, HOURS_MAX, look};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -115,6 +120,34 @@ async fn an_erased_message_is_found_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_search_that_takes_too_long_says_how_far_it_came() {
+    let day = Timestamp::from_unix_ms(0)..Timestamp::from_unix_ms(24 * 3_600_000);
+    let slow = |_: Range<Timestamp>| async {
+        advance_ms(1_500).await;
+        Ok(Vec::new())
+    };
+    let looked = look(slow, day.clone()).await.expect("an answer");
+    // Four stretches of ten seconds: the fourth is begun after 4.5 seconds, and none after it.
+    assert_eq!((looked.complete, day.end.since_ms(looked.back)), (false, 40_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_before_the_store_failed_is_told() {
+    let bed = Bed::new().await;
+    let message = bed.load(bed.sent_login().await).await;
+    let now = message.accepted_at.plus_ms(1_000);
+    let failing = |made: Range<Timestamp>| {
+        let why = "canceling statement due to statement timeout".to_owned();
+        ready(if made.end < now { Err(StoreError::Unavailable { why }) } else { Ok(vec![message.clone()]) })
+    };
+    let looked = look(failing, now.minus_ms(HOUR_MS)..now).await.expect("an answer");
+    assert_eq!((looked.complete, now.since_ms(looked.back)), (false, 10_000));
+    assert_eq!(looked.messages, std::slice::from_ref(&message));
+    let refused = look(failing, now.minus_ms(HOUR_MS)..now.minus_ms(1)).await.map(|looked| looked.messages);
+    assert_eq!(refused.expect_err("nothing was looked at").code, "unavailable");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_search_at_a_time_and_others_are_told_to_come_again() {
     let bed = Bed::new().await;
     let under_way = bed.door.hands.searches.clone().try_acquire_owned().expect("nobody searches");
@@ -123,6 +156,20 @@ async fn one_search_at_a_time_and_others_are_told_to_come_again() {
     assert_eq!(refused.header("retry-after"), Some("1"));
     drop(under_way);
     search(&bed, &json!({"to": NUMBER})).await;
+}
+
+/// Else one who always hangs up would have any number of them under way.
+#[tokio::test(start_paused = true)]
+async fn a_search_keeps_its_place_until_it_is_over_also_when_its_caller_hangs_up() {
+    let bed = Bed::new().await;
+    let body = json!({"to": NUMBER});
+    let mut request = Box::pin(bed.post("/v1/trace", &body));
+    let is_answered = tokio::select! { biased; _ = &mut request => true, () = ready(()) => false };
+    assert!(!is_answered, "the search runs on its own");
+    drop(request);
+    assert_eq!(bed.door.hands.searches.available_permits(), 0);
+    tokio::task::yield_now().await;
+    assert_eq!(bed.door.hands.searches.available_permits(), 1);
 }
 
 #[tokio::test(start_paused = true)]
