@@ -139,7 +139,8 @@ pub(crate) struct Trace {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Of the key's tenant, newest first, at most 50 at a time. The time of a message is that in its id."
+    after_help = "Of the key's tenant, newest first, at most 50 at a time. The time of a message is that in its id; ids of other \
+                  kinds than UUIDv7, which programs on AMQP may choose, have none and are not found."
 )]
 pub(crate) struct Find {
     /// The number, as +819012345678, or national with --region
