@@ -1,10 +1,10 @@
 //! One connection: HTTP while a request is on it, and little more than its socket in between.
 //!
 //! Most connections of a door are silent most of the time, and what HTTP keeps for one, two buffers of 8 KiB before all, is
-//! many times what its socket takes. So HTTP is laid aside after each answer and taken up again with the next request.
+//! many times what its socket takes. So HTTP is laid aside soon after an answer and taken up again with the next request.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -23,6 +24,10 @@ use crate::line::{Line, Stage};
 
 /// Longest silence between requests: longer than an idle connection is worth keeping.
 const SILENCE_MS_MAX: u64 = 60_000;
+
+/// From an answer on, until HTTP is laid aside: whoever sends one request after the other finds it there. Buffers that are
+/// made and freed for each request cost page faults besides.
+pub(crate) const LINGER_MS: u64 = 100;
 
 /// Longest head of a request, and most that is read ahead of a body, bytes: what anybody who connects can make a door keep.
 /// Ours are below one KiB and vendors' below four; hyper takes no less than 8 KiB.
@@ -46,9 +51,9 @@ async fn is_spoken_on(stream: &TcpStream, stop: &CancellationToken) -> bool {
     matches!(spoken, Some(Ok(Ok(()))))
 }
 
-/// What follows on each other without a pause. Returns the connection when nothing is on it any more, with what came of
-/// the next request already; else it was closed.
-async fn exchange(
+/// What follows on each other without a long pause. Returns the connection when nothing is on it any more, with what came
+/// of the next request already; else it was closed.
+pub(crate) async fn exchange(
     stream: TcpStream,
     begun: Bytes,
     router: &Router,
@@ -66,7 +71,8 @@ async fn exchange(
     });
     let line = Line::new(stream, begun, Arc::clone(&stage));
     let mut http = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(line), service);
-    let mut laid_aside = false;
+    let mut lingering = pin!(tokio::time::sleep(Duration::ZERO));
+    let (mut lingers_after, mut laid_aside) = (0, false);
     let over = poll_fn(|cx| {
         if Pin::new(&mut http).poll(cx).is_ready() {
             return Poll::Ready(Over::Closed);
@@ -74,6 +80,11 @@ async fn exchange(
         if laid_aside || !stage.is_over() {
             return Poll::Pending;
         }
+        if lingers_after != stage.requests() {
+            lingers_after = stage.requests();
+            lingering.as_mut().reset(Instant::now() + Duration::from_millis(LINGER_MS));
+        }
+        ready!(lingering.as_mut().poll(cx));
         // Between requests this ends HTTP at once, and the socket stays open. Should HTTP see a request in hand where we
         // see none, it answers that one and closes, as it may at any time.
         laid_aside = true;

@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ pub(crate) struct Line<S> {
 /// How far an exchange is. HTTP holds what changes it, so that it is shared.
 #[derive(Default)]
 pub(crate) struct Stage {
+    requests: AtomicU64,
     heard: AtomicBool,
     answered: AtomicBool,
     sent: AtomicBool,
@@ -44,8 +45,14 @@ impl Stage {
 
     /// A request begins.
     pub(crate) fn asked(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
         self.heard.store(false, Ordering::Relaxed);
         self.comes();
+    }
+
+    /// That began so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Its body was read to the end.

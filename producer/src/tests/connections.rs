@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::{self, HEAD_BYTES_MAX};
+use crate::connection::{self, HEAD_BYTES_MAX, LINGER_MS};
 use crate::extract::{BODY_BYTES_MAX, WEBHOOK_BYTES_MAX};
 use crate::server::serve;
 
@@ -167,6 +167,31 @@ async fn a_silent_connection_is_given_up() {
     let mut stream = served.connect().await;
     assert_eq!(stream.read(&mut [0; 1]).await.expect("a goodbye"), 0);
     assert!(begun.elapsed() >= Duration::from_secs(60), "after {:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn http_lingers_for_the_next_request_and_is_then_laid_aside() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let mut caller = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("it listens");
+    let (mut stream, _) = listener.accept().await.expect("the caller");
+    let (router, stop) = (echo().with_state(()), CancellationToken::new());
+    for _ in 0..2 {
+        let begun = Instant::now();
+        let asking = async {
+            for body in ["first.", "second."] {
+                caller.write_all(request(body).as_bytes()).await.expect("written");
+                assert!(hear(&mut caller, 1).await.contains(body));
+                tokio::time::sleep(Duration::from_millis(LINGER_MS / 2)).await;
+            }
+        };
+        let (rested, ()) = tokio::join!(connection::exchange(stream, Bytes::new(), &router, &stop), asking);
+        let (kept, begun_with) = rested.expect("it is open");
+        assert_eq!(begun_with, "");
+        // From the second answer on; a timer may be late by a millisecond.
+        let lingered_ms = begun.elapsed().as_millis() - u128::from(LINGER_MS / 2);
+        assert!((LINGER_MS.into()..=u128::from(LINGER_MS) + 3).contains(&lingered_ms), "{lingered_ms} ms");
+        stream = kept;
+    }
 }
 
 #[tokio::test]
