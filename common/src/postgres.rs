@@ -204,7 +204,8 @@ impl Store for Postgres {
         if pays_nothing(save) {
             return self.saves.ask(Row::new(save)).await;
         }
-        match self.writes.ask(Ask::save(save.clone())).await? {
+        // Rare: what most saves need no room for.
+        match Box::pin(self.writes.ask(Ask::save(save.clone()))).await? {
             Answer::Saved(saved) => Ok(saved),
             Answer::Opened(_) => unreachable!("a save is answered as one"),
         }

@@ -67,7 +67,7 @@ pub(crate) struct Courier {
 
 /// A decision that is committed, and what its leg goes out with.
 struct Advanced {
-    step: Step,
+    step: Box<Step>,
     passage: Option<Passage>,
 }
 
@@ -76,22 +76,19 @@ impl Courier {
     /// Safe to repeat: every event is looked at against the row as it stands.
     pub(crate) async fn carry(
         &self,
-        message: Message,
+        message: &Message,
         event: Event,
         delivery: Option<Delivery>,
     ) -> Result<(), StoreError> {
-        let event = if self.is_revoked(&message) { Event::Revoked } else { event };
-        let advanced = self.advance_patiently(message, &event).await?;
+        let event = if self.is_revoked(message) { Event::Revoked } else { event };
+        let mut advanced = self.advance_patiently(message, &event).await?;
         if let Some(delivery) = delivery {
             self.settle(delivery).await;
         }
-        let mut next = Some(advanced);
-        while let Some(Advanced { step, passage }) = next.take() {
-            match self.perform(&step, passage).await {
-                Some((leg, event)) => next = Some(self.save_answer(step.message, leg, &event).await?),
-                None => self.recent.put(step.message),
-            }
+        while let Some((leg, event)) = self.perform(&advanced.step, advanced.passage.take()).await {
+            advanced = self.save_answer(&advanced.step.message, leg, &event).await?;
         }
+        self.recent.put(advanced.step.message);
         Ok(())
     }
 
@@ -131,7 +128,7 @@ impl Courier {
                 if let Some(provider) = passage.as_ref().map(Passage::provider) {
                     waiting.goes(provider, self.permits.is_scarce(provider, message.lane));
                 }
-                return Ok(Advanced { step: *step, passage });
+                return Ok(Advanced { step, passage });
             }
             self.give_back(passage);
             match saved? {
@@ -190,7 +187,8 @@ impl Courier {
         for effect in &step.effects {
             match effect {
                 Effect::Call { leg } => answered = Some((*leg, self.call(&step.message, *leg, passage.take()).await)),
-                Effect::Ask { leg } => self.ask(&step.message, *leg).await,
+                // Large and rare.
+                Effect::Ask { leg } => Box::pin(self.ask(&step.message, *leg)).await,
                 Effect::Wake => self.wake(&step.message).await,
                 Effect::HangUp { leg } => self.hang_up(&step.message, *leg).await,
                 // Paid and refunded with the save; words are for the door.
@@ -291,8 +289,8 @@ impl Courier {
     }
 
     /// While the store is away a message in hand stays in hand: given back, it would only be taken again.
-    async fn advance_patiently(&self, message: Message, event: &Event) -> Result<Advanced, StoreError> {
-        self.patiently(|| self.advance(&message, event)).await
+    async fn advance_patiently(&self, message: &Message, event: &Event) -> Result<Advanced, StoreError> {
+        self.patiently(|| self.advance(message, event)).await
     }
 
     /// Repeats what the store could not do now, with growing delays.
@@ -314,7 +312,7 @@ impl Courier {
     }
 
     /// The answer must be kept: without it the leg counts as unknown.
-    async fn save_answer(&self, message: Message, leg: LegNumber, event: &Event) -> Result<Advanced, StoreError> {
+    async fn save_answer(&self, message: &Message, leg: LegNumber, event: &Event) -> Result<Advanced, StoreError> {
         let advanced = self.advance_patiently(message, event).await?;
         let message = &advanced.step.message;
         if let Some(leg) = message.leg(leg).filter(|leg| self.may_have_come_before(leg)) {

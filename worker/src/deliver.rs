@@ -47,13 +47,13 @@ async fn deliver(courier: &Courier, lane: Lane, delivery: Delivery) -> Result<()
     }
     match LaneMessage::decode(&delivery.body) {
         Ok(LaneMessage::Row(message)) if delivery.taken_before == 0 => {
-            courier.carry(*message, Event::Taken, Some(delivery)).await
+            courier.carry(&message, Event::Taken, Some(delivery)).await
         }
         // What was taken before has likely moved on, or is there no more.
-        Ok(LaneMessage::Row(message)) => wake(courier, message.id, delivery).await,
-        Ok(LaneMessage::Wake { id }) => wake(courier, id, delivery).await,
+        Ok(LaneMessage::Row(message)) => Box::pin(wake(courier, message.id, delivery)).await,
+        Ok(LaneMessage::Wake { id }) => Box::pin(wake(courier, id, delivery)).await,
         Ok(LaneMessage::Send(opening)) => match Box::pin(courier.patiently(|| open(courier, &opening))).await? {
-            Some(message) => courier.carry(message, Event::Taken, Some(delivery)).await,
+            Some(message) => courier.carry(&message, Event::Taken, Some(delivery)).await,
             None => {
                 courier.settle(delivery).await;
                 Ok(())
@@ -68,7 +68,7 @@ async fn deliver(courier: &Courier, lane: Lane, delivery: Delivery) -> Result<()
 
 async fn wake(courier: &Courier, id: MessageId, delivery: Delivery) -> Result<(), StoreError> {
     match courier.patiently(|| courier.desk.store.load(id)).await? {
-        Some(message) => courier.carry(message, Event::Taken, Some(delivery)).await,
+        Some(message) => courier.carry(&message, Event::Taken, Some(delivery)).await,
         None => {
             courier.settle(delivery).await;
             Ok(())

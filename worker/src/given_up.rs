@@ -52,7 +52,7 @@ async fn stored(courier: &Courier, id: MessageId) -> Result<Option<Message>, Sto
 /// A row that waits for nothing but this ends; one that somebody carries on goes on.
 pub(crate) async fn end_row(courier: &Courier, row: Option<Message>, delivery: Delivery) -> Result<(), StoreError> {
     match row {
-        Some(message) => courier.carry(message, Event::GivenUp, Some(delivery)).await,
+        Some(message) => courier.carry(&message, Event::GivenUp, Some(delivery)).await,
         None => {
             courier.settle(delivery).await;
             Ok(())

@@ -32,12 +32,12 @@ impl Courier {
             return Ok(Heard::News);
         }
         match self.desk.store.load(id).await? {
-            Some(message) => self.hear_of(message, number, report).await,
+            Some(message) => self.hear_of(Box::new(message), number, report).await,
             None => Ok(Heard::Nothing),
         }
     }
 
-    async fn hear_of(&self, message: Message, number: LegNumber, report: &Report) -> Result<Heard, StoreError> {
+    async fn hear_of(&self, message: Box<Message>, number: LegNumber, report: &Report) -> Result<Heard, StoreError> {
         let id = message.id;
         let Some(leg) = message.leg(number).filter(|leg| leg.provider == report.provider) else {
             return Ok(Heard::Nothing);
@@ -48,9 +48,9 @@ impl Courier {
         let event = Event::reported(number, report);
         let punctual = |_: &Leg| true;
         let routing = Routing { punctual: &punctual, ..Routing::ELSEWHERE };
-        match self.desk.apply_to(message, &event, &routing, &[]).await? {
+        match self.desk.apply_to(*message, &event, &routing, &[]).await? {
             Applied::Done(step) => {
-                Box::pin(self.perform(&step, None)).await;
+                self.perform(&step, None).await;
                 let heard = if step.save { Heard::News } else { Heard::Known };
                 self.recent.put(step.message);
                 Ok(heard)

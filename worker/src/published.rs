@@ -43,7 +43,7 @@ pub(crate) async fn deliver(
 ) -> Result<(), StoreError> {
     let taken = courier.patiently(|| take(courier, lane, label, &delivery.body)).await;
     match taken {
-        Ok(Became::Row(message)) if message.lane == lane => courier.carry(*message, Event::Taken, Some(delivery)).await,
+        Ok(Became::Row(message)) if message.lane == lane => courier.carry(&message, Event::Taken, Some(delivery)).await,
         Ok(Became::Row(message)) => {
             courier.wake(&message).await;
             courier.settle(delivery).await;

@@ -39,8 +39,8 @@ impl Recent {
     }
 
     /// Each copy is given out once.
-    pub(crate) fn take(&self, id: MessageId) -> Option<Message> {
-        self.lock().by_id.remove(&id).map(|message| *message)
+    pub(crate) fn take(&self, id: MessageId) -> Option<Box<Message>> {
+        self.lock().by_id.remove(&id)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Copies> {

@@ -114,7 +114,7 @@ async fn release_due(
 
 /// If it fails, the lease runs out and another sweep takes it.
 async fn act(courier: &Courier, message: Message) {
-    if let Err(error) = courier.carry(message, Event::Due, None).await {
+    if let Err(error) = courier.carry(&message, Event::Due, None).await {
         courier.desk.metrics.store_error(&error);
     }
 }
