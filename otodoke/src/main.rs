@@ -21,10 +21,15 @@ use crate::cli::{Cli, Command};
 use crate::output::{Outcome, Output};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: otodoke_allocator::MiMalloc = otodoke_allocator::MiMalloc;
+
+fn main() -> ExitCode {
+    otodoke_allocator::keep_freed_memory();
+    program()
+}
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn program() -> ExitCode {
     let cli = Cli::parse();
     match run(cli).await {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

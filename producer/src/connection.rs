@@ -16,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -28,18 +29,20 @@ const SILENCE_MS_MAX: u64 = 60_000;
 /// From an answer on, until HTTP is laid aside: whoever sends one request after the other finds it there. Buffers that are
 /// made and freed for each request cost page faults besides.
 pub(crate) const LINGER_MS: u64 = 100;
+/// Connections on which HTTP lingers at once, each with some 30 KiB. On others it is laid aside with the answer.
+pub(crate) const LINGERING_MAX: usize = 1_024;
 
 /// Longest head of a request, and most that is read ahead of a body, bytes: what anybody who connects can make a door keep.
 /// Ours are below one KiB and vendors' below four; hyper takes no less than 8 KiB.
 pub(crate) const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Until the caller closes it, says nothing for too long, or is too slow; or until `stop`, after the answer in hand.
-pub(crate) async fn attend(stream: TcpStream, router: Router, stop: CancellationToken) {
+pub(crate) async fn attend(stream: TcpStream, router: Router, lingering: Arc<Semaphore>, stop: CancellationToken) {
     let mut between = Some((stream, Bytes::new()));
     while let Some((stream, begun)) = between.take() {
         if !begun.is_empty() || is_spoken_on(&stream, &stop).await {
             // On the heap only as long as it lasts.
-            between = Box::pin(exchange(stream, begun, &router, &stop)).await;
+            between = Box::pin(exchange(stream, begun, &router, &lingering, &stop)).await;
         }
     }
 }
@@ -57,6 +60,7 @@ pub(crate) async fn exchange(
     stream: TcpStream,
     begun: Bytes,
     router: &Router,
+    lingering: &Semaphore,
     stop: &CancellationToken,
 ) -> Option<(TcpStream, Bytes)> {
     let stage = Arc::new(Stage::default());
@@ -71,8 +75,8 @@ pub(crate) async fn exchange(
     });
     let line = Line::new(stream, begun, Arc::clone(&stage));
     let mut http = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(line), service);
-    let mut lingering = pin!(tokio::time::sleep(Duration::ZERO));
-    let (mut lingers_after, mut laid_aside) = (0, false);
+    let mut lingers = pin!(tokio::time::sleep(Duration::ZERO));
+    let (mut lingers_after, mut may_linger, mut laid_aside) = (0, None, false);
     let over = poll_fn(|cx| {
         if Pin::new(&mut http).poll(cx).is_ready() {
             return Poll::Ready(Over::Closed);
@@ -82,9 +86,12 @@ pub(crate) async fn exchange(
         }
         if lingers_after != stage.requests() {
             lingers_after = stage.requests();
-            lingering.as_mut().reset(Instant::now() + Duration::from_millis(LINGER_MS));
+            may_linger = may_linger.take().or_else(|| lingering.try_acquire().ok());
+            lingers.as_mut().reset(Instant::now() + Duration::from_millis(LINGER_MS));
         }
-        ready!(lingering.as_mut().poll(cx));
+        if may_linger.is_some() {
+            ready!(lingers.as_mut().poll(cx));
+        }
         // Between requests this ends HTTP at once, and the socket stays open. Should HTTP see a request in hand where we
         // see none, it answers that one and closes, as it may at any time.
         laid_aside = true;

@@ -54,10 +54,15 @@ struct Welcome {
 }
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: otodoke_allocator::MiMalloc = otodoke_allocator::MiMalloc;
+
+fn main() -> ExitCode {
+    otodoke_allocator::keep_freed_memory();
+    program()
+}
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn program() -> ExitCode {
     let cli = Cli::parse();
     let Command::Serve(command) = &cli.command;
     match serve(command, Output::new(cli.json)).await {

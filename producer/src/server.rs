@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::connection;
+use crate::connection::{self, LINGERING_MAX};
 
 /// Connections open at once; the next waits in the system's queue.
 pub const CONNECTIONS_MAX: usize = 16_384;
@@ -24,9 +24,10 @@ pub async fn serve(mut listener: TcpListener, router: Router, stop: Cancellation
     // Made ready once, for all connections: a router of its own would cost each of them 20 KiB.
     let router = router.with_state(());
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let lingering = Arc::new(Semaphore::new(LINGERING_MAX));
     let open = TaskTracker::new();
     while let Some((stream, permit)) = stop.run_until_cancelled(accept(&mut listener, &connections)).await {
-        let attended = connection::attend(stream, router.clone(), stop.clone());
+        let attended = connection::attend(stream, router.clone(), Arc::clone(&lingering), stop.clone());
         open.spawn(async move {
             attended.await;
             drop(permit);

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const FILE_LINES_MAX: usize = 400;
-const MEMBERS: [&str; 8] = ["common", "providers", "producer", "worker", "sandbox", "bench", "otodoke", "tests"];
+const MEMBERS: [&str; 9] =
+    ["allocator", "common", "providers", "producer", "worker", "sandbox", "bench", "otodoke", "tests"];
 
 /// A crate, and the one place of ours that may name it.
-const NAMED_IN_ONE_PLACE: [(&str, &str); 7] = [
+const NAMED_IN_ONE_PLACE: [(&str, &str); 9] = [
     ("rusqlite", "common/src/embedded"),
     ("lapin", "common/src/rabbit"),
     ("tokio_postgres", "common/src/postgres"),
@@ -15,6 +16,8 @@ const NAMED_IN_ONE_PLACE: [(&str, &str); 7] = [
     ("backoff", "common/src/retry"),
     ("tokio_postgres_rustls", "common/src/postgres"),
     ("rustls_native_certs", "common/src/tls"),
+    ("mimalloc", "allocator/src"),
+    ("libmimalloc_sys", "allocator/src"),
 ];
 /// Where two of them are named as well: the benchmark measures the floor below our backends.
 const FLOOR: (&str, [&str; 2]) = ("bench/src", ["lapin", "tokio_postgres"]);

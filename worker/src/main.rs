@@ -69,10 +69,15 @@ impl Welcome {
 }
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: otodoke_allocator::MiMalloc = otodoke_allocator::MiMalloc;
+
+fn main() -> ExitCode {
+    otodoke_allocator::keep_freed_memory();
+    program()
+}
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn program() -> ExitCode {
     let cli = Cli::parse();
     let Command::Run(command) = &cli.command;
     match run(command, Output::new(cli.json)).await {

@@ -2,6 +2,7 @@
 //! between them a connection is little more than its socket.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -9,12 +10,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::{self, HEAD_BYTES_MAX, LINGER_MS};
+use crate::connection::{self, HEAD_BYTES_MAX, LINGER_MS, LINGERING_MAX};
 use crate::extract::{BODY_BYTES_MAX, WEBHOOK_BYTES_MAX};
 use crate::server::serve;
 
@@ -175,21 +176,28 @@ async fn http_lingers_for_the_next_request_and_is_then_laid_aside() {
     let mut caller = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("it listens");
     let (mut stream, _) = listener.accept().await.expect("the caller");
     let (router, stop) = (echo().with_state(()), CancellationToken::new());
-    for _ in 0..2 {
-        let begun = Instant::now();
+    // With room for one that lingers, twice; then without. Each request comes in the middle of what it lingers for.
+    for (room, requests, expected_ms) in
+        [(1, 2, LINGER_MS / 2 + LINGER_MS), (1, 2, LINGER_MS / 2 + LINGER_MS), (0, 1, 0)]
+    {
+        let (lingering, begun) = (Semaphore::new(room), Instant::now());
+        let exchanging = async {
+            let rested = connection::exchange(stream, Bytes::new(), &router, &lingering, &stop).await;
+            (rested.expect("it is open"), begun.elapsed())
+        };
         let asking = async {
-            for body in ["first.", "second."] {
-                caller.write_all(request(body).as_bytes()).await.expect("written");
-                assert!(hear(&mut caller, 1).await.contains(body));
+            for number in 0..requests {
+                let body = format!("body {number}.");
+                caller.write_all(request(&body).as_bytes()).await.expect("written");
+                assert!(hear(&mut caller, 1).await.contains(&body));
                 tokio::time::sleep(Duration::from_millis(LINGER_MS / 2)).await;
             }
         };
-        let (rested, ()) = tokio::join!(connection::exchange(stream, Bytes::new(), &router, &stop), asking);
-        let (kept, begun_with) = rested.expect("it is open");
-        assert_eq!(begun_with, "");
-        // From the second answer on; a timer may be late by a millisecond.
-        let lingered_ms = begun.elapsed().as_millis() - u128::from(LINGER_MS / 2);
-        assert!((LINGER_MS.into()..=u128::from(LINGER_MS) + 3).contains(&lingered_ms), "{lingered_ms} ms");
+        let (((kept, begun_with), took), ()) = tokio::join!(exchanging, asking);
+        assert_eq!((begun_with, lingering.available_permits()), (Bytes::new(), room));
+        // Timers may be late by a millisecond.
+        let expected = Duration::from_millis(expected_ms)..=Duration::from_millis(expected_ms + 3);
+        assert!(expected.contains(&took), "{took:?} instead of {expected:?}");
         stream = kept;
     }
 }
@@ -197,7 +205,8 @@ async fn http_lingers_for_the_next_request_and_is_then_laid_aside() {
 #[tokio::test]
 async fn a_connection_that_nothing_is_on_holds_no_http() {
     let served = Served::new(echo()).await;
-    let attended = connection::attend(served.connect().await, echo(), CancellationToken::new());
+    let lingering = Arc::new(Semaphore::new(LINGERING_MAX));
+    let attended = connection::attend(served.connect().await, echo(), lingering, CancellationToken::new());
     let bytes = size_of_val(&attended);
     assert!(bytes <= IDLE_BYTES_MAX, "{bytes} bytes");
 }
