@@ -14,6 +14,8 @@ ARG FEATURES=tls
 FROM rust:${RUST_VERSION}-slim-${DEBIAN} AS source
 WORKDIR /source
 COPY Cargo.toml Cargo.lock ./
+COPY allocator allocator
+COPY bench bench
 COPY common common
 COPY migrations migrations
 COPY producer producer

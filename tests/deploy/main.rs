@@ -1,9 +1,10 @@
 //! What is below `deploy/`, as far as no container engine is needed: the dashboard names metrics that exist, settings are
-//! good once their secrets are made, secrets are private, and health is what the program says. `deploy/check` holds the
-//! compose files and manifests against their schemas.
+//! good once their secrets are made, secrets are private, health is what the program says, and images are built from every
+//! crate. `deploy/check` holds the compose files and manifests against their schemas.
 
 mod dashboard;
 mod health;
+mod image;
 mod secrets;
 mod settings;
 
