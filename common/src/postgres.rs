@@ -204,7 +204,7 @@ impl Store for Postgres {
         if pays_nothing(save) {
             return self.saves.ask(Row::new(save)).await;
         }
-        // Rare: what most saves need no room for.
+        // Large, and only for saves that pay or refund.
         match Box::pin(self.writes.ask(Ask::save(save.clone()))).await? {
             Answer::Saved(saved) => Ok(saved),
             Answer::Opened(_) => unreachable!("a save is answered as one"),

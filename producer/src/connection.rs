@@ -15,6 +15,7 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -56,13 +57,13 @@ async fn is_spoken_on(stream: &TcpStream, stop: &CancellationToken) -> bool {
 
 /// What follows on each other without a long pause. Returns the connection when nothing is on it any more, with what came
 /// of the next request already; else it was closed.
-pub(crate) async fn exchange(
-    stream: TcpStream,
+pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
     begun: Bytes,
     router: &Router,
     lingering: &Semaphore,
     stop: &CancellationToken,
-) -> Option<(TcpStream, Bytes)> {
+) -> Option<(S, Bytes)> {
     let stage = Arc::new(Stage::default());
     let service = service_fn(|request: Request<Incoming>| {
         let request = request.map(|incoming| Heard::new(incoming, Arc::clone(&stage)));
@@ -81,7 +82,11 @@ pub(crate) async fn exchange(
         if Pin::new(&mut http).poll(cx).is_ready() {
             return Poll::Ready(Over::Closed);
         }
-        if laid_aside || !stage.is_over() {
+        if !stage.is_over() {
+            may_linger = None;
+            return Poll::Pending;
+        }
+        if laid_aside {
             return Poll::Pending;
         }
         if lingers_after != stage.requests() {

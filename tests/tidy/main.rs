@@ -19,11 +19,14 @@ const NAMED_IN_ONE_PLACE: [(&str, &str); 9] = [
     ("mimalloc", "allocator/src"),
     ("libmimalloc_sys", "allocator/src"),
 ];
+/// The programs alone choose how memory is allocated.
+const PROGRAMS: [&str; 3] = ["otodoke/src/main.rs", "producer/src/main.rs", "worker/src/main.rs"];
 /// Where two of them are named as well: the benchmark measures the floor below our backends.
 const FLOOR: (&str, [&str; 2]) = ("bench/src", ["lapin", "tokio_postgres"]);
 
 /// A crate of ours, and those of ours that it must not know.
-const KNOWS_NOT: [(&str, &[&str]); 6] = [
+const KNOWS_NOT: [(&str, &[&str]); 7] = [
+    ("allocator", &["otodoke_common"]),
     ("common", &["otodoke_providers", "otodoke_producer", "otodoke_worker", "otodoke_sandbox", "otodoke_bench"]),
     ("providers", &["otodoke_producer", "otodoke_worker", "otodoke_sandbox", "otodoke_bench"]),
     ("producer", &["otodoke_worker", "otodoke_sandbox", "otodoke_bench"]),
@@ -76,6 +79,24 @@ fn imports_point_one_way() {
                 assert!(!named, "{} names {stranger}, which {member} must not know", source.path);
             }
         }
+    }
+}
+
+#[test]
+fn the_programs_alone_choose_how_memory_is_allocated() {
+    for source in sources() {
+        let named = code(&source.text).any(|line| names(line, "otodoke_allocator"));
+        let program = PROGRAMS.contains(&source.path.as_str());
+        assert_eq!(named, program, "{}", source.path);
+    }
+}
+
+/// It forbids `unsafe` among others.
+#[test]
+fn every_member_but_the_allocator_has_the_lints_of_the_workspace() {
+    for member in MEMBERS {
+        let manifest = read(&root().join(member).join("Cargo.toml"));
+        assert_eq!(manifest.contains("[lints]\nworkspace = true\n"), member != "allocator", "{member}/Cargo.toml");
     }
 }
 

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -53,7 +53,7 @@ fn request(body: &str) -> String {
 }
 
 /// Reads until so many bodies that end in a full stop have come.
-async fn hear(stream: &mut TcpStream, answers: usize) -> String {
+async fn hear(stream: &mut (impl AsyncRead + Unpin), answers: usize) -> String {
     let mut heard = String::new();
     while heard.matches('.').count() < answers + heard.matches("HTTP/1.1").count() {
         let mut part = [0; 512];
@@ -64,16 +64,27 @@ async fn hear(stream: &mut TcpStream, answers: usize) -> String {
     heard
 }
 
+/// One connection that is attended to, with room for so many on which HTTP lingers.
+async fn attended(lingering: usize) -> (TcpStream, CancellationToken) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let caller = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("it listens");
+    caller.set_nodelay(true).expect("an option of TCP");
+    let (stream, _) = listener.accept().await.expect("the caller");
+    let (lingering, stop) = (Arc::new(Semaphore::new(lingering)), CancellationToken::new());
+    tokio::spawn(connection::attend(stream, echo().with_state(()), lingering, stop.clone()));
+    (caller, stop)
+}
+
 #[tokio::test]
 async fn requests_are_answered_in_turn_wherever_they_are_cut_in_two() {
-    let served = Served::new(echo()).await;
     let bodies: Vec<String> = (0..REQUESTS).map(|index| format!("body {index}.")).collect();
     let whole: String = bodies.iter().map(|body| request(body)).collect();
     let ends: Vec<usize> =
         (1..=REQUESTS).map(|count| bodies[..count].iter().map(|body| request(body).len()).sum()).collect();
-    for cut in 0..=whole.len() {
-        let mut stream = served.connect().await;
-        stream.set_nodelay(true).expect("an option of TCP");
+    // Where HTTP lingers, and where the next one takes over what came.
+    for (lingering, cut) in [0, 1].into_iter().flat_map(|lingering| (0..=whole.len()).map(move |cut| (lingering, cut)))
+    {
+        let (mut stream, _stop) = attended(lingering).await;
         stream.write_all(&whole.as_bytes()[..cut]).await.expect("written");
         let before = ends.iter().filter(|end| **end <= cut).count();
         let mut heard = hear(&mut stream, before).await;
@@ -84,8 +95,17 @@ async fn requests_are_answered_in_turn_wherever_they_are_cut_in_two() {
         assert_eq!(heard.matches("HTTP/1.1 200").count(), REQUESTS, "cut at {cut}: {heard:?}");
         assert!(!heard.contains("connection: close"), "cut at {cut}: {heard:?}");
     }
-    served.stop.cancel();
-    served.serving.await.expect("no panic").expect("served to the end");
+}
+
+#[tokio::test]
+async fn a_connection_between_requests_is_closed_at_a_stop_whether_http_lingers_or_not() {
+    for lingering in [0, 1] {
+        let (mut stream, stop) = attended(lingering).await;
+        stream.write_all(request("early.").as_bytes()).await.expect("written");
+        hear(&mut stream, 1).await;
+        stop.cancel();
+        assert_eq!(stream.read(&mut [0; 1]).await.expect("a goodbye"), 0);
+    }
 }
 
 /// All that is said until the door has enough.
@@ -172,9 +192,7 @@ async fn a_silent_connection_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn http_lingers_for_the_next_request_and_is_then_laid_aside() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let mut caller = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("it listens");
-    let (mut stream, _) = listener.accept().await.expect("the caller");
+    let (mut stream, mut caller) = tokio::io::duplex(HEAD_BYTES_MAX);
     let (router, stop) = (echo().with_state(()), CancellationToken::new());
     // With room for one that lingers, twice; then without. Each request comes in the middle of what it lingers for.
     for (room, requests, expected_ms) in
@@ -191,15 +209,32 @@ async fn http_lingers_for_the_next_request_and_is_then_laid_aside() {
                 caller.write_all(request(&body).as_bytes()).await.expect("written");
                 assert!(hear(&mut caller, 1).await.contains(&body));
                 tokio::time::sleep(Duration::from_millis(LINGER_MS / 2)).await;
+                assert_eq!(lingering.available_permits(), 0, "whoever lingers takes up the room");
             }
         };
         let (((kept, begun_with), took), ()) = tokio::join!(exchanging, asking);
-        assert_eq!((begun_with, lingering.available_permits()), (Bytes::new(), room));
+        assert_eq!(begun_with, "");
         // Timers may be late by a millisecond.
         let expected = Duration::from_millis(expected_ms)..=Duration::from_millis(expected_ms + 3);
         assert!(expected.contains(&took), "{took:?} instead of {expected:?}");
         stream = kept;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_of_the_next_request_lies_aside_together_with_http() {
+    let (stream, mut caller) = tokio::io::duplex(HEAD_BYTES_MAX);
+    let (router, stop) = (echo().with_state(()), CancellationToken::new());
+    let both = format!("{}{}", request("first."), request("second."));
+    let (come, rest) = both.split_at(both.len() - 20);
+    caller.write_all(come.as_bytes()).await.expect("written");
+    let (kept, begun) =
+        connection::exchange(stream, Bytes::new(), &router, &Semaphore::new(0), &stop).await.expect("it is open");
+    assert!(hear(&mut caller, 1).await.contains("first."));
+    assert!(come.as_bytes().ends_with(&begun) && !begun.is_empty(), "{begun:?}");
+    caller.write_all(rest.as_bytes()).await.expect("written");
+    let taken_up = connection::exchange(kept, begun, &router, &Semaphore::new(0), &stop).await;
+    assert!(taken_up.is_some() && hear(&mut caller, 1).await.contains("second."));
 }
 
 #[tokio::test]
