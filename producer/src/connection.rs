@@ -30,7 +30,7 @@ const SILENCE_MS_MAX: u64 = 60_000;
 /// From an answer on, until HTTP is laid aside: whoever sends one request after the other finds it there. Buffers that are
 /// made and freed for each request cost page faults besides.
 pub(crate) const LINGER_MS: u64 = 100;
-/// Connections on which HTTP lingers at once, each with some 30 KiB. On others it is laid aside with the answer.
+/// Connections on which HTTP lingers at once, each with up to 30 KiB. On others it is laid aside with the answer.
 pub(crate) const LINGERING_MAX: usize = 1_024;
 
 /// Longest head of a request, and most that is read ahead of a body, bytes: what anybody who connects can make a door keep.
