@@ -19,10 +19,10 @@ const NAMED_IN_ONE_PLACE: [(&str, &str); 9] = [
     ("mimalloc", "allocator/src"),
     ("libmimalloc_sys", "allocator/src"),
 ];
-/// The programs alone choose how memory is allocated.
-const PROGRAMS: [&str; 3] = ["otodoke/src/main.rs", "producer/src/main.rs", "worker/src/main.rs"];
 /// Where two of them are named as well: the benchmark measures the floor below our backends.
 const FLOOR: (&str, [&str; 2]) = ("bench/src", ["lapin", "tokio_postgres"]);
+/// The programs alone choose how memory is allocated.
+const PROGRAMS: [&str; 3] = ["otodoke/src/main.rs", "producer/src/main.rs", "worker/src/main.rs"];
 
 /// A crate of ours, and those of ours that it must not know.
 const KNOWS_NOT: [(&str, &[&str]); 7] = [
