@@ -54,6 +54,9 @@ pub(crate) enum Stage {
     None,
 }
 
+/// Of a message whose receipt is saved.
+const VERSION_AT_REST: i64 = 4;
+
 pub(crate) struct Rows {
     client: tokio_postgres::Client,
     stage: Stage,
@@ -97,7 +100,7 @@ impl Rows {
                 self.save(ids, 2, false).await?;
                 self.save(ids, 3, true).await
             }
-            Stage::Receipt => self.save(ids, 4, false).await,
+            Stage::Receipt => self.save(ids, VERSION_AT_REST, false).await,
             Stage::None => Ok(()),
         }
     }
@@ -120,7 +123,10 @@ impl Rows {
         client.batch_execute("BEGIN").await?;
         let (days, body, notes) = (vec![day; ids.len()], sample.body(version), sample.notes(version));
         self.run(&all.save_message, &[&ids, &days, &version, &body, &notes]).await?;
-        self.run(&all.move_due, &[&ids, &until]).await?;
+        // The saves before leave its entry of the due list where it is.
+        if version == VERSION_AT_REST {
+            self.run(&all.move_due, &[&ids, &until]).await?;
+        }
         if with_reference {
             self.run(&all.add_reference, &[&ids, &day]).await?;
         }

@@ -1,12 +1,13 @@
 //! Rows in PostgreSQL: the store of many processes and machines. Callers see single rows; groups and commits are inside.
 //!
 //! `rules` are the meaning of the verbs. `group` collects what concurrent callers ask, `write` does a group of openings and
-//! saves in one transaction, `read` and `inbox` do theirs in one statement each; `people` answers what only people ask;
-//! `prune` and `days` keep the tables small; `exchange` bounds how long an answer to any of them is waited for. Nothing
+//! saves in one transaction, `read` and `inbox` do theirs in one statement each; `due` is the list of what a sweep looks at;
+//! `people` answers what only people ask; `prune` and `days` keep the tables small; `exchange` bounds how long an answer to any of them is waited for. Nothing
 //! outside this module names the client library.
 
 mod days;
 mod draft;
+mod due;
 mod error;
 mod exchange;
 mod floor;
@@ -37,13 +38,14 @@ use crate::store::{ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Sav
 use crate::time::Timestamp;
 use crate::wire::{decode_reports, decode_row};
 use days::Days;
+use due::Look;
 pub use error::PostgresError;
 use exchange::Exchanges;
 use floor::Floors;
 use group::Grouped;
 use inbox::{InboxDrop, InboxPut, InboxRead};
 use prune::Pruning;
-use read::{Find, FindHolder, Load, Look};
+use read::{Find, FindHolder, Load};
 use save::{Row, SaveAll, pays_nothing};
 use session::Kind;
 use write::{Answer, Ask, Write};
@@ -224,7 +226,7 @@ impl Store for Postgres {
     }
 
     async fn due(&self, now: Timestamp, limit: usize, lease_ms: u64) -> Result<Vec<Message>, StoreError> {
-        read::due(&self.hot, &self.floors, &Look { now, limit, leased_until: now.plus_ms(lease_ms) }).await
+        due::due(&self.hot, &self.floors, &Look { now, limit, leased_until: now.plus_ms(lease_ms) }).await
     }
 
     async fn inbox_put(&self, report: &Report) -> Result<(), StoreError> {

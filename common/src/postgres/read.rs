@@ -3,21 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deadpool_postgres::Client;
-use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::days::day_of;
 use super::draft::{kind_code, tag};
-use super::exchange::{Effect, Exchanges};
-use super::floor::{Floor, Floors};
 use super::group::Verb;
-use super::statements::{CLAIMS_FIND, DUE_LEASE_ENDED, DUE_LEASE_LIVE, MESSAGES_LOAD, REFERENCES_FIND, Statement};
+use super::statements::{CLAIMS_FIND, MESSAGES_LOAD, REFERENCES_FIND};
 use super::trouble::Trouble;
 use crate::leg::{LegNumber, ProviderId};
-use crate::message::{Message, MessageId, Tag};
+use crate::message::{MessageId, Tag};
 use crate::store::{ClaimKind, Holder, StoreError};
 use crate::time::Timestamp;
-use crate::wire::decode_row;
 
 /// Bodies by id; callers decode them, each in its own task.
 pub(super) struct Load;
@@ -129,51 +125,4 @@ async fn holders(client: &Client, asks: &[(ClaimKind, Tag)]) -> Result<Holders, 
             Ok(((row.try_get(0)?, tag(row.try_get(1)?)), (holder, Timestamp::from_unix_ms(row.try_get(4)?))))
         })
         .collect()
-}
-
-/// What a look for due messages is after.
-pub(super) struct Look {
-    pub(super) now: Timestamp,
-    pub(super) limit: usize,
-    pub(super) leased_until: Timestamp,
-}
-
-/// What lives, and then, as far as there is room, what has ended.
-pub(super) async fn due(hot: &Exchanges, floors: &Floors, look: &Look) -> Result<Vec<Message>, StoreError> {
-    let mut messages = lease(hot, &DUE_LEASE_LIVE, &floors.live, look).await?;
-    let room = look.limit - messages.len();
-    if room > 0 {
-        match lease(hot, &DUE_LEASE_ENDED, &floors.ended, &Look { limit: room, ..*look }).await {
-            Ok(ended) => messages.extend(ended),
-            Err(error) if messages.is_empty() => return Err(error),
-            // Nobody else finds the live ones before their leases run out.
-            Err(error) => tracing::warn!(%error, "what has ended could not be looked for"),
-        }
-    }
-    Ok(messages)
-}
-
-/// One statement that commits by itself. If its answer is lost, the leases run out.
-async fn lease(
-    hot: &Exchanges,
-    statement: &'static Statement,
-    floor: &Floor,
-    look: &Look,
-) -> Result<Vec<Message>, StoreError> {
-    let (now, start) = (look.now, floor.start(look.now));
-    let limit = i64::try_from(look.limit).unwrap_or(i64::MAX);
-    let values: [&(dyn ToSql + Sync); 4] = [&now.unix_ms(), &limit, &look.leased_until.unix_ms(), &start.unix_ms()];
-    let lease = async |client: &mut Client| {
-        let statement = client.prepare_cached(statement.sql).await.map_err(|error| Trouble::before_commit(&error))?;
-        client.query(&statement, &values).await.map_err(|error| Trouble::at_commit(&error))
-    };
-    let rows = hot.once(Effect::Writes, lease).await?;
-    let is_full = rows.len() >= look.limit;
-    let seen = rows.last().filter(|_| is_full).map_or(now, |row| Timestamp::from_unix_ms(row.get(1)));
-    floor.looked(now, start, seen);
-    let readable = rows.iter().filter_map(|row| {
-        // One row that cannot be read must not hold up the others; its lease brings it back.
-        decode_row(row.get(0)).inspect_err(|error| tracing::error!(%error, "a due message cannot be read")).ok()
-    });
-    Ok(readable.collect())
 }

@@ -10,6 +10,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::days::day_of;
+use super::due;
 use super::group::Verb;
 use super::statements::MESSAGES_SAVE_ALL;
 use super::trouble::Trouble;
@@ -28,6 +29,8 @@ pub(super) struct Row {
     body: Vec<u8>,
     due_at: Option<i64>,
     live: bool,
+    /// `due::stays`
+    stays: Option<(i64, i64)>,
     notes: String,
     references: Vec<(ProviderId, String, i16)>,
 }
@@ -46,9 +49,9 @@ impl Row {
             day: day_of(message.id),
             version: message.version,
             ended_at: (!live).then_some(save.at.unix_ms()),
-            // Never before the writer's time of day: sweeps count on it (`floor`).
-            due_at: message.due.map(|due| due.max(save.at)).map(Timestamp::unix_ms),
+            due_at: due::listed_at(message, save.at).map(Timestamp::unix_ms),
             live,
+            stays: due::stays(message, save.at).map(|(after, until)| (after.unix_ms(), until.unix_ms())),
             notes: encode_notes(&save.notes, save.at),
             references: references.collect(),
             body: encode_row(message),
@@ -94,6 +97,8 @@ struct Messages<'a> {
     notes: Vec<&'a str>,
     dues: Vec<Option<i64>>,
     lives: Vec<bool>,
+    stay_after: Vec<Option<i64>>,
+    stay_until: Vec<Option<i64>>,
 }
 
 impl<'a> Messages<'a> {
@@ -107,12 +112,14 @@ impl<'a> Messages<'a> {
             notes: rows.iter().map(|row| row.notes.as_str()).collect(),
             dues: rows.iter().map(|row| row.due_at).collect(),
             lives: rows.iter().map(|row| row.live).collect(),
+            stay_after: rows.iter().map(|row| Some(row.stays?.0)).collect(),
+            stay_until: rows.iter().map(|row| Some(row.stays?.1)).collect(),
         }
     }
 
-    fn values(&self) -> [&(dyn ToSql + Sync); 8] {
-        let Self { days, ids, versions, ended, bodies, notes, dues, lives } = self;
-        [days, ids, versions, ended, bodies, notes, dues, lives]
+    fn values(&self) -> [&(dyn ToSql + Sync); 10] {
+        let Self { days, ids, versions, ended, bodies, notes, dues, lives, stay_after, stay_until } = self;
+        [days, ids, versions, ended, bodies, notes, dues, lives, stay_after, stay_until]
     }
 }
 

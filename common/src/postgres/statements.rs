@@ -9,7 +9,7 @@ pub(super) struct Statement {
     pub(super) sql: &'static str,
 }
 
-pub(super) const HOT: [&Statement; 21] = [
+pub(super) const HOT: [&Statement; 22] = [
     &MESSAGES_LOAD,
     &MESSAGES_LOCK,
     &GROUP_ADD,
@@ -25,6 +25,7 @@ pub(super) const HOT: [&Statement; 21] = [
     &DUE_DROP,
     &DUE_LEASE_LIVE,
     &DUE_LEASE_ENDED,
+    &DUE_PUT_OFF,
     &REFERENCES_ADD,
     &REFERENCES_FIND,
     &INBOX_COUNT,
@@ -84,9 +85,10 @@ pub(super) const MESSAGES_SAVE: Statement = Statement {
 /// Saves that pay nothing, with their due times and references: one statement, one commit.
 ///
 /// What is listed as due is moved there, also where nothing seems to change: a lease may have moved it meanwhile, and a save
-/// sets it anew. Inserting over an entry would lock it first. `IS TRUE` and `IS NOT TRUE` keep the server from turning a
-/// question about a list into a join: of two lists without an index it walks the one for each of the other, and that grows
-/// with their product.
+/// sets it anew. Only an entry that comes early anyway may stay (`due`). Inserting over an entry would lock it first.
+/// `IS TRUE` and `IS NOT TRUE` keep the server from turning a question about a list into a join: of two lists without an index
+/// it walks the one for each of the other, and that grows with their product; and from walking an index by time for an entry
+/// whose id is known.
 pub(super) const MESSAGES_SAVE_ALL: Statement = Statement {
     name: "messages_save_all",
     sql: "WITH saved AS (
@@ -94,26 +96,33 @@ pub(super) const MESSAGES_SAVE_ALL: Statement = Statement {
               SET version = u.version, ended_at = coalesce(m.ended_at, u.ended_at), body = u.body,
                   notes = m.notes || u.notes
               FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bytea[], $6::text[],
-                          $7::bigint[], $8::boolean[])
-                   AS u (day, id, version, ended_at, body, notes, due_at, live)
+                          $7::bigint[], $8::boolean[], $9::bigint[], $10::bigint[])
+                   AS u (day, id, version, ended_at, body, notes, due_at, live, stays_after, stays_until)
               WHERE m.day = u.day AND m.id = u.id AND m.version = u.version - 1
-              RETURNING m.day, m.id, u.due_at, u.live
-          ), moved AS (
-              UPDATE due d SET due_at = s.due_at, live = s.live
+              RETURNING m.day, m.id, u.due_at, u.live, u.stays_after, u.stays_until
+          ), early AS (
+              SELECT d.id
               FROM saved s
-              WHERE d.id = s.id AND (s.live OR s.due_at IS NOT NULL)
+              JOIN due d ON d.id = s.id
+              WHERE s.stays_after IS NOT NULL AND (d.due_at > s.stays_after AND d.due_at <= s.stays_until) IS TRUE
+          ), listed AS (
+              SELECT id, day, due_at, live FROM saved WHERE (id IN (SELECT id FROM early)) IS NOT TRUE
+          ), moved AS (
+              UPDATE due d SET due_at = l.due_at, live = l.live
+              FROM listed l
+              WHERE d.id = l.id AND (l.live OR l.due_at IS NOT NULL)
               RETURNING d.id
           ), scheduled AS (
               INSERT INTO due (id, day, due_at, live)
-              SELECT id, day, due_at, live FROM saved
+              SELECT id, day, due_at, live FROM listed
               WHERE (live OR due_at IS NOT NULL) AND (id IN (SELECT id FROM moved)) IS NOT TRUE
               ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, live = excluded.live
           ), dropped AS (
-              DELETE FROM due d USING saved s WHERE d.id = s.id AND NOT s.live AND s.due_at IS NULL
+              DELETE FROM due d USING listed l WHERE d.id = l.id AND NOT l.live AND l.due_at IS NULL
           ), referred AS (
               INSERT INTO reference (provider, reference, day, id, leg)
               SELECT r.provider, r.reference, r.day, r.id, r.leg
-              FROM unnest($9::integer[], $10::uuid[], $11::text[], $12::bytea[], $13::smallint[])
+              FROM unnest($11::integer[], $12::uuid[], $13::text[], $14::bytea[], $15::smallint[])
                    AS r (day, id, provider, reference, leg)
               WHERE (r.id IN (SELECT id FROM saved)) IS TRUE
               ON CONFLICT DO NOTHING
@@ -167,10 +176,15 @@ pub(super) const BUCKETS_DROP: Statement = Statement {
     sql: "DELETE FROM bucket b USING unnest($1::bytea[]) AS u (tag) WHERE b.tag = u.tag",
 };
 
+/// An entry that comes up early anyway may stay (`due`).
 pub(super) const DUE_SET: Statement = Statement {
     name: "due_set",
     sql: "INSERT INTO due (id, day, due_at, live)
-          SELECT * FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::boolean[])
+          SELECT u.id, u.day, u.due_at, u.live
+          FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::boolean[], $5::bigint[], $6::bigint[])
+               AS u (id, day, due_at, live, stays_after, stays_until)
+          WHERE NOT EXISTS (SELECT FROM due d
+                            WHERE d.id = u.id AND (d.due_at > u.stays_after AND d.due_at <= u.stays_until) IS TRUE)
           ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, live = excluded.live
           WHERE due.due_at IS DISTINCT FROM excluded.due_at OR due.live <> excluded.live",
 };
@@ -200,6 +214,14 @@ macro_rules! due_lease {
 pub(super) const DUE_LEASE_LIVE: Statement = Statement { name: "due_lease_live", sql: due_lease!("live") };
 
 pub(super) const DUE_LEASE_ENDED: Statement = Statement { name: "due_lease_ended", sql: due_lease!("NOT live") };
+
+/// Moves entries that were leased to when they are to be looked at again, unless somebody moved them since.
+pub(super) const DUE_PUT_OFF: Statement = Statement {
+    name: "due_put_off",
+    sql: "UPDATE due d SET due_at = u.due_at
+          FROM unnest($1::uuid[], $2::bigint[]) AS u (id, due_at)
+          WHERE d.id = u.id AND (d.due_at = $3::bigint) IS TRUE",
+};
 
 /// The first leg with a reference keeps it.
 pub(super) const REFERENCES_ADD: Statement = Statement {

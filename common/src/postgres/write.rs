@@ -14,6 +14,7 @@ use tokio_postgres::Error;
 
 use super::days::{Days, day_of, welcome};
 use super::draft::{Draft, kind_code};
+use super::due;
 use super::group::Verb;
 use super::rules;
 use super::trouble::{Trouble, is_missing_day};
@@ -59,13 +60,20 @@ impl Ask {
         }
     }
 
-    /// Never before the writer's time of day.
-    pub(super) fn due(&self) -> Option<Timestamp> {
-        let at = match &self.what {
-            What::Open(opening) => opening.at,
-            What::Save(save) => save.at,
-        };
-        self.message().due.map(|due| due.max(at))
+    /// When it comes up in the due list.
+    pub(super) fn listed_at(&self) -> Option<Timestamp> {
+        match &self.what {
+            What::Open(opening) => due::first_look(&opening.message, opening.at),
+            What::Save(save) => due::listed_at(&save.message, save.at),
+        }
+    }
+
+    /// `due::stays`
+    pub(super) fn stays(&self) -> Option<(Timestamp, Timestamp)> {
+        match &self.what {
+            What::Open(_) => None,
+            What::Save(save) => due::stays(&save.message, save.at),
+        }
     }
 
     pub(super) const fn is_opening(&self) -> bool {

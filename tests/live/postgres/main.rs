@@ -29,6 +29,7 @@ mod backend;
 mod churn;
 mod days;
 mod faults;
+mod listed;
 mod plans;
 mod starting;
 mod tls;

@@ -32,7 +32,7 @@ pub(super) async fn write(to: &Transaction<'_>, asks: &[Ask], draft: &Draft<'_>)
         run(to, !claims.ids.is_empty(), &CLAIMS_MOVE, claims.values()),
         run(to, !buckets.tags.is_empty(), &BUCKETS_SET, buckets.values()),
         run(to, !emptied.tags.is_empty(), &BUCKETS_DROP, vec![&emptied.tags]),
-        run(to, !listed.ids.is_empty(), &DUE_SET, listed.values()),
+        run(to, !listed.ids.is_empty(), &DUE_SET, listed.values_of_saves()),
         run(to, !unlisted.ids.is_empty(), &DUE_DROP, vec![&unlisted.ids]),
         run(to, !references.ids.is_empty(), &REFERENCES_ADD, references.values()),
     );
@@ -186,6 +186,8 @@ struct Due {
     days: Vec<i32>,
     at: Vec<Option<i64>>,
     lives: Vec<bool>,
+    stay_after: Vec<Option<i64>>,
+    stay_until: Vec<Option<i64>>,
 }
 
 impl Due {
@@ -193,13 +195,19 @@ impl Due {
         Self {
             ids: asks.iter().map(|ask| ask.message().id.0).collect(),
             days: asks.iter().map(|ask| ask.day).collect(),
-            at: asks.iter().map(|ask| ask.due().map(Timestamp::unix_ms)).collect(),
+            at: asks.iter().map(|ask| ask.listed_at().map(Timestamp::unix_ms)).collect(),
             lives: asks.iter().map(|ask| ask.message().is_live()).collect(),
+            stay_after: asks.iter().map(|ask| Some(ask.stays()?.0.unix_ms())).collect(),
+            stay_until: asks.iter().map(|ask| Some(ask.stays()?.1.unix_ms())).collect(),
         }
     }
 
     fn values(&self) -> Values<'_> {
         vec![&self.ids, &self.days, &self.at, &self.lives]
+    }
+
+    fn values_of_saves(&self) -> Values<'_> {
+        [self.values(), vec![&self.stay_after, &self.stay_until]].concat()
     }
 }
 
