@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use otodoke_common::leg::{LegNumber, ProviderId};
@@ -11,9 +12,11 @@ use otodoke_common::outcome::Report;
 use otodoke_common::store::{ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved, Store, StoreError};
 use otodoke_common::time::Timestamp;
 
-/// A store that counts how often a row or the inbox is read, and breaks whoever loads or saves one that is cursed.
+/// A store that counts how often a row or the inbox is read, takes its time to save, and breaks whoever loads or saves one that
+/// is cursed.
 pub(crate) struct Watched {
     cursed: Option<MessageId>,
+    pub(crate) save_ms: u64,
     pub(crate) loads: AtomicUsize,
     pub(crate) looks: AtomicUsize,
     inner: Arc<dyn Store>,
@@ -21,7 +24,7 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn over(inner: &Arc<dyn Store>, cursed: Option<MessageId>) -> Self {
-        Self { cursed, loads: AtomicUsize::new(0), looks: AtomicUsize::new(0), inner: Arc::clone(inner) }
+        Self { cursed, save_ms: 0, loads: AtomicUsize::new(0), looks: AtomicUsize::new(0), inner: Arc::clone(inner) }
     }
 }
 
@@ -40,6 +43,7 @@ impl Store for Watched {
     }
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         assert_ne!(Some(save.message.id), self.cursed, "the scripted end of a task");
+        tokio::time::sleep(Duration::from_millis(self.save_ms)).await;
         self.inner.save(save).await
     }
     async fn by_reference(

@@ -267,6 +267,20 @@ async fn the_worker_that_sent_a_text_hears_its_receipts_without_reading_the_row_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_receipt_that_comes_while_its_answer_is_saved_costs_no_reading_of_the_row() {
+    let mut world = World::idle(Options::default()).await;
+    let mut store = Watched::over(&world.store, None);
+    store.save_ms = 50;
+    let store = Arc::new(store);
+    world.replace_store_of_worker(store.clone());
+    world.start_worker();
+    world.carrier("sakura").always(Script::reports(&[(30, ReportStatus::Delivered)]));
+    let id = world.ask_for_code(PHONE).await;
+    world.until_status(&id, "delivered").await;
+    assert_eq!(store.loads.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_an_answer_the_inbox_is_read_only_where_a_receipt_may_wait_in_it() {
     let mut world = World::idle(Options::default()).await;
     let store = Arc::new(Watched::over(&world.store, None));

@@ -85,10 +85,17 @@ impl Courier {
         if let Some(delivery) = delivery {
             self.settle(delivery).await;
         }
+        let mut answered = None;
         while let Some((leg, event)) = self.perform(&advanced.step, advanced.passage.take()).await {
+            answered = answered.or_else(|| self.recent.answered(message.id));
             advanced = self.save_answer(&advanced.step.message, leg, &event).await?;
+            if advanced.step.effects.iter().any(|effect| matches!(effect, Effect::Call { .. })) {
+                // The next leg's call takes its time, and leaves no copy yet.
+                answered = None;
+            }
         }
         self.recent.put(advanced.step.message);
+        drop(answered);
         Ok(())
     }
 

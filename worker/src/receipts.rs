@@ -61,11 +61,11 @@ async fn hear_in_order(courier: &Courier, reports: Vec<&Report>) -> Result<(), S
 /// once more after: the worker that saves the reference looks into the inbox in its turn, where what is proven may wait there.
 async fn hear(courier: &Courier, report: &Report) -> Result<(), StoreError> {
     match &report.about {
-        About::Leg { id, leg } => apply(courier, *id, *leg, report).await,
+        About::Leg { id, leg } => apply_at_rest(courier, *id, *leg, report).await,
         About::Reference(reference) => {
             let store = &courier.desk.store;
             if let Some((id, leg)) = store.by_reference(&report.provider, reference).await? {
-                return apply(courier, id, leg, report).await;
+                return apply_at_rest(courier, id, leg, report).await;
             }
             keep(courier, report).await?;
             let Some((id, leg)) = store.by_reference(&report.provider, reference).await? else { return Ok(()) };
@@ -92,6 +92,12 @@ async fn keep(courier: &Courier, report: &Report) -> Result<(), StoreError> {
         }
         other => other,
     }
+}
+
+/// Once the answer of its call is saved, if that happens here and soon.
+async fn apply_at_rest(courier: &Courier, id: MessageId, leg: LegNumber, report: &Report) -> Result<(), StoreError> {
+    courier.recent.rests(id).await;
+    apply(courier, id, leg, report).await
 }
 
 pub(crate) async fn apply(courier: &Courier, id: MessageId, leg: LegNumber, report: &Report) -> Result<(), StoreError> {

@@ -2,14 +2,21 @@
 //! one, the row need not be read for it.
 //!
 //! A copy may be old, so it is good for one try, and decides nothing that its save does not prove.
+//!
+//! Where a carrier is quick, a report is here while its call's answer is being saved. It waits a moment for that: else the row
+//! is read for it, one of the two saves loses, and the row is read again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
 use otodoke_common::message::{Awaited, Message, MessageId, State};
+use tokio::sync::oneshot;
+use tokio::time::{Duration, timeout};
 
 /// Rows kept, each of a kilobyte or two. What comes after so many others is read again.
 const RECENT_MAX: usize = 4_096;
+/// Longest wait of a report for an answer to be saved: many times what a save takes, and nothing to the person.
+const ANSWERED_MS_MAX: u64 = 100;
 
 #[derive(Default)]
 pub(crate) struct Recent(Mutex<Copies>);
@@ -19,6 +26,20 @@ struct Copies {
     by_id: HashMap<MessageId, Box<Message>>,
     /// In the order in which they came; some are taken by now.
     order: VecDeque<MessageId>,
+    /// Messages whose answers are being saved, each with those who wait until it rests.
+    answered: HashMap<MessageId, Vec<oneshot::Sender<()>>>,
+}
+
+/// A message got an answer, and rests once this is dropped.
+pub(crate) struct Answered<'a> {
+    recent: &'a Recent,
+    id: MessageId,
+}
+
+impl Drop for Answered<'_> {
+    fn drop(&mut self) {
+        self.recent.lock().answered.remove(&self.id);
+    }
 }
 
 impl Recent {
@@ -41,6 +62,31 @@ impl Recent {
     /// Each copy is given out once.
     pub(crate) fn take(&self, id: MessageId) -> Option<Box<Message>> {
         self.lock().by_id.remove(&id)
+    }
+
+    /// The message's call was answered here, and the answer is about to be saved. `None` where that is known already.
+    pub(crate) fn answered(&self, id: MessageId) -> Option<Answered<'_>> {
+        let mut copies = self.lock();
+        if copies.answered.contains_key(&id) {
+            return None;
+        }
+        copies.answered.insert(id, Vec::new());
+        Some(Answered { recent: self, id })
+    }
+
+    /// Returns once no answer of the message is being saved here, or after a moment. Not for whoever saves it.
+    pub(crate) async fn rests(&self, id: MessageId) {
+        let rests = {
+            let mut copies = self.lock();
+            let Some(waiting) = copies.answered.get_mut(&id) else { return };
+            // While the store is away, reports come again and again.
+            waiting.retain(|saves| !saves.is_closed());
+            let (saves, rests) = oneshot::channel();
+            waiting.push(saves);
+            rests
+        };
+        // However it ends, what is known then counts.
+        drop(timeout(Duration::from_millis(ANSWERED_MS_MAX), rests).await);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Copies> {
@@ -112,5 +158,29 @@ mod tests {
         recent.put(Message { version: 7, ..message(1) });
         recent.put(Message { state: State::Delivered, ..message(2) });
         assert_eq!((version(&recent, 1), version(&recent, 2)), (Some(7), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_reports_of_a_message_wait_until_its_answer_is_saved() {
+        let (recent, start) = (Recent::default(), tokio::time::Instant::now());
+        recent.rests(message(1).id).await;
+        assert!(start.elapsed().is_zero(), "nobody saves it");
+        let answered = recent.answered(message(1).id);
+        assert!(recent.answered(message(1).id).is_none(), "it is known once");
+        let saved = async {
+            tokio::time::sleep(Duration::from_millis(ANSWERED_MS_MAX / 2)).await;
+            drop(answered);
+        };
+        tokio::join!(recent.rests(message(1).id), recent.rests(message(1).id), saved);
+        assert_eq!(start.elapsed(), Duration::from_millis(ANSWERED_MS_MAX / 2));
+        assert!(recent.lock().answered.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_report_waits_no_longer_than_a_moment() {
+        let (recent, start) = (Recent::default(), tokio::time::Instant::now());
+        let _answered = recent.answered(message(1).id);
+        recent.rests(message(1).id).await;
+        assert_eq!(start.elapsed(), Duration::from_millis(ANSWERED_MS_MAX));
     }
 }
