@@ -8,7 +8,7 @@ use otodoke_tests::servers::postgres::{PrivatePostgres, private_postgres, psql};
 use otodoke_tests::servers::proxy::Proxy;
 use otodoke_tests::servers::rabbit::{PrivateRabbit, private_cluster, private_rabbit};
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::caller::Caller;
 use crate::process::{Process, program};
@@ -23,8 +23,9 @@ const WORKERS: usize = 2;
 /// What is added up over processes, those that ended too.
 const COUNTED: [&str; 2] = ["otp_duplicates_possible_total", "otp_repeats_total"];
 
-/// Two houses at a time would measure each other.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+/// Houses at a time: while one waits for what is overdue, or for its servers, another one works.
+const HOUSES_MAX: usize = 2;
+static HOUSES: Semaphore = Semaphore::const_new(HOUSES_MAX);
 
 /// What a house is for.
 #[derive(Clone, Copy)]
@@ -64,7 +65,7 @@ pub(crate) struct House {
     page: String,
     /// What ended processes had counted.
     counted: u64,
-    _alone: MutexGuard<'static, ()>,
+    _place: SemaphorePermit<'static>,
 }
 
 impl House {
@@ -90,7 +91,7 @@ impl House {
     }
 
     async fn open_on(broker: impl AsyncFnOnce() -> (PrivateRabbit, Vec<PrivateRabbit>), plan: Plan) -> Self {
-        let alone = ONE_AT_A_TIME.lock().await;
+        let place = HOUSES.acquire().await.expect("nobody closes the semaphore");
         let ((rabbit, other_nodes), postgres) = tokio::join!(broker(), private_postgres());
         let link = Proxy::start(([127, 0, 0, 1], rabbit.port()).into()).await;
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -122,7 +123,7 @@ impl House {
             phones: Caller::new(&page, ""),
             page,
             counted: 0,
-            _alone: alone,
+            _place: place,
         };
         house.key = house.make_key();
         house.start_door().await;

@@ -3,7 +3,8 @@
 //!
 //! Each test opens a house, lets the door accept thousands of messages, strikes while they are being delivered, and holds
 //! the promises to account when everything has settled: nothing accepted is lost, and every extra text was counted. It
-//! prints one row of figures. `OTODOKE_TEST_FAULT_MESSAGES` says how many messages; houses open one after another.
+//! prints one row of figures, which are those of a machine with two houses on it. `OTODOKE_TEST_FAULT_MESSAGES` says how many
+//! messages.
 
 #![expect(clippy::panic, reason = "a panic is how tests fail")]
 #![expect(clippy::print_stdout, reason = "the figures are for whoever runs the suite")]
