@@ -2,8 +2,8 @@
 //!
 //! `rules` are the meaning of the verbs. `group` collects what concurrent callers ask, `write` does a group of openings and
 //! saves in one transaction, `read` and `inbox` do theirs in one statement each; `due` is the list of what a sweep looks at;
-//! `people` answers what only people ask; `prune` and `days` keep the tables small; `exchange` bounds how long an answer to any of them is waited for. Nothing
-//! outside this module names the client library.
+//! `people` answers what only people ask; `prune` and `days` keep the tables small; `exchange` bounds how long an answer to any
+//! of them is waited for. Nothing outside this module names the client library.
 
 mod days;
 mod draft;

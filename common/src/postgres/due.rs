@@ -117,41 +117,35 @@ async fn take_part(
     most: usize,
 ) -> Result<Part, StoreError> {
     let leased = lease(hot, statement, floor, look, most).await?;
-    let (early, mut due): (Vec<_>, Vec<_>) = leased.entries.into_iter().partition(|entry| entry.is_early(look.now));
+    let (early, mut due): (Vec<_>, Vec<_>) =
+        leased.messages.into_iter().partition(|message| is_early(message, look.now));
     let unwanted = due.split_off(due.len().min(look.limit));
     let may_be_followed = leased.is_full && !early.is_empty();
-    let moves = early.iter().map(|entry| (entry.message.id.0, entry.put_off(look.now)));
-    let moves = moves.chain(unwanted.iter().map(|entry| (entry.message.id.0, entry.came_up)));
+    let moves = early.iter().map(|message| (message.id.0, looked_at_again(message, look.now)));
+    // What is not wanted comes up at once, and not before the floor of others who looked meanwhile.
+    let moves = moves.chain(unwanted.iter().map(|message| (message.id.0, look.now)));
     match put_off(hot, moves.collect(), look).await {
         Err(error) if due.is_empty() => return Err(error),
         // Nobody else finds the due ones before their leases run out; the others come up again then.
         Err(error) => tracing::warn!(%error, "what came up early could not be put off"),
         Ok(()) => {}
     }
-    Ok(Part { due: due.into_iter().map(|entry| entry.message).collect(), may_be_followed })
+    Ok(Part { due, may_be_followed })
 }
 
-/// What was leased, and when it came up.
-struct Entry {
-    message: Message,
-    came_up: Timestamp,
+fn is_early(message: &Message, now: Timestamp) -> bool {
+    message.due.is_some_and(|due| due > now)
 }
 
-impl Entry {
-    fn is_early(&self, now: Timestamp) -> bool {
-        self.message.due.is_some_and(|due| due > now)
-    }
-
-    /// By no more than the message is old: a save that was held up for seconds may have left the entry where it was just
-    /// leased, and its message is due sooner than the row said that was read here.
-    fn put_off(&self, now: Timestamp) -> Timestamp {
-        let put_off = now.plus_ms(now.since_ms(self.message.accepted_at).max(FIRST_LOOK_MS));
-        self.message.due.map_or(put_off, |due| due.min(put_off))
-    }
+/// After no more than the message is old: a save that was held up for seconds may have left the entry where it was just leased,
+/// and its message is due sooner than the row said that was read here.
+fn looked_at_again(message: &Message, now: Timestamp) -> Timestamp {
+    let again = now.plus_ms(now.since_ms(message.accepted_at).max(FIRST_LOOK_MS));
+    message.due.map_or(again, |due| due.min(again))
 }
 
 struct Leased {
-    entries: Vec<Entry>,
+    messages: Vec<Message>,
     /// As many as could be, so there may be more.
     is_full: bool,
 }
@@ -173,16 +167,13 @@ async fn lease(
     };
     let rows = hot.once(Effect::Writes, lease).await?;
     let is_full = rows.len() >= most;
-    // What is given back is to be seen again.
-    let last = rows.get(look.limit).or_else(|| rows.last().filter(|_| is_full));
-    let seen = last.map_or(now, |row| Timestamp::from_unix_ms(row.get(1)));
+    let seen = rows.last().filter(|_| is_full).map_or(now, |row| Timestamp::from_unix_ms(row.get(1)));
     floor.looked(now, start, seen);
     let readable = rows.iter().filter_map(|row| {
         // One row that cannot be read must not hold up the others; its lease brings it back.
-        let read = decode_row(row.get(0)).inspect_err(|error| tracing::error!(%error, "a due message cannot be read"));
-        Some(Entry { message: read.ok()?, came_up: Timestamp::from_unix_ms(row.get(1)) })
+        decode_row(row.get(0)).inspect_err(|error| tracing::error!(%error, "a due message cannot be read")).ok()
     });
-    Ok(Leased { entries: readable.collect(), is_full })
+    Ok(Leased { messages: readable.collect(), is_full })
 }
 
 /// Moves leased entries to these times, Unix milliseconds.
