@@ -17,7 +17,7 @@ use crate::load::Crowd;
 use crate::load::open::{Ask, Callers, at_rate};
 use crate::pairs;
 use crate::plan::Plan;
-use crate::window::Window;
+use crate::window::{Measured, Window};
 
 const DELAY_MS: u64 = 2_000;
 /// As providers usually allow; at two seconds each it bears eight a second.
@@ -36,10 +36,12 @@ const TTL_S: u32 = 60;
 const QUIET_MS: u64 = 3 * DELAY_MS;
 const SETTLE_MS_MAX: u64 = 90_000;
 
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Slow {
-    pub(crate) alone_per_s: Spread,
-    pub(crate) beside_per_s: Spread,
+    /// Before the first window beside the slow one, and after each.
+    pub(crate) alone: Vec<Measured>,
+    pub(crate) beside: Vec<Measured>,
+    /// Of each window beside the slow one over the two alone around it: minutes lie between them, and machines drift.
     pub(crate) ratio: Spread,
 }
 
@@ -54,9 +56,9 @@ pub(crate) async fn measure(bed: &Bed, plan: &Plan) -> anyhow::Result<Slow> {
         client: Some(Arc::clone(&house.bed.client)),
     };
     let mut next_number = FIRST_NUMBER;
-    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    let fast = async || pairs::pipeline(&house, &crowd, &window, &mut Latencies::default()).await;
+    let (mut alone, mut beside) = (vec![fast().await?], Vec::new());
     for _ in 0..REPEATS {
-        alone.push(pairs::pipeline(&house, &crowd, &window, &mut Latencies::default()).await?.per_s);
         let stop = CancellationToken::new();
         let callers = Callers::start(crowd.door, &crowd.api_key, CONNECTIONS).await?;
         let asking = at_rate(SLOW_PER_S, LOAD_S, |scheduled_us| {
@@ -65,18 +67,23 @@ pub(crate) async fn measure(bed: &Bed, plan: &Plan) -> anyhow::Result<Slow> {
         });
         let measuring = async {
             sleep(Duration::from_millis(ONSET_MS)).await;
-            let measured = pairs::pipeline(&house, &crowd, &window, &mut Latencies::default()).await;
+            let measured = fast().await;
             stop.cancel();
             measured
         };
         let (_, measured) = tokio::join!(stop.run_until_cancelled(asking), measuring);
-        beside.push(measured?.per_s);
+        beside.push(measured?);
         callers.end().await?;
         // Those that the slow one could not take end before the next turn.
         settle(&house).await?;
+        alone.push(fast().await?);
     }
-    let ratio = Spread::of(alone.iter().zip(&beside).map(|(alone, beside)| ratio(*beside, *alone)));
-    Ok(Slow { alone_per_s: Spread::of(alone), beside_per_s: Spread::of(beside), ratio })
+    Ok(Slow { ratio: ratios(&alone, &beside), alone, beside })
+}
+
+fn ratios(alone: &[Measured], beside: &[Measured]) -> Spread {
+    let around = alone.windows(2).map(|pair| f64::midpoint(pair[0].per_s, pair[1].per_s));
+    Spread::of(beside.iter().zip(around).map(|(beside, alone)| ratio(beside.per_s, alone)))
 }
 
 /// Until the slow one has had no call for a while.
@@ -97,4 +104,19 @@ async fn settle(house: &House<'_>) -> anyhow::Result<()> {
 
 fn body(number: u64) -> String {
     format!("{{\"to\":\"+{number}\",\"purpose\":\"login\",\"ttl_seconds\":{TTL_S}}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_held_against_those_around_it() {
+        let rates =
+            |all: &[f64]| all.iter().map(|&per_s| Measured { per_s, ..Measured::default() }).collect::<Vec<_>>();
+        let of_a_machine_that_slows_down = ratios(&rates(&[4_000.0, 3_000.0, 2_000.0]), &rates(&[3_500.0, 2_500.0]));
+        assert_eq!(of_a_machine_that_slows_down, Spread { median: 1.0, least: 1.0, most: 1.0 });
+        let of_one_in_the_way = ratios(&rates(&[4_000.0, 4_000.0, 4_000.0]), &rates(&[2_000.0, 3_000.0]));
+        assert_eq!(of_one_in_the_way, Spread { median: 0.625, least: 0.5, most: 0.75 });
+    }
 }

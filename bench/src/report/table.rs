@@ -35,12 +35,7 @@ fn write(report: &Report, text: &mut String) -> fmt::Result {
 }
 
 fn pairs(text: &mut String, pairs: &Pairs) -> fmt::Result {
-    writeln!(text, "\n{:<35} {:>7} {:>15}   CPU, microseconds per message", "pairs", "per s", "range")?;
-    writeln!(
-        text,
-        "{:<35} {:>7} {:>15} {:>8} {:>7} {:>9} {:>6} {:>8} {:>6} {:>7} {:>8} {:>9}",
-        "", "median", "", "program", "broker", "database", "load", "carrier", "busy", "stolen", "commits", "WAL bytes"
-    )?;
+    heads(text, "pairs")?;
     windows(text, "(a)  raw chain of three hops", &pairs.floor)?;
     windows(text, "(a') the same with our rows, bare", &pairs.floor_rows)?;
     windows(text, "(b)  the whole pipeline", &pairs.pipeline)?;
@@ -62,6 +57,15 @@ fn pairs(text: &mut String, pairs: &Pairs) -> fmt::Result {
          {body_bytes} bytes",
         of(|each| each.cpu.door_us),
         of(|each| each.cpu.workers_us)
+    )
+}
+
+fn heads(text: &mut String, part: &str) -> fmt::Result {
+    writeln!(text, "\n{part:<35} {:>7} {:>15}   CPU, microseconds per message", "per s", "range")?;
+    writeln!(
+        text,
+        "{:<35} {:>7} {:>15} {:>8} {:>7} {:>9} {:>6} {:>8} {:>6} {:>7} {:>8} {:>9}",
+        "", "median", "", "program", "broker", "database", "load", "carrier", "busy", "stolen", "commits", "WAL bytes"
     )
 }
 
@@ -187,13 +191,10 @@ fn points(text: &mut String, what: &str, all: &[Point]) -> fmt::Result {
 }
 
 fn slow(text: &mut String, slow: &Slow) -> fmt::Result {
-    writeln!(
-        text,
-        "\nfast provider: alone {:.0} per s, beside a slow one {:.0} per s, ratio {}",
-        slow.alone_per_s.median,
-        slow.beside_per_s.median,
-        spread(&slow.ratio)
-    )
+    heads(text, "a slow provider")?;
+    windows(text, "a fast one alone", &slow.alone)?;
+    windows(text, "beside the slow one", &slow.beside)?;
+    writeln!(text, "beside / alone before and after it {}", spread(&slow.ratio))
 }
 
 fn embedded(text: &mut String, embedded: &Embedded) -> fmt::Result {
