@@ -149,6 +149,18 @@ impl Desk {
 
     /// Commits a decision made on `before`. Where the outcome of a commit is not known, the row says it.
     pub async fn save(&self, before: &Message, decided: Step, spends: &[Spend]) -> Result<Committed, StoreError> {
+        self.save_and_look(before, decided, spends, |id| self.store.load(id)).await
+    }
+
+    /// The same, with a way of its own to look at the row: a decision that may be committed is nobody else's to carry out, so
+    /// whoever can wait for the store does.
+    pub async fn save_and_look<F: Future<Output = Result<Option<Message>, StoreError>>>(
+        &self,
+        before: &Message,
+        decided: Step,
+        spends: &[Spend],
+        look: impl Fn(MessageId) -> F,
+    ) -> Result<Committed, StoreError> {
         if !decided.save {
             return Ok(Committed::Done(Box::new(decided)));
         }
@@ -159,7 +171,7 @@ impl Desk {
             notes: decided.notes,
             at: self.clock.now(),
         };
-        match self.saved(&save).await? {
+        match self.saved(&save, look).await? {
             Saved::Won => {
                 let Save { message, notes, at, .. } = save;
                 self.tell_metrics(&message, &notes, at);
@@ -183,11 +195,15 @@ impl Desk {
 
     /// Where the caller pays for the step, the row proves nothing: another may have paid for the same one. Such a commit
     /// counts as lost, and what must be paid is paid once more rather than never.
-    async fn saved(&self, save: &Save) -> Result<Saved, StoreError> {
+    async fn saved<F: Future<Output = Result<Option<Message>, StoreError>>>(
+        &self,
+        save: &Save,
+        look: impl Fn(MessageId) -> F,
+    ) -> Result<Saved, StoreError> {
         match self.store.save(save).await {
             Err(StoreError::UnknownOutcome { why }) => {
                 self.metrics.store_error(&StoreError::UnknownOutcome { why });
-                let found = self.store.load(save.message.id).await?;
+                let found = look(save.message.id).await?;
                 Ok(if found.as_ref() == Some(&save.message) { Saved::Won } else { Saved::Lost })
             }
             known => known,

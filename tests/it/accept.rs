@@ -340,6 +340,24 @@ async fn every_save_of_unknown_outcome_on_the_way_is_survived() {
     }
 }
 
+/// As in a failover: the connection breaks under the commit, and the next one is not there yet.
+#[tokio::test(start_paused = true)]
+async fn a_leg_whose_save_nobody_could_look_up_goes_out_once_the_store_is_back() {
+    let mut world = World::idle(Options::default()).await;
+    let id = id_of(&world.post("/v1/verifications", login()).await);
+    let faults = world.memory.faults();
+    faults.apply_but_report_unknown(1);
+    faults.go_away_after_unknown();
+    world.start_worker();
+    world.wait_ms(2_000).await;
+    assert_eq!(world.phone(PHONE).texts.len(), 0);
+    world.memory.faults().set_store_away(false);
+    world.wait_ms(3_000).await;
+    assert_eq!(world.phone(PHONE).texts.len(), 1, "long before its crash gap");
+    world.until_status(&id, "delivered").await;
+    assert_eq!(world.message(&id).await["legs"].as_array().map(Vec::len), Some(1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_row_whose_wake_was_never_published_is_sent_when_somebody_asks_for_it_again() {
     for key in [None, Some("k-1")] {

@@ -1,7 +1,7 @@
 //! One cause, one reaction: when receipts are late for everybody, nobody gets a second text or a call for it.
 
 use otodoke_common::outcome::ReportStatus;
-use otodoke_tests::carrier::Script;
+use otodoke_tests::carrier::{Reply, Script};
 use otodoke_tests::world::World;
 
 use crate::phone;
@@ -126,4 +126,29 @@ async fn a_carrier_that_holds_receipts_back_on_a_quiet_route_sends_nobody_a_seco
         world.wait_ms(800).await;
     }
     assert_eq!(extra(&world, 160), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_carrier_that_answers_questions_late_holds_up_nobody_elses_retry() {
+    const SILENT: u32 = 700;
+    let world = World::new().await;
+    let retried = phone(SILENT);
+    let script = |silent: Script| {
+        let retried = retried.clone();
+        move |to: &str, times: usize| match (to == retried, times) {
+            (true, 1) => Script::answers(Reply::NotSent),
+            (true, _) => Script::works(),
+            (false, _) => silent.clone(),
+        }
+    };
+    world.carrier("sakura").script(script(Script::silent()));
+    world.carrier("fuji").script(script(Script::works()));
+    world.carrier("atlas").script(script(Script::works()));
+    world.carrier("sakura").answers_questions_after(20_000);
+    ask_all(&world, SILENT, 0).await;
+    world.wait_ms(2_000).await;
+    assert!(world.metric("otp_asks_total", &["result=\"skipped\""]) > 0.0, "more are due than may ask");
+    world.ask_for_code(&retried).await;
+    world.wait_ms(3_000).await;
+    assert_eq!(world.phone(&retried).texts.len(), 1, "its retry is a row that the sweep carries");
 }

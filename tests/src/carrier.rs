@@ -4,7 +4,7 @@ mod call;
 mod script;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
@@ -71,6 +71,7 @@ pub struct Carrier {
     /// Nothing that it proves names a leg by its reference alone.
     tags_all: AtomicBool,
     questions: Mutex<Vec<String>>,
+    asked_takes_ms: AtomicU64,
     hung_up: Mutex<Vec<String>>,
     statuses: Mutex<BTreeMap<String, Option<ReportStatus>>>,
 }
@@ -92,6 +93,7 @@ impl Carrier {
             deaf: AtomicBool::new(false),
             tags_all: AtomicBool::new(false),
             questions: Mutex::default(),
+            asked_takes_ms: AtomicU64::new(0),
             hung_up: Mutex::default(),
             statuses: Mutex::default(),
         })
@@ -117,6 +119,11 @@ impl Carrier {
 
     pub fn questions(&self) -> usize {
         self.questions.lock().expect("nobody panics here").len()
+    }
+
+    /// From now on it thinks so long about each question.
+    pub fn answers_questions_after(&self, ms: u64) {
+        self.asked_takes_ms.store(ms, Ordering::Relaxed);
     }
 
     pub fn hung_up(&self) -> Vec<String> {
@@ -273,6 +280,7 @@ impl Provider for Scripted {
 
     async fn ask(&self, question: &Question) -> Result<Vec<Report>, AskError> {
         self.0.questions.lock().expect("nobody panics here").push(question.our_reference.clone());
+        sleep(Duration::from_millis(self.0.asked_takes_ms.load(Ordering::Relaxed))).await;
         let status = self.0.statuses.lock().expect("nobody panics here").get(&question.our_reference).cloned();
         let report = |status| Report {
             provider: self.0.id.clone(),

@@ -3,6 +3,7 @@
 //! From its first `Sending` on, the row carries the message. A crash anywhere here leaves a row that the sweep finds.
 
 use std::borrow::Cow;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use otodoke_common::broker::{Broker, BrokerError, Delivery, Queue};
@@ -12,7 +13,7 @@ use otodoke_common::health::{Circuitry, Health};
 use otodoke_common::in_use::InUse;
 use otodoke_common::leg::{Leg, LegNumber, ProviderId};
 use otodoke_common::lifecycle::{Effect, Event, Step};
-use otodoke_common::message::{Kind, Lane, Message, State};
+use otodoke_common::message::{Kind, Lane, Message, MessageId, State};
 use otodoke_common::metrics::Circuit;
 use otodoke_common::outcome::Answer;
 use otodoke_common::policy::REPEAT_PATIENCE_MS_MAX;
@@ -31,6 +32,7 @@ use crate::crowds::Crowds;
 use crate::hand::{Hand, Passage, acquire};
 use crate::inbox;
 use crate::permits::Permits;
+use crate::questions::Questions;
 use crate::recent::Recent;
 use crate::request::{Unsendable, Words};
 use crate::waiting::{Patience, Waiting};
@@ -54,6 +56,7 @@ pub(crate) struct Courier {
     pub(crate) codes: Arc<CodeKeys>,
     pub(crate) templates: Arc<Templates>,
     pub(crate) permits: Arc<Permits>,
+    pub(crate) questions: Questions,
     pub(crate) publishers: Publishers,
     pub(crate) health: Mutex<Health>,
     /// Held by whoever looks up what other processes heard.
@@ -130,7 +133,7 @@ impl Courier {
             let (decided, passage) = self.decide(&message, event, &budget, &mut waiting).await;
             waiting.ends();
             let bill = self.bill(&decided);
-            let saved = self.desk.save(&message, decided, &bill.spends).await;
+            let saved = self.desk.save_and_look(&message, decided, &bill.spends, |id| self.look(id)).await;
             if let Ok(Committed::Done(step)) = saved {
                 if let Some(provider) = passage.as_ref().map(Passage::provider) {
                     waiting.goes(provider, self.permits.is_scarce(provider, message.lane));
@@ -148,6 +151,11 @@ impl Courier {
             }
         }
         Err(StoreError::Unavailable { why: format!("message {} is being changed by too many at once", message.id) })
+    }
+
+    /// What became of a save. Without it the leg would be nobody's: it is not in any other hand, and its row says that it is.
+    fn look(&self, id: MessageId) -> Pin<Box<dyn Future<Output = Result<Option<Message>, StoreError>> + Send + '_>> {
+        Box::pin(self.patiently(move || self.desk.store.load(id)))
     }
 
     /// Decides, waiting in hand for a permit where one is expected soon: nothing is saved meanwhile, and nothing is lost.
@@ -331,23 +339,6 @@ impl Courier {
     /// Whether something about this leg may wait in the inbox.
     fn may_have_come_before(&self, leg: &Leg) -> bool {
         self.providers.get(&leg.provider).is_none_or(|provider| provider.proves_by_reference())
-    }
-
-    /// Asks the provider about a leg. No news is no event: the sweep comes again.
-    async fn ask(&self, message: &Message, number: LegNumber) {
-        let Some(leg) = message.leg(number) else { return };
-        let (Some(provider), Some(question)) =
-            (self.providers.get(&leg.provider), self.words().question(message, leg, self.desk.clock.now()))
-        else {
-            return;
-        };
-        let result = provider.ask(&question).await;
-        self.desk.metrics.asked(&leg.provider, &result);
-        for report in result.unwrap_or_default() {
-            if let Err(error) = self.hear(message.id, number, &report).await {
-                self.desk.metrics.store_error(&error);
-            }
-        }
     }
 
     /// The row is due now: if the wake is lost, the sweep carries it.

@@ -4,9 +4,9 @@
 //! Reading order: `worker` starts the loops that its `roles` ask for, a `consumer` takes from its queue, `deliver`,
 //! `published`, `receipts` and `given_up` handle what was taken, `sweep` takes what is due; `courier` carries one message,
 //! `hand` holds permits while a route is chosen, `permits` counts them, `waiting` bounds how long one is waited for, beside the
-//! `crowds` that do, and `aside` says when those look again who may not; `request` puts a leg into words; `hearing` applies what
-//! was reported of a leg, to a copy of its row where `recent` has one, and `hearsay` looks up what other processes heard;
-//! `probes` tell from outside how all of it is.
+//! `crowds` that do, and `aside` says when those look again who may not; `request` puts a leg into words; `questions` are put
+//! to providers; `hearing` applies what was reported of a leg, to a copy of its row where `recent` has one, and `hearsay` looks up
+//! what other processes heard; `probes` tell from outside how all of it is.
 
 mod aside;
 mod bill;
@@ -23,6 +23,7 @@ mod parking;
 mod permits;
 mod probes;
 mod published;
+mod questions;
 mod receipts;
 mod recent;
 mod request;

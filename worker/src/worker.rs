@@ -23,6 +23,7 @@ use crate::courier::Courier;
 use crate::crowds::Crowds;
 use crate::permits::{Capacity, Permits};
 use crate::probes::Probes;
+use crate::questions::Questions;
 use crate::recent::Recent;
 use crate::roles::{Role, Roles};
 use crate::sweep::{self, Pace};
@@ -78,6 +79,7 @@ impl Worker {
         let crowds = Crowds::new(&settings);
         let courier = Courier {
             permits: Permits::new(settings.capacities.clone()),
+            questions: Questions::new(&settings.capacities),
             desk: parts.desk,
             broker: parts.broker,
             routes: parts.routes,

@@ -11,6 +11,7 @@ pub struct Faults {
     broker_away: AtomicBool,
     applied_unknown: AtomicU32,
     lost_unknown: AtomicU32,
+    away_after_unknown: AtomicBool,
 }
 
 /// What happens to one write.
@@ -42,6 +43,11 @@ impl Faults {
         self.lost_unknown.store(count, Ordering::SeqCst);
     }
 
+    /// With the next write whose outcome is not known the store goes away: nobody can look what became of it.
+    pub fn go_away_after_unknown(&self) {
+        self.away_after_unknown.store(true, Ordering::SeqCst);
+    }
+
     pub(super) fn store(&self) -> Result<(), StoreError> {
         if self.store_away.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable { why: "it was switched off".to_owned() });
@@ -57,13 +63,17 @@ impl Faults {
     }
 
     pub(super) fn write(&self) -> Write {
-        if take_one(&self.applied_unknown) {
+        let write = if take_one(&self.applied_unknown) {
             Write::AppliedUnknown
         } else if take_one(&self.lost_unknown) {
             Write::LostUnknown
         } else {
-            Write::Clear
+            return Write::Clear;
+        };
+        if self.away_after_unknown.swap(false, Ordering::SeqCst) {
+            self.set_store_away(true);
         }
+        write
     }
 }
 

@@ -236,6 +236,12 @@ impl Metrics {
         self.edges.asks.with_label_values(&[provider.as_str(), word]).inc();
     }
 
+    /// Too many questions to a provider waited for their turn.
+    pub fn not_asked(&self, provider: &ProviderId) {
+        debug!(%provider, "a provider was not asked about a leg: too many questions to it are in hand");
+        self.edges.asks.with_label_values(&[provider.as_str(), "skipped"]).inc();
+    }
+
     /// A report was matched to a leg, or to none.
     pub fn receipt_match(&self, provider: &ProviderId, found: ReceiptMatch) {
         match found {
