@@ -14,6 +14,7 @@ use crate::time::Timestamp;
 pub const FAILURES_BEFORE_REST: u32 = 3;
 const REST_FIRST_MS: u64 = 5_000;
 const REST_DOUBLINGS_MAX: u32 = 4;
+const REST_MS_MAX: u64 = REST_FIRST_MS << REST_DOUBLINGS_MAX;
 /// A throttled provider without a wish of its own is left alone this long.
 const THROTTLE_REST_MS: u64 = 250;
 const THROTTLE_REST_MS_MAX: u64 = 30_000;
@@ -124,7 +125,7 @@ impl Health {
 
     /// What a provider can do as far as its own answers tell; whether a permit is free, the shell knows.
     pub fn standing(&self, provider: &ProviderId, now: Timestamp) -> Standing {
-        let throttled = self.throttled.get(provider).filter(|until| **until > now);
+        let throttled = self.throttled.get(provider).filter(|until| lasts(**until, now, THROTTLE_REST_MS_MAX));
         match (self.circuit(provider, now), throttled) {
             (Circuitry::Open { until }, _) => Standing::Resting { until },
             // It works, and says when it takes more: waited for like a permit, never a reason to go abroad.
@@ -136,10 +137,10 @@ impl Health {
     pub fn circuit(&self, provider: &ProviderId, now: Timestamp) -> Circuitry {
         match self.circuits.get(provider) {
             None | Some(Circuit::Closed { .. }) => Circuitry::Closed,
-            Some(Circuit::Open { until, .. }) if *until > now => Circuitry::Open { until: *until },
+            Some(Circuit::Open { until, .. }) if lasts(*until, now, REST_MS_MAX) => Circuitry::Open { until: *until },
             Some(Circuit::Open { .. }) => Circuitry::HalfOpen,
             // Its answer may come any moment: who waits looks again soon, not only when the probe has failed.
-            Some(Circuit::Probing { since, .. }) if now.since_ms(*since) < PROBE_MS_MAX => {
+            Some(Circuit::Probing { since, .. }) if lasts(since.plus_ms(PROBE_MS_MAX), now, PROBE_MS_MAX) => {
                 Circuitry::Open { until: now.plus_ms(PROBE_LOOK_MS).min(since.plus_ms(PROBE_MS_MAX)) }
             }
             Some(Circuit::Probing { .. }) => Circuitry::HalfOpen,
@@ -184,7 +185,8 @@ impl Health {
         // Answers to requests that were out already neither shorten nor end what it asked for.
         if let Verdict::Throttled { for_ms } = verdict {
             let until = self.throttled.entry(provider.clone()).or_insert(now);
-            *until = now.plus_ms(for_ms).max(*until);
+            let before = if lasts(*until, now, THROTTLE_REST_MS_MAX) { *until } else { now };
+            *until = now.plus_ms(for_ms).max(before);
         }
         let circuit = self.circuits.get(provider).copied().unwrap_or(CLOSED);
         self.circuits.insert(provider.clone(), turned(circuit, verdict, now));
@@ -193,7 +195,7 @@ impl Health {
     /// Whether this provider rested until now, and is being tried again.
     fn rested(&self, provider: &ProviderId, now: Timestamp) -> bool {
         match self.circuits.get(provider) {
-            Some(Circuit::Open { until, .. }) => *until <= now,
+            Some(Circuit::Open { until, .. }) => !lasts(*until, now, REST_MS_MAX),
             Some(Circuit::Probing { .. }) => true,
             Some(Circuit::Closed { .. }) | None => false,
         }
@@ -288,9 +290,16 @@ impl Health {
             *late_at = Some(now);
         }
         // Receipts that were held up come one by one: for a while, a leg that was out then may still hear of its own.
-        let held_up = late_at.is_some_and(|at| leg.started_at <= at && now < at.plus_ms(RECOVERY_MS));
+        let recovers = |at: Timestamp| lasts(at.plus_ms(RECOVERY_MS), now, RECOVERY_MS);
+        let held_up = late_at.is_some_and(|at| leg.started_at <= at && recovers(at));
         punctual && !held_up
     }
+}
+
+/// Whether something goes on that began no earlier than `for_ms` before its end. A clock that was ahead for a while leaves ends
+/// behind that lie further off: those are over.
+fn lasts(until: Timestamp, now: Timestamp, for_ms: u64) -> bool {
+    until > now && until.since_ms(now) <= for_ms
 }
 
 fn run_from(leg: &Leg) -> Timestamp {

@@ -183,6 +183,24 @@ fn answers_of_calls_that_were_out_do_not_shorten_what_a_throttled_provider_asked
 }
 
 #[test]
+fn what_a_clock_said_that_was_ahead_keeps_nobody_away() {
+    const AHEAD_MS: u64 = 3_600_000;
+    let mut health = Health::new(at(0));
+    for _ in 0..FAILURES_BEFORE_REST {
+        health.answered(&route(), &provider(), &lost(), at(AHEAD_MS));
+    }
+    assert!(resting_until(&health, at(AHEAD_MS)).is_some());
+    assert_eq!(health.circuit(&provider(), at(0)), Circuitry::HalfOpen);
+    assert_eq!(health.admit(&provider(), at(0)), Admission::Probes);
+    let throttled = refused(Class::Throttled, Scope::Provider, Some(20_000));
+    let mut health = Health::new(at(0));
+    health.answered(&route(), &provider(), &throttled, at(AHEAD_MS));
+    assert_eq!(health.standing(&provider(), at(0)), Standing::Ready);
+    health.answered(&route(), &provider(), &throttled, at(0));
+    assert_eq!(health.standing(&provider(), at(1)), Standing::Full { until: at(20_000) });
+}
+
+#[test]
 fn a_route_scores_badly_when_most_of_its_recent_answers_were_failures() {
     let score = |answers: &[Answer]| told(answers).score(&route(), at(100));
     assert_eq!(score(&vec![lost(); 4]), 0, "too few answers say nothing");
