@@ -2,7 +2,7 @@
 //!
 //! `lifecycle` asks here which step is right; `route` then finds who can take it.
 
-use crate::leg::{Channel, Leg, RouteClass};
+use crate::leg::{CallStage, Channel, Leg, RouteClass};
 use crate::message::{Message, Trigger, Want};
 use crate::outcome::Class;
 use crate::phone::LineType;
@@ -215,9 +215,12 @@ fn last_heard(message: &Message) -> Option<(&Leg, Class)> {
     })
 }
 
-/// The reason that tells the person most, among those of all legs; the earliest where several tell alike.
+/// The reason that tells the person most, among those of all legs; the earliest where several tell alike. A phone that
+/// answered a call is no data-only SIM.
 pub fn decisive(message: &Message) -> Option<Class> {
-    let telling = message.legs.iter().filter_map(|leg| leg.reason).map(|class| (weight(class), class));
+    let answered = message.legs.iter().filter_map(|leg| leg.call).any(|call| call.stage != CallStage::Dialled);
+    let told = message.legs.iter().filter_map(|leg| leg.reason);
+    let telling = told.filter(|class| !answered || *class != Class::Unreceivable).map(|class| (weight(class), class));
     telling.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, class)| class)
 }
 

@@ -114,12 +114,44 @@ async fn a_phone_that_refuses_texts_is_sent_none_on_request_either() {
     let id = world.ask_for_code(PHONE).await;
     world.until_status(&id, "failed").await;
     world.wait_ms(30_000).await;
-    let reply = resend(&world, &id, json!({})).await;
+    let reply = resend(&world, &id, json!({"channel": "sms"})).await;
     assert_eq!((reply.status, &reply.body["leg"]), (202, &json!(false)));
     world.wait_ms(60_000).await;
+    let reply = resend(&world, &id, json!({})).await;
+    assert_eq!((reply.status, &reply.body["leg"]), (202, &json!(true)), "a call, which may still reach it");
+    world.until(&id, |message| legs(message).len() == 3).await;
+    assert_eq!(world.carrier("kodama").seen().len(), 2);
     for carrier in ["fuji", "atlas"] {
         assert_eq!(world.carrier(carrier).seen().len(), 0, "{carrier}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_landline_that_missed_its_call_is_called_again_when_the_person_presses_again() {
+    let world = World::new().await;
+    let body = json!({"to": "+81312340011", "purpose": "login"});
+    world.carrier("kodama").always(Script { person: Person::NobodyAnswers, ..Script::works() });
+    let id = world.ask(body.clone()).await;
+    world.until_status(&id, "failed").await;
+    world.wait_ms(30_000).await;
+    world.carrier("kodama").always(Script::works());
+    let again = world.post("/v1/verifications", body).await;
+    let said = (again.body["id"].as_str(), &again.body["joined"], again.body["status"].as_str());
+    assert_eq!(said, (Some(id.as_str()), &json!(true), Some("sending")));
+    world.until_status(&id, "delivered").await;
+    assert_eq!(world.carrier("kodama").seen().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_called_unasked_where_the_request_said_never() {
+    let world = World::new().await;
+    world.carrier("sakura").always(Script::fails_later(Class::RecipientBlocked));
+    let id = world.ask(json!({"to": PHONE, "purpose": "login", "voice": "never"})).await;
+    world.until_status(&id, "failed").await;
+    world.wait_ms(30_000).await;
+    assert_eq!(resend(&world, &id, json!({})).await.body["leg"], json!(false));
+    world.wait_ms(60_000).await;
+    assert_eq!(world.carrier("kodama").seen().len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

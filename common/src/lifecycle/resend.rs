@@ -4,7 +4,7 @@ use super::turn::Turn;
 use super::{Note, guess, legs};
 use crate::fallback;
 use crate::leg::Channel;
-use crate::message::{Message, State, Trigger, Want};
+use crate::message::{Message, State, Trigger, Voice, Want};
 use crate::policy::Policy;
 use crate::time::Timestamp;
 
@@ -67,9 +67,17 @@ fn follows(turn: &mut Turn<'_>, want: Want) -> bool {
     }
 }
 
+/// Where no text can reach the phone, whoever only asks for one more means a call; where the request allows calls.
+fn usual(message: &Message) -> Channel {
+    match message.voice {
+        Voice::OnFailure | Voice::OnUnverified { .. } if fallback::texts_closed(message) => Channel::Voice,
+        Voice::OnFailure | Voice::OnUnverified { .. } | Voice::Never => Channel::Sms,
+    }
+}
+
 /// No new leg while one is on its way already, or so young that it may just be arriving.
 fn wanted(turn: &Turn<'_>, channel: Option<Channel>) -> Option<Want> {
-    let channel = channel.unwrap_or(Channel::Sms);
+    let channel = channel.unwrap_or_else(|| usual(&turn.message));
     let young = turn.message.legs.last().is_some_and(|leg| leg.may_be_out() && turn.now() < leg.usual_by);
     let resting = match turn.message.state {
         State::Queued | State::Sending { .. } | State::Ended { .. } => false,

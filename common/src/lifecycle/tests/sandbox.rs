@@ -157,4 +157,14 @@ fn phone_0012_has_a_voicemail_which_never_hears_the_code() {
         (Failed(Class::Unanswered), "gave up: recipient_blocked"),
     ]);
     assert!(!told.spoke());
+    // By a carrier that cannot tell a refusal from a data-only SIM: something answered, so it is none.
+    story().goes(&[
+        FIRST,
+        ACCEPTED,
+        (Failed(Class::Unreceivable), "sending by kodama"),
+        (Submitted, "awaiting kodama"),
+        (CallAnswered, "awaiting kodama"),
+        (PressedNothing, "awaiting kodama"),
+        (Failed(Class::Unanswered), "gave up: unanswered"),
+    ]);
 }

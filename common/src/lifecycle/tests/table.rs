@@ -5,7 +5,7 @@ use super::story::Now::{
     Delivered, Due, Failed, Lost, NotKnown, NotSent, PressedNothing, Refused, RightCode, Submitted, Taken, Waited,
 };
 use super::story::{Now, Story, story};
-use crate::leg::RouteClass;
+use crate::leg::{Channel, RouteClass};
 use crate::outcome::Class;
 use crate::route::International;
 
@@ -96,8 +96,10 @@ fn a_line_or_a_sim_without_texts_is_called_and_gets_no_more_text() {
         let told = story().goes(&[FIRST, ACCEPTED, (Failed(class), "sending by kodama")]).goes(&by_call);
         let gave_up = format!("gave up: {}", class.word());
         let told = told.goes(&[(Failed(Class::Unanswered), &gave_up), (Waited(60_000), &gave_up)]);
-        let told = told.goes(&[(Now::Resend(None), &gave_up), (RightCode, "ended: verified")]);
-        assert_eq!(told.legs(), "sakura kodama");
+        let told = told.goes(&[(Now::Resend(Some(Channel::Sms)), &gave_up)]);
+        let told = told.goes(&[(Waited(60_000), &gave_up), (Now::Resend(None), "sending by kodama")]).goes(&by_call);
+        let told = told.goes(&[(RightCode, "ended: verified")]);
+        assert_eq!(told.legs(), "sakura kodama kodama");
     }
 }
 
