@@ -28,9 +28,14 @@ impl Up {
     }
 
     fn start_in(directory: tempfile::TempDir, listen: &str) -> Self {
+        Self::start_with(directory, listen, &[])
+    }
+
+    fn start_with(directory: tempfile::TempDir, listen: &str, more: &[&str]) -> Self {
         let mut process = Command::new(BINARY)
             .args(["up", "--json", "--listen", listen, "--data"])
             .arg(directory.path().join("data"))
+            .args(more)
             .env_remove("OTODOKE_CONFIG")
             .env("OTODOKE_LOG", "warn")
             .stdout(Stdio::piped())
@@ -293,4 +298,47 @@ fn up_refuses_to_start_beside_a_real_provider() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("the real provider real at https://sms.example.com"), "{said}");
     assert!(!directory.path().join("data").exists(), "nothing was begun");
+}
+
+#[test]
+fn up_takes_tenants_and_templates_from_its_settings() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("own.toml");
+    let words = "[tenant.sandbox]\nmessages_per_day = 1\n[template.shop]\nen = \"Shop: {code}\"\n";
+    std::fs::write(&file, words).expect("written");
+    let up = Up::start_with(directory, "127.0.0.1:0", &["--config", &file.display().to_string()]);
+    let shop = ["send", "+819012340001", "--purpose", "login", "--template", "shop", "--locale", "en"];
+    assert_eq!(up.type_in(&shop).status.code(), Some(0));
+    let second = up.type_in(&["send", "+819012340001", "--purpose", "signup"]);
+    assert!(String::from_utf8_lossy(&second.stderr).contains("too_many_messages"), "{second:?}");
+}
+
+#[test]
+fn up_says_what_is_wrong_with_a_tenant_before_it_begins() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data = directory.path().join("data");
+    let begun = Command::new(BINARY)
+        .args(["up", "--listen", "127.0.0.1:0", "--data", &data.display().to_string()])
+        .env("OTODOKE_TENANT__SANDBOX__LOGIN_LANE", "bulk")
+        .output()
+        .expect("the program runs");
+    let said = String::from_utf8_lossy(&begun.stderr).into_owned();
+    assert!(begun.status.code() == Some(1) && said.contains("tenant.sandbox.login_lane"), "{said}");
+    assert!(!data.exists(), "nothing was begun");
+}
+
+#[test]
+fn a_text_is_cancelled_as_a_code_is_and_a_failure_is_told_to_programs_too() {
+    let up = Up::start();
+    let text = up.json(&["send", "+819012340005", "--text", "Gate 7"]);
+    let cancelled = up.json(&["cancel", text["id"].as_str().expect("an id")]);
+    assert_eq!((&cancelled["id"], &cancelled["status"]), (&text["id"], &serde_json::json!("cancelled")));
+
+    let code = up.json(&["send", "+819012340001", "--purpose", "login"]);
+    let early = up.type_in(&["resend", code["id"].as_str().expect("an id"), "--json"]);
+    let (told, said) = (read(&early.stdout), String::from_utf8_lossy(&early.stderr).into_owned());
+    assert_eq!((early.status.code(), told["code"].as_str()), (Some(1), Some("too_soon")));
+    assert!(told["retry_after_s"].as_u64() >= Some(1) && said.contains("too_soon"), "{told} {said}");
+    let unknown = up.json(&["cancel", "0199c0de-0000-7000-8000-000000000000"]);
+    assert_eq!(unknown["code"], "not_found");
 }

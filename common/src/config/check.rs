@@ -16,7 +16,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<Problem> {
     let mut found = Vec::new();
     public_url(settings, &mut found);
     codes(settings, &mut found);
-    tenants(settings, &mut found);
+    found.extend(tenant_problems(settings));
     providers(settings, &mut found);
     routes(settings, &mut found);
     plans(settings, &mut found);
@@ -47,6 +47,12 @@ fn codes(settings: &Settings, found: &mut Vec<Problem>) {
         let remedy = format!("must be a kid of codes.roots: {}", known.join(", "));
         found.push(Problem::new("codes.active", codes.active.as_str(), remedy));
     }
+}
+
+pub(super) fn tenant_problems(settings: &Settings) -> Vec<Problem> {
+    let mut found = Vec::new();
+    tenants(settings, &mut found);
+    found
 }
 
 fn tenants(settings: &Settings, found: &mut Vec<Problem>) {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{
     CodesSettings, LanesSettings, ProviderKind, ProviderSettings, RouteSettings, SealSettings, Secret, Settings,
-    TenantSettings,
+    TemplateSettings, TenantSettings,
 };
 use crate::leg::{Channel, ProviderId, RouteClass, RouteId};
 use crate::message::TenantId;
@@ -36,6 +36,17 @@ pub struct SandboxPlace {
     pub listen: SocketAddr,
     pub codes: CodesSettings,
     pub seal: SealSettings,
+}
+
+/// What `otodoke up` is told by settings: who else there is beside its own tenant, and with which words.
+#[derive(Clone, Debug, Default)]
+pub struct SandboxGuests {
+    pub tenants: BTreeMap<TenantId, TenantSettings>,
+    pub templates: BTreeMap<String, TemplateSettings>,
+    /// It refuses to start beside real ones.
+    pub providers: Vec<ProviderSettings>,
+    /// Sections that mean nothing to it.
+    pub unused: Vec<String>,
 }
 
 /// A person at the screen should see every fallback within seconds.
@@ -88,6 +99,13 @@ impl Settings {
             amqp: None,
             postgres: None,
         }
+    }
+
+    /// A section of the sandbox's own tenant takes the place of its defaults.
+    pub fn with_guests(mut self, guests: SandboxGuests) -> Self {
+        self.tenants.extend(guests.tenants);
+        self.templates.extend(guests.templates);
+        self
     }
 }
 

@@ -12,7 +12,9 @@ use serde::de::DeserializeOwned;
 
 use super::problem::{Problem, Problems};
 use super::servers::{Amqp, Postgres};
-use super::{CarriersSettings, CodesSettings, PlanSettings, SealSettings, Settings, check};
+use super::{
+    CarriersSettings, CodesSettings, PlanSettings, SandboxGuests, SealSettings, Settings, TemplateSettings, check,
+};
 
 const PUBLIC_URL_REMEDY: &str = "set where providers reach us: https://otp.example.com";
 const PREFIX: &str = "OTODOKE_";
@@ -64,6 +66,19 @@ impl Source {
         }
     }
 
+    /// What `otodoke up` takes from its settings: everything else it brings itself.
+    pub fn read_for_sandbox(&self) -> Result<SandboxGuests, Problems> {
+        let mut sections = self.sections()?;
+        let (tenants, templates) = (sections.table("tenant"), sections.templates());
+        let providers = sections.list("provider");
+        let unused = sections.tree.keys().cloned().collect();
+        if sections.problems.is_empty() {
+            Ok(SandboxGuests { tenants, templates, providers, unused })
+        } else {
+            Err(Problems(sections.problems))
+        }
+    }
+
     fn sections(&self) -> Result<Sections, Problems> {
         let tree =
             self.tree().map_err(|error| Problems(error.into_iter().map(|each| self.unreadable(&each)).collect()))?;
@@ -71,15 +86,18 @@ impl Source {
     }
 
     fn tree(&self) -> Result<Dict, Box<figment::Error>> {
-        let mut figment = Figment::new();
-        if let Some(file) = &self.file {
-            figment = figment.merge(Toml::file_exact(file));
+        let mut file = match &self.file {
+            Some(file) => Figment::from(Toml::file_exact(file)).extract::<Dict>()?,
+            None => Dict::new(),
+        };
+        let variables = || self.variables.iter().filter_map(|(name, value)| Some((key_of(name)?, value)));
+        for (key, _) in variables() {
+            other_forms(&key).iter().for_each(|other| remove(&mut file, other));
         }
-        for (name, value) in &self.variables {
-            if let Some(key) = key_of(name) {
-                let value: Value = value.parse().unwrap_or_else(|never| match never {});
-                figment = figment.merge(Serialized::from(figment::util::nest(&key, value), Profile::Default));
-            }
+        let mut figment = Figment::from(Serialized::from(file, Profile::Default));
+        for (key, value) in variables() {
+            let value: Value = value.parse().unwrap_or_else(|never| match never {});
+            figment = figment.merge(Serialized::from(figment::util::nest(&key, value), Profile::Default));
         }
         Ok(figment.extract()?)
     }
@@ -103,6 +121,25 @@ fn key_of(variable: &str) -> Option<String> {
         country.make_ascii_uppercase();
     }
     Some(parts.join("."))
+}
+
+/// The other keys that say the same: of `amqp.url` those are `amqp.url_file` and `amqp.urls`.
+fn other_forms(key: &str) -> Vec<String> {
+    let base = key.strip_suffix("_file").unwrap_or(key);
+    let base = if base.ends_with(".urls") { base.trim_end_matches('s') } else { base };
+    let forms = [base.to_owned(), format!("{base}s"), format!("{base}_file")];
+    forms.into_iter().filter(|form| form != key).collect()
+}
+
+fn remove(dict: &mut Dict, key: &str) {
+    match key.split_once('.') {
+        None => drop(dict.remove(key)),
+        Some((section, rest)) => {
+            if let Some(Value::Dict(_, inner)) = dict.get_mut(section) {
+                remove(inner, rest);
+            }
+        }
+    }
 }
 
 /// Whether it is a good name is for `text::templates` to say.
@@ -131,8 +168,7 @@ impl Sections {
         let listen = self.optional("listen").unwrap_or_else(|| ([127, 0, 0, 1], 8080).into());
         let plans: BTreeMap<_, PlanSettings> = self.table("plan");
         let (tenants, providers, routes) = (self.table("tenant"), self.list("provider"), self.list("route"));
-        let templates =
-            self.table::<TemplateName, _>("template").into_iter().map(|(name, each)| (name.0, each)).collect();
+        let templates = self.templates();
         let (policy, lanes) = (self.optional("policy").unwrap_or_default(), self.optional("lanes").unwrap_or_default());
         let (amqp, postgres) = (self.optional::<Amqp>("amqp"), self.optional::<Postgres>("postgres"));
         Some(Settings {
@@ -150,6 +186,10 @@ impl Sections {
             amqp: amqp.map(|Amqp(amqp)| amqp),
             postgres: postgres.map(|Postgres(postgres)| postgres),
         })
+    }
+
+    fn templates(&mut self) -> BTreeMap<String, TemplateSettings> {
+        self.table::<TemplateName, _>("template").into_iter().map(|(name, each)| (name.0, each)).collect()
     }
 
     fn needed<T: DeserializeOwned>(&mut self, key: &str, remedy: &str) -> Option<T> {

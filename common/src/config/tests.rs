@@ -277,6 +277,27 @@ fn urls_come_from_files_and_variables_too() {
 }
 
 #[test]
+fn a_variable_takes_the_place_of_whichever_form_the_file_has() {
+    let file = with_servers("url_file = \"DIR/nothing\"", "url = \"postgres://a:b@127.0.0.1/file\"")
+        + "\n[template.shop]\nen_file = \"DIR/nothing\"";
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("postgres");
+    std::fs::write(&path, "postgres://a:b@127.0.0.1/variable").expect("written");
+    let variables = [
+        ("OTODOKE_AMQP__URLS", "[\"amqp://a:b@one\"]"),
+        ("OTODOKE_POSTGRES__URL_FILE", path.to_str().expect("a path")),
+        ("OTODOKE_TEMPLATE__SHOP__EN", "Shop: {code}"),
+    ];
+    let settings = read(&file, &variables).expect("good settings");
+    let (amqp, postgres) = settings.servers().expect("both are there");
+    assert_eq!(amqp.urls.iter().map(Secret::expose).collect::<Vec<_>>(), ["amqp://a:b@one"]);
+    assert!(postgres.url.expose().ends_with("/variable"));
+    let both = [("OTODOKE_AMQP__URL", "amqp://a:b@one"), variables[0], variables[1], variables[2]];
+    let said = read(&file, &both).expect_err("which of the two variables is meant?").to_string();
+    assert!(said.contains("has more than one of"), "{said}");
+}
+
+#[test]
 fn a_process_that_needs_servers_says_which_are_missing() {
     let said = read(GOOD, &[]).expect("good settings").servers().expect_err("none is set").to_string();
     assert!(said.contains("amqp: is missing") && said.contains("postgres: is missing"), "{said}");
@@ -294,6 +315,7 @@ fn a_wrong_server_is_named_and_its_password_is_not() {
         (wrong_amqp("url = \"http://guest:hunter2@host\""), "amqp: AMQP URL number 1 cannot be read"),
         (wrong_amqp("urls = \"amqp://guest:hunter2@host\""), "amqp.urls: must be"),
         (wrong_amqp(&format!("{AMQP}\nprefetch = 3000")), "amqp.prefetch = 3000: must be 1 to 2000"),
+        (wrong_amqp(&format!("{AMQP}\nlane_length = 0")), "amqp.lane_length = 0: must be 1 to"),
         (wrong_amqp(&format!("{AMQP}\nshard = 2")), "amqp.shard: is not a setting"),
         (wrong_postgres(""), "postgres: has no `url_file`"),
         (wrong_postgres("url = \"mysql://root:hunter2@host/x\""), "postgres.url: the url of PostgreSQL cannot be read"),

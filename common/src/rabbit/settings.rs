@@ -99,9 +99,9 @@ impl RabbitSettings {
         range("batch", self.batch as u64, 1, PARTS_MAX as u64)?;
         range("publish_deadline_ms", self.publish_deadline_ms, 1, PUBLISH_DEADLINE_MS_MAX)?;
         let lengths = self.lengths;
-        for (name, value) in [("lane", lengths.lane), ("receipts", lengths.receipts), ("parked", lengths.parked)] {
-            range(name, value.into(), 1, u32::MAX.into())?;
-        }
+        range("lane_length", lengths.lane.into(), 1, u32::MAX.into())?;
+        range("receipts_length", lengths.receipts.into(), 1, u32::MAX.into())?;
+        range("parked_length", lengths.parked.into(), 1, u32::MAX.into())?;
         range("urls", self.urls.len() as u64, 1, URLS_MAX as u64)?;
         self.urls.iter().enumerate().map(|(index, url)| self.read(index + 1, url)).collect()
     }
