@@ -9,7 +9,7 @@ mod timeline;
 use anyhow::Context;
 use otodoke_producer::answer::{Accepted, CheckStatus, Checked};
 use otodoke_producer::body::{ChannelWord, CheckBody, SearchBody};
-use otodoke_producer::client::Client;
+use otodoke_producer::client::{Client, ClientError};
 
 use crate::cli::{Access, Cancel, Channel, Check, Find, Resend, Send, Trace};
 use crate::output::{Outcome, Output};
@@ -48,7 +48,10 @@ fn judged(checked: &Checked) -> String {
         CheckStatus::Verified => "Verified.".to_owned(),
         CheckStatus::WrongCode => format!("Wrong code; {left} guesses are left."),
         CheckStatus::TransactionChanged => "The transaction is not the one that was sent: the code is void.".to_owned(),
-        CheckStatus::TooManyGuesses => "Too many wrong codes: ask for a new one.".to_owned(),
+        CheckStatus::TooManyGuesses if left == 0 => "Too many wrong codes: ask for a new one.".to_owned(),
+        CheckStatus::TooManyGuesses => "This number had too many wrong codes in the last 24 hours: wait until some of \
+                                        them are older, for until then no code is looked at."
+            .to_owned(),
         CheckStatus::Expired => "Its time is over: ask for a new code.".to_owned(),
         CheckStatus::Cancelled => "It was cancelled.".to_owned(),
         CheckStatus::NotSentYet => "Nothing was sent yet, so no code can be right.".to_owned(),
@@ -63,7 +66,10 @@ pub(crate) async fn resend(command: Resend, output: &Output) -> anyhow::Result<O
     });
     let resent = client(&command.access)?.resend(&command.id, channel).await?;
     output.answer(&resent, || {
-        let what = if resent.leg { "The same code goes out again." } else { "The last one may still be on its way." };
+        let what = match resent.leg {
+            true => "The same code goes out again.",
+            false => "Nothing goes out now: the last one may still be on its way, or no way to the phone is left.",
+        };
         let next = resent.next_resend_at.as_ref().map_or_else(String::new, |at| format!(" Again from {at}."));
         format!("{what}{next}")
     })?;
@@ -71,7 +77,12 @@ pub(crate) async fn resend(command: Resend, output: &Output) -> anyhow::Result<O
 }
 
 pub(crate) async fn cancel(command: Cancel, output: &Output) -> anyhow::Result<Outcome> {
-    let cancelled = client(&command.access)?.cancel(&command.id).await?;
+    let (client, id) = (client(&command.access)?, command.id);
+    let cancelled = match client.cancel(&id).await {
+        // An id does not tell codes from texts.
+        Err(ClientError::Refused { body, .. }) if body.code == "not_found" => client.cancel_text(&id).await?,
+        answered => answered?,
+    };
     output.answer(&cancelled, || format!("{} is {}.", cancelled.id, cancelled.status))?;
     Ok(Outcome::of(cancelled.status == "cancelled"))
 }

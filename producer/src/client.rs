@@ -28,7 +28,7 @@ pub struct Client {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The door refused, and said why.
-    #[error("{code}: {detail}", code = .body.code, detail = .body.detail)]
+    #[error("{code}: {detail}{again}", code = .body.code, detail = .body.detail, again = again(*.retry_after_s))]
     Refused {
         body: Box<ProblemBody>,
         /// From `Retry-After`.
@@ -88,6 +88,10 @@ impl Client {
 
     pub async fn cancel(&self, id: &str) -> Result<Cancelled, ClientError> {
         self.post(&path("verifications", id, "/cancel")?, &serde_json::json!({}), None).await
+    }
+
+    pub async fn cancel_text(&self, id: &str) -> Result<Cancelled, ClientError> {
+        self.post(&path("messages", id, "/cancel")?, &serde_json::json!({}), None).await
     }
 
     pub async fn get(&self, id: &str) -> Result<MessageView, ClientError> {
@@ -157,6 +161,10 @@ impl Client {
     fn unreachable(&self, source: reqwest::Error) -> ClientError {
         ClientError::Unreachable { url: self.url.clone(), source: source.without_url() }
     }
+}
+
+fn again(retry_after_s: Option<u64>) -> String {
+    retry_after_s.map_or_else(String::new, |seconds| format!(" (in {seconds} s)"))
 }
 
 /// An id that came from elsewhere cannot lead to another address.

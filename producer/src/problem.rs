@@ -80,7 +80,8 @@ impl Problem {
     }
 
     pub fn unavailable() -> Self {
-        let detail = "this cannot be done safely at the moment and nothing was decided: try again shortly";
+        let detail = "this could not be done, or nobody can tell yet whether it was: try again shortly, with the same \
+                      `Idempotency-Key`";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after_s(RETRY_UNAVAILABLE_S)
     }
 

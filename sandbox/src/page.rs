@@ -3,6 +3,7 @@
 
 mod api;
 mod guard;
+mod problem;
 mod view;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use serde_json::json;
 
 use crate::exchange::Exchange;
 use crate::number::HandsetNumber;
+use problem::problem;
 
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
@@ -37,6 +39,10 @@ pub(crate) fn router(exchange: Arc<Exchange>) -> Router {
         .route("/sandbox/handsets/{number}", get(handset))
         .route("/sandbox/message/{id}", get(api::message))
         .merge(posts)
+        .method_not_allowed_fallback(async || {
+            let detail = "this address does not take that method: `Allow` lists those it takes";
+            problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(map_response(protect))
         .with_state(exchange)
@@ -81,9 +87,8 @@ async fn handset(State(exchange): State<Arc<Exchange>>, Path(number): Path<Strin
     match HandsetNumber::parse(&number) {
         Some(number) => Json(view::handset(&exchange.book, &number)).into_response(),
         None => {
-            let error = "the handset's number must be written as +819012340001";
-            (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "code": "invalid_number", "detail": error })))
-                .into_response()
+            let detail = "the handset's number must be written as +819012340001";
+            problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_number", detail)
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::message::{Locale, Purpose};
@@ -52,7 +52,7 @@ pub struct NewVerification {
     #[schema(default = false)]
     pub separate: Option<bool>,
     /// Up to 16 keys; keys and values up to 255 bytes each.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -98,7 +98,7 @@ pub struct NewText {
     /// `on_failure` (the default) or `never`: a text is not verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub voice: Option<VoiceWhen>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -155,4 +155,9 @@ pub enum VoiceWhen {
     OnFailure,
     OnUnverified,
     Never,
+}
+
+/// `null` is as good as leaving it out, as for every other field that may be.
+fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -87,8 +87,14 @@ pub enum Unreadable {
     Body(ReadError),
 }
 
+/// Whatever its parameters say: JSON is UTF-8 (RFC 8259, section 8.1).
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case(CONTENT_TYPE)
+}
+
 fn shown(version: &Option<i64>) -> String {
-    version.map_or_else(|| "missing".to_owned(), |version| version.to_string())
+    version.map_or_else(|| "missing, or no whole number".to_owned(), |version| version.to_string())
 }
 
 impl Publishers {
@@ -109,7 +115,7 @@ impl Publishers {
         if label.version != Some(CONTRACT_VERSION) {
             return Err(Unreadable::Version { found: label.version });
         }
-        if label.content_type.as_deref() != Some(CONTENT_TYPE) {
+        if !label.content_type.as_deref().is_some_and(is_json) {
             return Err(Unreadable::ContentType);
         }
         let id = label.message_id.as_deref().and_then(MessageId::parse).ok_or(Unreadable::NoId)?;

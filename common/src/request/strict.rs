@@ -257,8 +257,12 @@ impl<'de> Deserializer<'de> for Json {
     }
 }
 
-/// No text of a request holds a NUL or another control character; line breaks are for those that may have lines.
-fn fit(text: String) -> Result<String, FieldError> {
+/// No text of a request holds a NUL or another control character; line breaks, of either kind, are for those that may have
+/// lines.
+fn fit(mut text: String) -> Result<String, FieldError> {
+    if text.contains("\r\n") {
+        text = text.replace("\r\n", "\n");
+    }
     if text.chars().any(|c| c.is_control() && c != '\n') {
         return Err(de::Error::custom("text without control characters"));
     }

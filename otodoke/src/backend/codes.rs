@@ -12,6 +12,10 @@ use super::{settings_of, with_store};
 use crate::cli::{Codes, CodesVerb, Place};
 use crate::output::{Outcome, Output};
 
+const STANDS_STILL: &str = "
+It is the active one of these settings, and cannot be had back: no door accepts a code until codes.active names another root \
+                            and all processes were started with it.";
+
 #[derive(Serialize)]
 struct Revoked {
     revoked: Vec<String>,
@@ -21,12 +25,16 @@ pub(crate) async fn codes(command: &Codes, output: &Output) -> anyhow::Result<Ou
     match &command.verb {
         CodesVerb::Revoked { place } => with_store(place, async |store| list(store, output).await).await,
         CodesVerb::Revoke { kid, place } => {
-            let kid = known(kid, place)?;
+            let (kid, is_active) = known(kid, place)?;
             with_store(place, async |store| {
                 revoke(store, &kid).await?;
                 let told = Revoked { revoked: vec![kid.as_str().to_owned()] };
                 output.answer(&told, || {
-                    format!("Kid {} is revoked: within seconds its codes are worth nothing anywhere.", kid.as_str())
+                    let stands_still = if is_active { STANDS_STILL } else { "" };
+                    format!(
+                        "Kid {} is revoked: within seconds its codes are worth nothing anywhere.{stands_still}",
+                        kid.as_str()
+                    )
                 })?;
                 Ok(Outcome::Done)
             })
@@ -36,7 +44,8 @@ pub(crate) async fn codes(command: &Codes, output: &Output) -> anyhow::Result<Ou
 }
 
 /// A mistyped kid would leave the leaked one as it is; and the directory of `up` has one root, which nothing could replace.
-fn known(raw: &str, place: &Place) -> anyhow::Result<Kid> {
+/// Returns whether it is the active one as well.
+fn known(raw: &str, place: &Place) -> anyhow::Result<(Kid, bool)> {
     let kid = Kid::parse(raw).map_err(anyhow::Error::msg).context("KID")?;
     let settings = settings_of(place)?.context(
         "only settings have roots to change for one another: name them with --config; a directory of `otodoke up` whose \
@@ -49,7 +58,8 @@ fn known(raw: &str, place: &Place) -> anyhow::Result<Kid> {
         kid.as_str(),
         roots.into_iter().collect::<Vec<_>>().join(", ")
     );
-    Ok(kid)
+    let is_active = settings.codes.active == kid;
+    Ok((kid, is_active))
 }
 
 async fn list(store: &dyn Store, output: &Output) -> anyhow::Result<Outcome> {

@@ -4,6 +4,7 @@ use anyhow::Context;
 use otodoke_common::clock::Clock;
 use otodoke_common::message::TenantId;
 use otodoke_common::store::{KeyRecord, Store};
+use otodoke_producer::auth::{KEY_FRESH_MS, KEY_STALE_MS_MAX, mint};
 use serde::Serialize;
 
 use super::with_store;
@@ -41,7 +42,7 @@ fn tenant_of(raw: &str) -> anyhow::Result<TenantId> {
 }
 
 async fn create(store: &dyn Store, tenant: &TenantId, output: &Output) -> anyhow::Result<Outcome> {
-    let minted = otodoke_producer::auth::mint(tenant, Clock::system().now())
+    let minted = mint(tenant, Clock::system().now())
         .context("the operating system gives no random bytes; no key can be made")?;
     store.setting_put(&minted.setting, Some(&serde_json::to_string(&minted.record)?)).await?;
     let created = Created { tenant: tenant.as_str(), key_id: &minted.record.key_id, api_key: &minted.key };
@@ -79,7 +80,14 @@ async fn revoke(store: &dyn Store, tenant: &TenantId, key_id: &str, output: &Out
         let record: KeyRecord = serde_json::from_str(&value).with_context(|| format!("setting {name}"))?;
         if record.key_id == key_id && record.tenant == *tenant {
             store.setting_put(&name, None).await?;
-            output.answer(&record, || format!("Key {key_id} of tenant {tenant} is revoked."))?;
+            output.answer(&record, || {
+                format!(
+                    "Key {key_id} of tenant {tenant} is revoked. A door that saw it lately takes it for up to {} more \
+                     seconds, and for up to {} minutes while the store is away.",
+                    KEY_FRESH_MS / 1_000,
+                    KEY_STALE_MS_MAX / 60_000
+                )
+            })?;
             return Ok(Outcome::Done);
         }
     }

@@ -1,9 +1,13 @@
 //! Request bodies, from what was typed and from lines of a file. What the values may be is for the door to say.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context;
+use otodoke_common::request::strict::{self, ReadError};
 use otodoke_producer::answer::Accepted;
 use otodoke_producer::body::{CodePurpose, NewText, NewVerification, PayeeBody, TransactionBody, VoiceWhen};
 use otodoke_producer::client::{Client, ClientError};
+use serde::de::IgnoredAny;
 
 use crate::cli::{Purpose, Send, Transaction, Voice};
 
@@ -15,12 +19,12 @@ pub(super) enum Body {
 
 impl Body {
     /// A line of a file: with a `text` it is one, else a code.
-    pub(super) fn read(line: &str) -> Result<Self, serde_json::Error> {
-        let value: serde_json::Value = serde_json::from_str(line)?;
-        if value.get("text").is_some() {
-            return serde_json::from_value(value).map(Self::Text);
+    pub(super) fn read(line: &str) -> Result<Self, ReadError> {
+        let holds_text = serde_json::from_str::<BTreeMap<String, IgnoredAny>>(line);
+        if holds_text.is_ok_and(|fields| fields.contains_key("text")) {
+            return strict::read(line.as_bytes()).map(Self::Text);
         }
-        serde_json::from_value(value).map(Self::Code)
+        strict::read(line.as_bytes()).map(Self::Code)
     }
 
     pub(super) async fn send(&self, client: &Client, key: Option<&str>) -> Result<Accepted, ClientError> {
@@ -46,7 +50,7 @@ pub(super) fn of(command: &Send) -> anyhow::Result<Body> {
             locale,
             ttl_seconds: command.ttl,
             voice,
-            metadata: std::collections::BTreeMap::new(),
+            metadata: BTreeMap::new(),
         };
         return Ok(Body::Text(Box::new(body)));
     }
@@ -103,5 +107,12 @@ mod tests {
         assert_eq!(kind(r#"{"to": "+819012345678", "text": "hello"}"#), "text");
         assert_eq!(kind(r#"{"to": "+819012345678", "purpose": "login", "colour": "red"}"#), "wrong");
         assert_eq!(kind("not JSON"), "wrong");
+    }
+
+    #[test]
+    fn a_field_that_is_there_twice_is_told_as_the_door_would() {
+        let line = r#"{"to": "+819012345678", "to": "+819012345679", "purpose": "login"}"#;
+        let Err(error) = Body::read(line) else { unreachable!("which of the two is meant?") };
+        assert!(error.to_string().contains("`to`"), "{error}");
     }
 }

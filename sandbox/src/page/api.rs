@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use super::problem::problem;
 use crate::exchange::Exchange;
 
 const API_WAIT_MS_MAX: u64 = 15_000;
@@ -53,7 +53,7 @@ fn is_id(id: &str) -> bool {
 }
 
 fn no_id() -> Response {
-    problem(StatusCode::UNPROCESSABLE_ENTITY, "`id` must be the id of a message, as the API gave it")
+    problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", "`id` must be the id of a message, as the API gave it")
 }
 
 async fn pass(exchange: &Exchange, method: Method, path: &str, body: Vec<u8>) -> Response {
@@ -73,7 +73,7 @@ async fn pass(exchange: &Exchange, method: Method, path: &str, body: Vec<u8>) ->
         Some((status, headers, bytes))
     });
     let Ok(Some((status, headers, bytes))) = answer.await else {
-        return problem(StatusCode::BAD_GATEWAY, "the API did not answer; see whether it still runs");
+        return problem(StatusCode::BAD_GATEWAY, "unavailable", "the API did not answer; see whether it still runs");
     };
     let mut response = (status, Body::from(bytes)).into_response();
     for name in [CONTENT_TYPE, RETRY_AFTER] {
@@ -85,8 +85,4 @@ async fn pass(exchange: &Exchange, method: Method, path: &str, body: Vec<u8>) ->
     // Whatever it is, a browser must not take it for a page.
     response.headers_mut().entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     response
-}
-
-fn problem(status: StatusCode, detail: &str) -> Response {
-    (status, Json(json!({ "code": "sandbox", "detail": detail }))).into_response()
 }

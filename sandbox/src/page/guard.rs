@@ -4,19 +4,19 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::Json;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use axum::response::Response;
+
+use super::problem::problem;
 
 pub(super) async fn same_site_only(request: Request, next: Next) -> Response {
     if is_own(request.headers()) {
         return next.run(request).await;
     }
     let detail = "only the sandbox's own page may post here, as application/json, opened by an address or as localhost";
-    (StatusCode::FORBIDDEN, Json(json!({ "code": "cross_site", "detail": detail }))).into_response()
+    problem(StatusCode::FORBIDDEN, "cross_site", detail)
 }
 
 /// A browser names where a request comes from; JSON alone makes it ask first, which nobody here answers.

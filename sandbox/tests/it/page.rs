@@ -25,8 +25,16 @@ async fn an_unknown_handset_is_empty_and_a_wrong_number_is_refused() {
     let empty = json!({ "number": "+819012340001", "messages": [], "calls": [] });
     assert_eq!(stand.handset("+819012340001").await, empty);
     assert_eq!(stand.handset("09012340001").await, empty);
-    let wrong = stand.client.get(format!("{}/sandbox/handsets/hello", stand.page)).send().await.unwrap();
-    assert_eq!(wrong.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let wrong = || format!("{}/sandbox/handsets/hello", stand.page);
+    for (request, status, code) in [
+        (stand.client.get(wrong()), StatusCode::UNPROCESSABLE_ENTITY, "invalid_number"),
+        (stand.client.delete(wrong()), StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+    ] {
+        let refused = request.send().await.unwrap();
+        assert_eq!(refused.status(), status);
+        assert_eq!(refused.headers()["content-type"], "application/problem+json");
+        assert_eq!(refused.json::<Value>().await.unwrap()["code"], code);
+    }
 }
 
 #[tokio::test]

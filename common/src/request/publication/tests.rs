@@ -63,6 +63,15 @@ fn what_is_not_said_right_is_refused_with_what_would_be() {
 }
 
 #[test]
+fn json_is_json_with_whatever_parameters() {
+    for good in ["application/json; charset=utf-8", "Application/JSON"] {
+        publishers().address(&Label { content_type: Some(good.to_owned()), ..label() }).expect("it is JSON");
+    }
+    let other = Label { content_type: Some("application/json5".to_owned()), ..label() };
+    assert_eq!(publishers().address(&other), Err(Unreadable::ContentType));
+}
+
+#[test]
 fn a_life_begins_when_it_was_sent_and_never_later_than_now() {
     let publication = |sent_at| publishers().address(&Label { sent_at: Some(sent_at), ..label() }).expect("valid");
     for (sent_at, begins) in [

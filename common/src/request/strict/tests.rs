@@ -95,6 +95,20 @@ fn a_wrong_form_names_field_and_remedy() {
 }
 
 #[test]
+fn line_breaks_of_either_kind_are_one() {
+    let outer: Outer = read(br#"{"name":"a\r\nb\nc"}"#).expect("lines");
+    assert_eq!(outer.name, "a\nb\nc");
+    assert_eq!(refused(r#"{"name":"a\rb"}"#).path, "name", "a return alone is none");
+}
+
+#[test]
+fn no_metadata_may_be_said_by_null() {
+    let body: crate::request::body::NewVerification =
+        read(br#"{"to":"+819012345678","purpose":"login","metadata":null}"#).expect("as good as left out");
+    assert!(body.metadata.is_empty());
+}
+
+#[test]
 fn what_is_not_json_says_where_it_breaks() {
     for body in ["", "{", "{\"name\":\"a\"} x", "nul", "{'name':1}", "\u{feff}{}"] {
         assert!(matches!(read::<Outer>(body.as_bytes()), Err(ReadError::NotJson { .. })), "{body}");
