@@ -214,7 +214,9 @@ impl Line {
 
     /// What could not be parked comes again.
     async fn park(&self, ticket: u64, reason: String) -> Result<(), Failure> {
-        let Entry { body, trace, .. } = self.lock().in_hand(ticket).cloned().expect("a ticket is settled once");
+        // Apart, so that whoever settles twice does not harm the window for all.
+        let in_hand = self.lock().in_hand(ticket).cloned();
+        let Entry { body, trace, .. } = in_hand.expect("a ticket is settled once");
         let (queue, at, trace) = (self.queue, self.clock.now(), trace.map(|trace| trace.to_line().into_owned()));
         let park = move |db: &Connection| {
             delete_body(db, queue, ticket)?;
