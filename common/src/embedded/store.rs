@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use rusqlite::Connection;
 
+use super::failure::Failure;
 use super::place::Place;
 use super::reader::Readers;
 use super::writer::Writer;
@@ -81,8 +82,8 @@ impl Store for EmbeddedStore {
             let full = StoreError::Full { what: "the inbox", limit: self.limits.inbox_max };
             return if waits { Ok(()) } else { Err(full) };
         };
-        let keep = move |new: &bool| {
-            if *new {
+        let keep = move |new: Result<&bool, &Failure>| {
+            if new == Ok(&true) {
                 place.keep();
             }
         };
