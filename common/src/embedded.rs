@@ -14,6 +14,7 @@ mod rows;
 mod schema;
 mod search;
 mod store;
+mod tally;
 mod window;
 mod writer;
 

@@ -1,18 +1,17 @@
-//! A place in something bounded, taken before the write that fills it: whoever goes away in between gives it back.
+//! A place in something bounded, held from before the write that fills it until that write has ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) struct Place {
-    /// `None` once the place is kept.
-    taken: Option<Arc<AtomicU64>>,
+    count: Arc<AtomicU64>,
 }
 
 impl Place {
     /// One more of what `count` counts.
     pub(super) fn take(count: &Arc<AtomicU64>) -> Self {
         count.fetch_add(1, Ordering::SeqCst);
-        Self { taken: Some(Arc::clone(count)) }
+        Self { count: Arc::clone(count) }
     }
 
     /// One more, unless there are `max` already.
@@ -20,17 +19,10 @@ impl Place {
         let place = Self::take(count);
         (count.load(Ordering::SeqCst) <= max).then_some(place)
     }
-
-    /// It is filled: whoever empties it counts down.
-    pub(super) fn keep(mut self) {
-        self.taken = None;
-    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(count) = &self.taken {
-            count.fetch_sub(1, Ordering::SeqCst);
-        }
+        self.count.fetch_sub(1, Ordering::SeqCst);
     }
 }

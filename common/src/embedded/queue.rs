@@ -124,10 +124,12 @@ impl Broker for EmbeddedBroker {
         };
         let written = self
             .writer
-            .write_then(insert, move |seq| {
-                arrived.lock().committed(*seq, (kept, trace), Instant::now());
+            .write_then(insert, move |written| {
+                if let Ok(seq) = written {
+                    arrived.lock().committed(*seq, (kept, trace), Instant::now());
+                    arrived.arrived.notify_one();
+                }
                 drop(place);
-                arrived.arrived.notify_one();
             })
             .await;
         Ok(written.map(drop)?)
@@ -214,7 +216,9 @@ impl Line {
 
     /// What could not be parked comes again.
     async fn park(&self, ticket: u64, reason: String) -> Result<(), Failure> {
-        let Entry { body, trace, .. } = self.lock().in_hand(ticket).cloned().expect("a ticket is settled once");
+        // Apart, so that whoever settles twice does not harm the window for all.
+        let in_hand = self.lock().in_hand(ticket).cloned();
+        let Entry { body, trace, .. } = in_hand.expect("a ticket is settled once");
         let (queue, at, trace) = (self.queue, self.clock.now(), trace.map(|trace| trace.to_line().into_owned()));
         let park = move |db: &Connection| {
             delete_body(db, queue, ticket)?;
@@ -232,12 +236,12 @@ impl Line {
     }
 
     /// Notes in the file how far bodies were handed out, for the count of takings after a crash. Nobody waits for it, and
-    /// one note on its way speaks for all takings until it is written.
+    /// one note on its way speaks for all takings until it is written. The next taking makes up for one that failed.
     fn note_handed_out(self: &Arc<Self>) {
         if self.noting.swap(true, Ordering::SeqCst) {
             return;
         }
-        let line = Arc::clone(self);
+        let (line, noted) = (Arc::clone(self), Arc::clone(self));
         let note = move |db: &Connection| {
             line.noting.store(false, Ordering::SeqCst);
             let handed_to = line.lock().handed_to();
@@ -245,7 +249,12 @@ impl Line {
                 .execute(params![line.queue.word(), handed_to])?;
             Ok(())
         };
-        if !self.writer.slip_in(note) {
+        let after = move |written: Result<&(), &Failure>| {
+            if written.is_err() {
+                noted.noting.store(false, Ordering::SeqCst);
+            }
+        };
+        if !self.writer.slip_in(note, after) {
             self.noting.store(false, Ordering::SeqCst);
         }
     }
@@ -306,4 +315,57 @@ fn read_trace(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<TraceCont
 fn named(word: &str) -> Result<Queue, Failure> {
     let found = Queue::ALL.into_iter().find(|queue| queue.word() == word);
     found.ok_or_else(|| Failure::Refused { why: format!("there is no queue {word:?}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::super::directory::Directory;
+    use super::super::schema;
+    use super::*;
+    use crate::message::Lane;
+
+    const NORMAL: Queue = Queue::Lane(Lane::Normal);
+
+    /// On a file that nobody waits for while another program has its lock.
+    fn open(dir: &Path) -> (Arc<Writer>, EmbeddedBroker) {
+        let directory = Directory::lock(dir).expect("nobody else is here");
+        let path = directory.database().expect("a file");
+        let db = schema::open_for_writing(&path, None).expect("it opens");
+        db.busy_timeout(Duration::ZERO).expect("a setting of the connection");
+        let queues = load(&db).expect("it is whole");
+        let readers = Arc::new(Readers::open(&path, 1).expect("it is there"));
+        let writer = Arc::new(Writer::start(db, directory));
+        (Arc::clone(&writer), EmbeddedBroker::new(writer, readers, queues, 10))
+    }
+
+    /// Another program had the file's lock when the first taking was to be noted.
+    #[tokio::test]
+    async fn a_note_that_could_not_be_written_is_made_up_for_by_the_next_taking() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (writer, broker) = open(dir.path());
+        for body in [b"one", b"two"] {
+            broker.publish(NORMAL, body.to_vec()).await.expect("there is room");
+        }
+        let other = Connection::open(dir.path().join(super::super::FILE_NAME)).expect("the file is there");
+        other.execute_batch("BEGIN IMMEDIATE").expect("nobody writes");
+        let _first = broker.take(NORMAL).await.expect("there is one");
+        let refused = writer.write(|_| Ok(())).await;
+        assert!(
+            matches!(refused, Err(Failure::Unavailable { .. })),
+            "the note before it was refused, too: {refused:?}"
+        );
+        other.execute_batch("ROLLBACK").expect("it has the lock");
+        let _second = broker.take(NORMAL).await.expect("there is one");
+        writer.close();
+
+        let (writer, broker) = open(dir.path());
+        let first = broker.take(NORMAL).await.expect("it was not settled");
+        let second = broker.take(NORMAL).await.expect("it was not settled");
+        let taken = [first, second].map(|delivery| (delivery.body.clone(), delivery.taken_before));
+        assert_eq!(taken, [(b"one".to_vec(), 1), (b"two".to_vec(), 1)]);
+        writer.close();
+    }
 }

@@ -39,7 +39,7 @@ impl<T, W, A> Job for Task<T, W, A>
 where
     T: Send,
     W: FnMut(&Connection) -> Result<T, Failure> + Send,
-    A: FnOnce(&T) + Send,
+    A: FnOnce(Result<&T, &Failure>) + Send,
 {
     fn run(&mut self, db: &Connection) -> Result<(), Failure> {
         self.made = Some((self.work)(db)?);
@@ -49,9 +49,7 @@ where
     fn finish(self: Box<Self>, committed: Result<(), Failure>) {
         let Self { after, made, reply, .. } = *self;
         let result = committed.map(|()| made.expect("a committed job has run"));
-        if let Ok(made) = &result {
-            after(made);
-        }
+        after(result.as_ref());
         // A caller that is gone needs no answer: what it asked for is written.
         let _ = reply.send(result);
     }
@@ -82,11 +80,11 @@ impl Writer {
         self.write_then(work, |_| ()).await
     }
 
-    /// The same; `after` runs once it is committed, in the order of commits, before anybody is answered.
+    /// The same; `after` hears how it ended, in the order of commits, before anybody is answered.
     pub(super) async fn write_then<T: Send + 'static>(
         &self,
         work: impl FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
-        after: impl FnOnce(&T) + Send + 'static,
+        after: impl FnOnce(Result<&T, &Failure>) + Send + 'static,
     ) -> Result<T, Failure> {
         let answer = self.enqueue(work, after).await?;
         answer.await.unwrap_or_else(|_| Err(Failure::Unknown { why: "the writer stopped".to_owned() }))
@@ -100,17 +98,22 @@ impl Writer {
         self.enqueue(work, |_| ()).await.map(drop)
     }
 
-    /// The same without waiting at all. `false` when too much waits already, or the writer has stopped.
-    pub(super) fn slip_in(&self, work: impl FnMut(&Connection) -> Result<(), Failure> + Send + 'static) -> bool {
+    /// The same without waiting at all; `after` hears how it ended. `false` when too much waits already, or the writer has
+    /// stopped.
+    pub(super) fn slip_in(
+        &self,
+        work: impl FnMut(&Connection) -> Result<(), Failure> + Send + 'static,
+        after: impl FnOnce(Result<&(), &Failure>) + Send + 'static,
+    ) -> bool {
         let jobs = self.jobs.lock().expect("no code panics while it holds the sender").clone();
-        let task: Box<dyn Job> = Box::new(Task { work, after: |(): &()| (), made: None, reply: oneshot::channel().0 });
+        let task: Box<dyn Job> = Box::new(Task { work, after, made: None, reply: oneshot::channel().0 });
         jobs.is_some_and(|jobs| jobs.try_send(task).is_ok())
     }
 
     async fn enqueue<T: Send + 'static>(
         &self,
         work: impl FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
-        after: impl FnOnce(&T) + Send + 'static,
+        after: impl FnOnce(Result<&T, &Failure>) + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<T, Failure>>, Failure> {
         let jobs = self.jobs.lock().expect("no code panics while it holds the sender").clone();
         let (reply, answer) = oneshot::channel();
