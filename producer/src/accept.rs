@@ -24,14 +24,13 @@ use crate::carry::{carry_again, carry_new};
 use crate::door::Door;
 use crate::effects;
 use crate::extract::Caller;
+use crate::hands::BUSY_RETRY_S;
 use crate::problem::Problem;
 use crate::resend;
 use crate::view;
 
 /// A living claim whose holder has ended a moment ago is gone at the next try.
 const OPEN_TRIES_MAX: usize = 3;
-/// What a caller is told to wait when too much is being accepted at once, seconds.
-const BUSY_RETRY_S: u64 = 1;
 
 /// A request that was let in, with everything needed to answer it.
 pub(crate) struct Entry {
@@ -79,10 +78,15 @@ async fn take(entry: &Entry) -> Result<(Accepted, RequestResult), Problem> {
     }
 }
 
-/// The answer that this key got with this request; `None` where it got none.
+/// The answer that this key got with this request; `None` where it got none. It goes on though the caller hangs up, and has no
+/// place among what is being accepted any more, so it has one of its own.
 async fn accepted_before(entry: &Entry) -> Result<Option<Accepted>, Problem> {
     let door = &entry.door;
     let Some(key) = key_of(entry) else { return Ok(None) };
+    let Ok(_place) = door.hands.repeats.try_acquire() else {
+        // Not the refusal: nobody knows whether this request was accepted before.
+        return Err(Problem::busy("too many requests are being looked up at this moment: try again", BUSY_RETRY_S));
+    };
     let Some(holder) = door.desk.store.holder(ClaimKind::Key, key, door.now()).await? else { return Ok(None) };
     if holder.fingerprint != opening::fingerprint(&door.desk.vault, &entry.request) {
         return Err(key_reused());

@@ -21,6 +21,7 @@ use crate::body::CheckBody;
 use crate::door::Door;
 use crate::effects;
 use crate::extract::Caller;
+use crate::hands::BUSY_RETRY_S;
 use crate::problem::Problem;
 
 const DAY_MS: u64 = 24 * 3_600_000;
@@ -88,15 +89,21 @@ pub(crate) async fn check(door: &Arc<Door>, message: Message, guess: Guess) -> R
         Err(NoCode::Revoked) => return revoked(door, message, &guess).await,
         Err(NoCode::Now(problem)) => return Err(problem),
     };
+    let Ok(place) = Arc::clone(&door.hands.checks).try_acquire_owned() else {
+        return Err(Problem::busy("too many codes are being checked at this moment: try again", BUSY_RETRY_S));
+    };
     let door = Arc::clone(door);
-    let compared = tokio::spawn(async move { compare(&door, message, &guess, &comparison).await });
+    let compared = tokio::spawn(async move {
+        let _place = place;
+        compare(&door, message, &guess, &comparison).await
+    });
     compared.await.unwrap_or_else(|error| {
         tracing::error!(%error, "checking a code broke off");
         Err(Problem::unavailable())
     })
 }
 
-/// Runs to its end even when the caller hangs up: a guess that was paid is judged.
+/// Runs to its end even when the caller hangs up, and has its place until then: a guess that was paid is judged.
 async fn compare(door: &Door, message: Message, guess: &Guess, comparison: &Comparison) -> Result<Checked, Problem> {
     match pay(door, message).await? {
         Payment::Paid(message) => judge(door, message, guess, comparison.verdict(guess)).await,

@@ -1,4 +1,5 @@
-//! What the door has in hand at this moment, bounded: requests, calls to hang up, and the keys it has seen lately.
+//! What the door has in hand at this moment, bounded: requests, what goes on when their callers hang up, calls to hang up, and
+//! the keys it has seen lately.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +15,13 @@ pub const REQUESTS_IN_HAND_MAX: usize = 4_096;
 pub const ACCEPTING_BULK_MAX: usize = 512;
 pub const ACCEPTING_NORMAL_MAX: usize = 1_536;
 pub const ACCEPTING_CRITICAL_MAX: usize = 2_048;
+/// Guesses being paid and judged at once, whether or not their callers wait: a store whose commits hang leaves the door what else
+/// it can do.
+pub const CHECKS_IN_HAND_MAX: usize = 2_048;
+/// Refused requests with a key that are being looked up at once, whether or not their callers wait.
+pub const REPEATS_IN_HAND_MAX: usize = 512;
+/// What a caller is told to wait when too much is in hand, seconds.
+pub(crate) const BUSY_RETRY_S: u64 = 1;
 /// Calls being hung up at once. One past that is let go: when answered it says goodbye without the code.
 pub const HANG_UPS_IN_HAND_MAX: usize = 64;
 
@@ -22,6 +30,8 @@ pub const SEARCHES_IN_HAND_MAX: usize = 1;
 
 pub struct Hands {
     pub(crate) requests: Arc<Semaphore>,
+    pub(crate) checks: Arc<Semaphore>,
+    pub(crate) repeats: Semaphore,
     pub(crate) searches: Arc<Semaphore>,
     pub(crate) hang_ups: Arc<Semaphore>,
     pub(crate) keys: KeyCache,
@@ -32,6 +42,8 @@ impl Default for Hands {
     fn default() -> Self {
         Self {
             requests: Arc::new(Semaphore::new(REQUESTS_IN_HAND_MAX)),
+            checks: Arc::new(Semaphore::new(CHECKS_IN_HAND_MAX)),
+            repeats: Semaphore::new(REPEATS_IN_HAND_MAX),
             searches: Arc::new(Semaphore::new(SEARCHES_IN_HAND_MAX)),
             hang_ups: Arc::new(Semaphore::new(HANG_UPS_IN_HAND_MAX)),
             keys: KeyCache::default(),

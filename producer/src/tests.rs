@@ -7,6 +7,7 @@ mod calls;
 mod checking;
 mod client;
 mod connections;
+mod hanging;
 mod joining;
 mod reading;
 mod refusals;

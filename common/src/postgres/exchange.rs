@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool_postgres::{Client, Object, Pool, PoolError, TimeoutType};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Duration, Instant, timeout};
 use tokio_postgres::Error;
 
@@ -43,6 +44,9 @@ const SILENT_MS_MIN: u64 = 1_000;
 #[derive(Clone)]
 pub(super) struct Exchanges {
     pool: Pool,
+    /// As many as the pool has connections, and waited for here and not there: so it is known who waits for one of us, and who
+    /// for the server.
+    free: Arc<Semaphore>,
     patience: Duration,
     silence: Arc<Silence>,
 }
@@ -57,10 +61,18 @@ struct Silence {
 /// An exchange that may go on.
 struct Turn<'a> {
     silence: &'a Silence,
-    begun: Instant,
     /// Nobody else goes on until this one is over.
     tries: bool,
-    concluded: AtomicBool,
+    stage: Stage,
+}
+
+enum Stage {
+    /// For a connection that others of us have: they tell whether the server answers.
+    Waiting,
+    Asking {
+        since: Instant,
+    },
+    Concluded,
 }
 
 impl Silence {
@@ -70,36 +82,43 @@ impl Silence {
         if tries && self.is_tried.swap(true, Ordering::Relaxed) {
             return None;
         }
-        Some(Turn { silence: self, begun: Instant::now(), tries, concluded: AtomicBool::new(false) })
+        Some(Turn { silence: self, tries, stage: Stage::Waiting })
     }
 }
 
 impl Turn<'_> {
+    /// From here on only the server is waited for.
+    fn asks(&mut self) {
+        self.stage = Stage::Asking { since: Instant::now() };
+    }
+
     /// Whatever the server said.
-    fn answered(&self) {
+    fn answered(&mut self) {
         self.concludes(false);
     }
 
-    fn unanswered(&self) {
-        self.concludes(self.begun.elapsed() >= Duration::from_millis(SILENT_MS_MIN));
+    fn unanswered(&mut self) {
+        self.concludes(self.took_long());
     }
 
-    /// It did not come to asking: nothing is known that was not known before.
-    fn unasked(&self) {
-        self.concluded.store(true, Ordering::Relaxed);
+    fn took_long(&self) -> bool {
+        match self.stage {
+            Stage::Asking { since } => since.elapsed() >= Duration::from_millis(SILENT_MS_MIN),
+            Stage::Waiting | Stage::Concluded => false,
+        }
     }
 
-    fn concludes(&self, is_silent: bool) {
-        self.concluded.store(true, Ordering::Relaxed);
+    fn concludes(&mut self, is_silent: bool) {
+        self.stage = Stage::Concluded;
         self.silence.lasts.store(is_silent, Ordering::Relaxed);
     }
 }
 
-/// Also of an exchange that nobody waits for any more: whoever left after a while saw silence.
+/// Also of an exchange that nobody waits for any more: whoever left after asking for a while saw silence.
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if !*self.concluded.get_mut() && self.begun.elapsed() >= Duration::from_millis(SILENT_MS_MIN) {
-            self.silence.lasts.store(true, Ordering::Relaxed);
+        if self.took_long() {
+            self.concludes(true);
         }
         if self.tries {
             self.silence.is_tried.store(false, Ordering::Relaxed);
@@ -109,28 +128,24 @@ impl Drop for Turn<'_> {
 
 impl Exchanges {
     pub(super) fn new(pool: Pool, statement_timeout_ms: u64) -> Self {
-        Self { pool, patience: patience(statement_timeout_ms), silence: Arc::default() }
+        let free = Arc::new(Semaphore::new(pool.status().max_size));
+        Self { pool, free, patience: patience(statement_timeout_ms), silence: Arc::default() }
     }
 
-    /// Of work that knows its own trouble. The time until the pool gives a connection is bounded by the pool.
+    /// Of work that knows its own trouble. The time until there is a connection is bounded by the pool's settings.
     pub(super) async fn once<T>(
         &self,
         effect: Effect,
         work: impl AsyncFnOnce(&mut Client) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
-        let Some(turn) = self.silence.turn() else {
+        let Some(mut turn) = self.silence.turn() else {
             return Err(Trouble::Unavailable { why: "PostgreSQL was silent, and is being tried again".to_owned() });
         };
-        let pooled = self.pool.get().await.inspect_err(|error| match error {
-            // All connections are in use: those who have them tell whether the server answers.
-            PoolError::Timeout(TimeoutType::Wait) => turn.unasked(),
-            PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle)
-            | PoolError::Backend(_)
-            | PoolError::Closed
-            | PoolError::NoRuntimeSpecified
-            | PoolError::PostCreateHook(_) => turn.unanswered(),
-        });
-        let mut client = pooled.map_err(|error| Trouble::Unavailable { why: unpooled(&error) })?;
+        // Given back after the connection is.
+        let _free = self.free().await?;
+        turn.asks();
+        let pooled = self.pool.get().await.inspect_err(|_| turn.unanswered());
+        let mut client = pooled.map_err(|error| no_connection(&error))?;
         let Ok(done) = timeout(self.patience, work(&mut client)).await else {
             turn.unanswered();
             drop(Object::take(client));
@@ -153,6 +168,14 @@ impl Exchanges {
         done
     }
 
+    /// A connection that nobody has, or room for one.
+    async fn free(&self) -> Result<SemaphorePermit<'_>, Trouble> {
+        let wait = self.pool.timeouts().wait.unwrap_or(Duration::MAX);
+        let too_long = |_| no_connection(&PoolError::Timeout(TimeoutType::Wait));
+        let free = timeout(wait, self.free.acquire()).await.map_err(too_long)?;
+        Ok(free.expect("nobody closes it"))
+    }
+
     /// Of a statement that commits by itself, or of a whole transaction.
     pub(super) async fn ask<T>(
         &self,
@@ -164,13 +187,21 @@ impl Exchanges {
     }
 }
 
+fn no_connection(error: &PoolError) -> Trouble {
+    Trouble::Unavailable { why: unpooled(error) }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::PostgresSettings;
+    use super::super::session::{self, Kind};
     use super::*;
+    use crate::config::Secret;
 
     /// One that gets no answer for so long.
     async fn unanswered(silence: &Silence, ms: u64) {
-        let turn = silence.turn().expect("nobody else tries");
+        let mut turn = silence.turn().expect("nobody else tries");
+        turn.asks();
         tokio::time::sleep(Duration::from_millis(ms)).await;
         turn.unanswered();
     }
@@ -187,24 +218,46 @@ mod tests {
         let trying = silence.turn().expect("one tries it again");
         assert!(silence.turn().is_none() && silence.turn().is_none());
         drop(trying);
-        let trying = silence.turn().expect("the one before gave up, so that another may try");
+        let mut trying = silence.turn().expect("the one before gave up, so that another may try");
         trying.answered();
         drop(trying);
         assert!(two_may_go_on(&silence), "it is back");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_leaves_after_a_while_saw_silence_and_whoever_got_no_connection_saw_nothing() {
+    async fn whoever_leaves_after_asking_for_a_while_saw_silence_and_whoever_asked_nothing_saw_nothing() {
         let silence = Silence::default();
-        for (ms, is_asked, may_go_on) in [(2_000, false, true), (SILENT_MS_MIN - 1, true, true), (2_000, true, false)] {
-            let turn = silence.turn().expect("nobody else tries");
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            if !is_asked {
-                turn.unasked();
+        for (waited_ms, asked_ms, may_go_on) in
+            [(2_000, None, true), (2_000, Some(SILENT_MS_MIN - 1), true), (0, Some(2_000), false)]
+        {
+            let mut turn = silence.turn().expect("nobody else tries");
+            tokio::time::sleep(Duration::from_millis(waited_ms)).await;
+            if let Some(ms) = asked_ms {
+                turn.asks();
+                tokio::time::sleep(Duration::from_millis(ms)).await;
             }
             drop(turn);
-            assert_eq!(two_may_go_on(&silence), may_go_on, "{ms} {is_asked}");
+            assert_eq!(two_may_go_on(&silence), may_go_on, "{waited_ms} {asked_ms:?}");
         }
+    }
+
+    /// Whether it may still be waited for after so long: nothing here ever connects.
+    async fn waits(people: &Exchanges, ms: u64) -> bool {
+        let asking =
+            people.once(Effect::Reads, async |_| -> Result<(), Trouble> { unreachable!("nobody is connected") });
+        timeout(Duration::from_millis(ms), asking).await.is_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_all_connections_are_in_use_nobody_who_leaves_saw_silence() {
+        let settings = PostgresSettings::new(Secret::new("postgres://otodoke@localhost/otodoke"));
+        let pool = session::pool(&settings, Kind::People, 2).expect("a good url");
+        let people = Exchanges::new(pool, settings.statement_timeout_ms);
+        let in_use = people.free.acquire_many(2).await.expect("nobody closes it");
+        assert!(waits(&people, 2 * SILENT_MS_MIN).await, "it is left before its time is over");
+        assert!(!waits(&people, settings.wait_timeout_ms + 1).await, "its time is over");
+        drop(in_use);
+        assert!(two_may_go_on(&people.silence), "they work on");
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::batch::{BODIES_BYTES_MAX, Part};
 use super::letter::Letter;
 use super::names::Place;
-use super::publisher::{Landing, Publish, To};
+use super::publisher::{Landing, Publish, Room, To};
 use crate::broker::Queue;
 use crate::pace::Pace;
 
@@ -20,7 +20,7 @@ const UNCONFIRMED_MAX: usize = 1;
 
 pub(super) struct Gathering {
     parts_max: usize,
-    /// Bodies that may wait or be on their way at once.
+    /// Bodies of a queue that may wait or be on their way at once.
     window: usize,
     /// By the number of their place.
     queues: BTreeMap<usize, Waiting>,
@@ -32,7 +32,7 @@ struct Waiting {
     place: Arc<Place>,
     unconfirmed: usize,
     pace: Pace,
-    parts: VecDeque<(Part, oneshot::Sender<Landing>)>,
+    parts: VecDeque<(Part, oneshot::Sender<Landing>, Room)>,
 }
 
 /// What becomes one message.
@@ -43,21 +43,22 @@ pub(super) enum Departure {
         place: Arc<Place>,
         parts: Vec<Part>,
         answers: Vec<oneshot::Sender<Landing>>,
+        room: Room,
     },
 }
 
 impl Gathering {
-    /// With at most so many bodies in one message, and so many in hand.
+    /// With at most so many bodies in one message, and so many of a queue in hand.
     pub(super) fn new(parts_max: usize, window: usize) -> Self {
         Self { parts_max, window, queues: BTreeMap::new(), alone: Vec::new() }
     }
 
     pub(super) fn add(&mut self, publish: Publish) {
         match publish {
-            Publish { to: To::Place(place), letter: Letter::Part(part), answer } if self.may_gather(&place) => {
+            Publish { to: To::Place(place), letter: Letter::Part(part), answer, room } if self.may_gather(&place) => {
                 let most = self.parts_max.min(self.window);
                 let waiting = self.queues.entry(place.number).or_insert_with(|| Waiting::at(place, most));
-                waiting.parts.push_back((part, answer));
+                waiting.parts.push_back((part, answer, room));
             }
             alone => self.alone.push(alone),
         }
@@ -115,35 +116,42 @@ impl Waiting {
     }
 
     fn may_go(&self, now: Instant) -> bool {
-        let bytes = || self.parts.iter().map(|(part, _)| part.body.len()).sum::<usize>();
+        let bytes = || self.parts.iter().map(|(part, ..)| part.body.len()).sum::<usize>();
         self.pace.allows(self.parts.len(), now) || bytes() >= BODIES_BYTES_MAX
     }
 
     fn next(&mut self, parts_max: usize) -> Option<Departure> {
-        let (mut parts, mut answers, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut parts, mut answers, mut all, mut bytes) = (Vec::new(), Vec::new(), None::<Room>, 0);
         while parts.len() < parts_max
-            && let Some((part, answer)) = self.parts.pop_front()
+            && let Some((part, answer, room)) = self.parts.pop_front()
         {
             if answer.is_closed() {
                 continue;
             }
             bytes += part.body.len();
             if bytes > BODIES_BYTES_MAX && !parts.is_empty() {
-                self.parts.push_front((part, answer));
+                self.parts.push_front((part, answer, room));
                 break;
             }
             parts.push(part);
             answers.push(answer);
+            match &mut all {
+                Some(all) => all.merge(room),
+                None => all = Some(room),
+            }
         }
-        (!parts.is_empty()).then(|| Departure::Together { place: Arc::clone(&self.place), parts, answers })
+        all.map(|room| Departure::Together { place: Arc::clone(&self.place), parts, answers, room })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use lapin::BasicProperties;
     use proptest::collection::vec;
     use proptest::prelude::*;
+    use tokio::sync::Semaphore;
     use tokio::time::Duration;
     use uuid::Uuid;
 
@@ -171,6 +179,12 @@ mod tests {
         Gathering::new(parts_max, WINDOW)
     }
 
+    /// Of a window without an end.
+    fn room() -> Room {
+        static WINDOW: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)));
+        Arc::clone(&WINDOW).try_acquire_owned().expect("there is always room")
+    }
+
     /// Adds bodies of so many bytes; whoever holds what is returned waits for the answers.
     fn add(gathering: &mut Gathering, queue: impl Into<Queue>, bytes: &[usize]) -> Vec<oneshot::Receiver<Landing>> {
         let place = at(queue.into());
@@ -178,7 +192,8 @@ mod tests {
         for bytes in bytes {
             let (answer, landing) = oneshot::channel();
             let part = Part { id: ID, at: Timestamp::from_unix_ms(0), trace: None, body: vec![0; *bytes] };
-            gathering.add(Publish { to: To::Place(Arc::clone(&place)), letter: Letter::Part(part), answer });
+            let to = To::Place(Arc::clone(&place));
+            gathering.add(Publish { to, letter: Letter::Part(part), answer, room: room() });
             answers.push(landing);
         }
         answers
@@ -327,7 +342,7 @@ mod tests {
         for to in [To::Place(place(Lane::Normal)), To::Parked] {
             let (answer, landing) = oneshot::channel();
             let letter = Letter::whole(BasicProperties::default(), vec![0]);
-            gathering.add(Publish { to, letter, answer });
+            gathering.add(Publish { to, letter, answer, room: room() });
             answers.push(landing);
         }
         assert_eq!(departs(&mut gathering), [1, 1, 1]);

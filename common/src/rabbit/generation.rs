@@ -3,6 +3,8 @@
 //!
 //! Whatever goes wrong with any part ends the whole; the supervisor builds the next one from nothing.
 
+mod outboxes;
+
 use std::sync::{Arc, OnceLock};
 
 use futures_util::{Stream, StreamExt};
@@ -22,10 +24,11 @@ use super::names::{Names, Place};
 use super::publisher::{Context, Landing, Publish, Publisher, To};
 use super::readings::Readings;
 use super::{Shared, consumer, envelope, error, readings, topology};
-use crate::broker::{BrokerError, Queue};
+use crate::broker::BrokerError;
 use crate::clock::Clock;
-use crate::message::{Lane, MessageId};
+use crate::message::MessageId;
 use crate::trace;
+use outboxes::Outboxes;
 
 /// Consumers may take as long as deliveries in hand do; publishers as long as the broker confirms.
 const CLOSE_MS_MAX: u64 = 10_000;
@@ -47,13 +50,6 @@ pub(super) struct Generation {
     ending: Ending,
     consumers: TaskTracker,
     publishers: TaskTracker,
-}
-
-/// Ways to the publishers.
-struct Outboxes {
-    shared: Vec<mpsc::Sender<Publish>>,
-    /// Codes that people wait for never queue behind bulk.
-    critical: mpsc::Sender<Publish>,
 }
 
 /// How a generation ends: at once with a reason, or step by step.
@@ -100,17 +96,17 @@ impl Generation {
         let publishers = TaskTracker::new();
         let mut open = Vec::new();
         for _ in 0..=shared.settings.publishers {
-            let (outbox, inbox) = mpsc::channel(shared.settings.window);
+            let (outbox, inbox) = mpsc::unbounded_channel();
             let publisher = Publisher::open(&publish_line.connection, context.clone(), inbox).await;
             ending.watch(&publishers, publisher.map_err(trouble)?.run(ending.publishing.clone()));
             open.push(outbox);
         }
-        let critical = open.pop().expect("one more was opened than are shared");
+        let outboxes = Outboxes::new(open, &shared.names, shared.settings.window);
         let generation = Arc::new(Self {
             drifts,
             publish_line,
             consume_line,
-            outboxes: Outboxes { shared: open, critical },
+            outboxes,
             blocked,
             readings,
             names: shared.names.clone(),
@@ -214,9 +210,8 @@ impl Generation {
 
     /// Returns once the body is on a majority of the queue's nodes.
     pub(super) async fn publish(&self, place: &Arc<Place>, letter: Letter) -> Result<(), BrokerError> {
-        let publish = |answer| Publish { to: To::Place(Arc::clone(place)), letter, answer };
         let sent_at = Instant::now();
-        match self.send(self.outboxes.of(place), publish).await? {
+        match self.send(To::Place(Arc::clone(place)), letter).await? {
             Landing::Confirmed => Ok(()),
             Landing::Nacked if self.readings.is_full(place, sent_at).await => {
                 Err(BrokerError::Full { queue: place.queue, limit: self.names.length(place.queue) })
@@ -234,8 +229,7 @@ impl Generation {
     pub(super) async fn park(&self, copy: Copy, reason: &str) -> Result<(), BrokerError> {
         let (properties, body) = copy.letter.alone(&self.identity);
         let properties = envelope::of_parked(&self.identity, &properties, self.clock.now(), copy.home, reason);
-        let publish = |answer| Publish { to: To::Parked, letter: Letter::whole(properties, body), answer };
-        match self.send(self.outboxes.parked(), publish).await? {
+        match self.send(To::Parked, Letter::whole(properties, body)).await? {
             Landing::Confirmed => Ok(()),
             Landing::Nacked => Err(unavailable(format!(
                 "the parked queue holds its {} bodies or cannot take one; look with `otodoke parked list`",
@@ -248,22 +242,18 @@ impl Generation {
         }
     }
 
-    async fn send(
-        &self,
-        outbox: &mpsc::Sender<Publish>,
-        publish: impl FnOnce(oneshot::Sender<Landing>) -> Publish,
-    ) -> Result<Landing, BrokerError> {
+    async fn send(&self, to: To, letter: Letter) -> Result<Landing, BrokerError> {
         if let Some(why) = self.blocked() {
             return Err(unavailable(format!("it takes no messages now: {why}")));
         }
         let until = Instant::now() + self.deadline;
-        let room = match tokio::time::timeout_at(until, outbox.reserve()).await {
-            Ok(Ok(room)) => room,
-            Ok(Err(_)) => return Err(unavailable("its connection is gone".to_owned())),
-            Err(_) => return Err(unavailable("it confirms more slowly than messages come".to_owned())),
+        let Ok(room) = tokio::time::timeout_at(until, self.outboxes.room(&to)).await else {
+            return Err(unavailable("it confirms more slowly than messages come".to_owned()));
         };
         let (answer, landing) = oneshot::channel();
-        room.send(publish(answer));
+        if self.outboxes.put(Publish { to, letter, answer, room }).is_err() {
+            return Err(unavailable("its connection is gone".to_owned()));
+        }
         match tokio::time::timeout_at(until, landing).await {
             Ok(Ok(landing)) => Ok(landing),
             Ok(Err(_)) => Err(unconfirmed("its connection went away".to_owned())),
@@ -278,22 +268,6 @@ fn unavailable(why: String) -> BrokerError {
 
 fn unconfirmed(why: String) -> BrokerError {
     BrokerError::Unconfirmed { why }
-}
-
-impl Outboxes {
-    /// Always the same for one place: what waits for it waits together.
-    fn of(&self, place: &Place) -> &mpsc::Sender<Publish> {
-        match place.queue {
-            Queue::Lane(Lane::Critical) => &self.critical,
-            Queue::Lane(Lane::Normal | Lane::Bulk) | Queue::Receipts | Queue::GivenUp => {
-                &self.shared[place.number % self.shared.len()]
-            }
-        }
-    }
-
-    fn parked(&self) -> &mpsc::Sender<Publish> {
-        &self.shared[0]
-    }
 }
 
 impl Ending {

@@ -1,4 +1,5 @@
-//! One channel in confirm mode, one task that publishes on it, a bounded number of bodies in hand.
+//! One channel in confirm mode, one task that publishes on it; how many bodies it has in hand is bounded in front of it
+//! (`outboxes`).
 //!
 //! A channel has one publishing task because tags are counted by both sides: from two tasks the confirmation of one
 //! message could answer for another. An answer is given once the broker gave its own, or the channel is gone; one
@@ -12,7 +13,7 @@ use futures_util::{FutureExt, StreamExt};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Connection};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +33,11 @@ pub(super) struct Publish {
     pub(super) to: To,
     pub(super) letter: Letter,
     pub(super) answer: oneshot::Sender<Landing>,
+    pub(super) room: Room,
 }
+
+/// A place in a window, or several, for as long as bodies are in hand.
+pub(super) type Room = OwnedSemaphorePermit;
 
 pub(super) enum To {
     Place(Arc<Place>),
@@ -57,7 +62,7 @@ pub(super) struct Context {
     pub(super) identity: Identity,
     /// They are told what got into their queues.
     pub(super) intakes: BTreeMap<Queue, Arc<Intake>>,
-    /// Bodies that wait or are unconfirmed, per channel.
+    /// Bodies that wait or are unconfirmed, of each queue.
     pub(super) window: usize,
     /// Bodies of one message.
     pub(super) parts_max: usize,
@@ -68,10 +73,8 @@ pub(super) struct Context {
 pub(super) struct Publisher {
     context: Context,
     channel: Channel,
-    inbox: mpsc::Receiver<Publish>,
+    inbox: mpsc::UnboundedReceiver<Publish>,
     gathering: Gathering,
-    /// Bodies on their way.
-    flying: usize,
     /// Ids that came back and whose confirmation is still under way.
     returned: HashSet<String>,
 }
@@ -92,31 +95,32 @@ struct Flight {
     /// Others wait for this one.
     is_awaited: bool,
     answers: Vec<oneshot::Sender<Landing>>,
+    room: Room,
 }
 
 impl Publisher {
     pub(super) async fn open(
         connection: &Connection,
         context: Context,
-        inbox: mpsc::Receiver<Publish>,
+        inbox: mpsc::UnboundedReceiver<Publish>,
     ) -> lapin::Result<Self> {
         let channel = connection.create_channel().await?;
         // nowait: a publish before confirm mode is on would never be confirmed.
         channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
         let gathering = Gathering::new(context.parts_max, context.window);
-        Ok(Self { context, channel, inbox, gathering, flying: 0, returned: HashSet::new() })
+        Ok(Self { context, channel, inbox, gathering, returned: HashSet::new() })
     }
 
     /// Until `closing`, then lands what flies. An error is the end of the channel.
     pub(super) async fn run(mut self, closing: CancellationToken) -> Result<(), String> {
         let channel = self.channel.clone();
         let mut flights = FuturesUnordered::new();
-        let mut boarding = Vec::with_capacity(self.context.window);
+        let most = self.context.window;
+        let mut boarding = Vec::with_capacity(most);
         let mut landed_at = Instant::now();
         let mut open = true;
         while open || !flights.is_empty() || self.gathering.waiting() > 0 {
             let next_at = self.gathering.next_at();
-            let room = self.context.window.saturating_sub(self.flying + self.gathering.waiting());
             let stalled_at = landed_at + Duration::from_millis(STALL_MS_MAX);
             tokio::select! {
                 biased;
@@ -129,11 +133,11 @@ impl Publisher {
                     landed_at = Instant::now();
                 }
                 () = closing.cancelled(), if !self.inbox.is_closed() => self.inbox.close(),
-                count = self.inbox.recv_many(&mut boarding, room), if open && room > 0 => {
+                count = self.inbox.recv_many(&mut boarding, most), if open => {
                     open = count > 0;
                     // Whoever was woken together with the first one publishes now as well.
                     tokio::task::yield_now().await;
-                    while boarding.len() < room
+                    while boarding.len() < most
                         && let Ok(publish) = self.inbox.try_recv()
                     {
                         boarding.push(publish);
@@ -153,7 +157,6 @@ impl Publisher {
             }
             for departure in self.gathering.depart(Instant::now()) {
                 let (message, flight) = self.context.message(departure);
-                self.flying += flight.answers.len();
                 flights.push(fly(&channel, message, flight));
             }
         }
@@ -185,7 +188,6 @@ impl Publisher {
     }
 
     fn land(&mut self, flight: Flight, landing: &Landing) {
-        self.flying -= flight.answers.len();
         if let To::Place(place) = &flight.to {
             if flight.is_awaited {
                 self.gathering.landed(place);
@@ -203,20 +205,22 @@ impl Publisher {
             // A caller whose deadline passed has its answer already.
             drop(answer.send(landing.clone()));
         }
+        // All of a message at once, for whoever waits for some.
+        drop(flight.room);
     }
 }
 
 impl Context {
     /// One body as it is; several as a batch, under the first one's id.
     fn message(&self, departure: Departure) -> (Message, Flight) {
-        let (letter, to, is_awaited, answers) = match departure {
-            Departure::Alone(Publish { to, letter, answer }) => (letter, to, false, vec![answer]),
-            Departure::Together { place, mut parts, answers } => {
+        let (letter, to, is_awaited, answers, room) = match departure {
+            Departure::Alone(Publish { to, letter, answer, room }) => (letter, to, false, vec![answer], room),
+            Departure::Together { place, mut parts, answers, room } => {
                 let letter = match parts.len() {
                     1 => Letter::Part(parts.remove(0)),
                     _ => Letter::of_batch(&self.identity, &parts),
                 };
-                (letter, To::Place(place), true, answers)
+                (letter, To::Place(place), true, answers, room)
             }
         };
         let (exchange, key) = match &to {
@@ -225,7 +229,7 @@ impl Context {
         };
         let (properties, body) = letter.alone(&self.identity);
         let id = envelope::message_id(&properties);
-        (Message { exchange, key, properties, body }, Flight { id, to, is_awaited, answers })
+        (Message { exchange, key, properties, body }, Flight { id, to, is_awaited, answers, room })
     }
 
     fn intake(&self, queue: Queue) -> &Intake {

@@ -41,7 +41,8 @@ pub struct RabbitSettings {
     /// Channels that publish, besides the one that is kept for `critical`. A queue always uses the same one, so that what
     /// waits for it can travel together; more than there are queues gain nothing.
     pub publishers: usize,
-    /// Bodies that wait or are unconfirmed, per channel.
+    /// Bodies that wait or are unconfirmed, of each queue: one that confirms nothing for a while keeps no other from the channel
+    /// that they share.
     pub window: usize,
     /// Bodies in one AMQP message, where some wait. With 1 each travels alone: for as long as there are processes that know
     /// no batches.
