@@ -14,6 +14,7 @@ use otodoke_common::phone::PhoneNumber;
 use otodoke_common::request;
 use otodoke_common::seal::TagUse;
 use otodoke_common::time::Timestamp;
+use otodoke_common::trace;
 use otodoke_common::transaction::Transaction;
 
 use crate::answer::{CheckStatus, Checked};
@@ -93,11 +94,11 @@ pub(crate) async fn check(door: &Arc<Door>, message: Message, guess: Guess) -> R
         return Err(Problem::busy("too many codes are being checked at this moment: try again", BUSY_RETRY_S));
     };
     let door = Arc::clone(door);
-    let compared = tokio::spawn(async move {
+    let compared = async move {
         let _place = place;
         compare(&door, message, &guess, &comparison).await
-    });
-    compared.await.unwrap_or_else(|error| {
+    };
+    tokio::spawn(trace::within(trace::current(), compared)).await.unwrap_or_else(|error| {
         tracing::error!(%error, "checking a code broke off");
         Err(Problem::unavailable())
     })
