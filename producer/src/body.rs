@@ -28,6 +28,7 @@ pub struct CheckBody {
 #[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResendBody {
+    /// Left out: `sms`, or `voice` where no text can reach the phone and the request allows calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelWord>,
 }
