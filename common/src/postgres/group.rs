@@ -21,6 +21,8 @@ use crate::store::StoreError;
 const GROUP_MAX: usize = 256;
 /// Callers that wait in front of one verb; the next ones wait to wait.
 const WAITING_MAX: usize = 4_096;
+/// Looks for company in front of a group, while each finds some.
+const LOOKS_MAX: u32 = 32;
 /// Tries after a lost connection or a race, before the group is parted or given up.
 const TRIES_MAX: u32 = 3;
 
@@ -144,9 +146,7 @@ async fn take<V: Verb>(asks: &Asks<V>, mut taken: Vec<Waiting<V>>, pace: &mut Pa
     if taken.is_empty() {
         let mut asks = asks.lock().await;
         taken.push(asks.recv().await?);
-        // Whoever was woken together with the first one asks now as well.
-        tokio::task::yield_now().await;
-        fill(&mut taken, &mut asks);
+        gather(&mut taken, &mut asks).await;
         if V::WRITES
             && !pace.allows(taken.len(), Instant::now())
             && let Some(at) = pace.next_at()
@@ -161,6 +161,19 @@ async fn take<V: Verb>(asks: &Asks<V>, mut taken: Vec<Waiting<V>>, pace: &mut Pa
     }
     pace.went(Instant::now());
     Some(taken)
+}
+
+/// Whoever was woken together with the first one asks now as well, and so does whoever a whole group's answers brought back:
+/// for as long as each look finds more, there is company worth a few microseconds.
+async fn gather<V: Verb>(taken: &mut Vec<Waiting<V>>, asks: &mut mpsc::Receiver<Waiting<V>>) {
+    for _ in 0..LOOKS_MAX {
+        let before = taken.len();
+        tokio::task::yield_now().await;
+        fill(taken, asks);
+        if taken.len() == before {
+            return;
+        }
+    }
 }
 
 fn fill<V: Verb>(taken: &mut Vec<Waiting<V>>, asks: &mut mpsc::Receiver<Waiting<V>>) {
@@ -263,6 +276,18 @@ mod tests {
                 );
             }
         });
+        assert_eq!(group.await.expect("it takes them").expect("somebody asks").len(), 9);
+    }
+
+    /// As requests do whose answers went out together: each is read, and asks, a moment after the one before it.
+    #[tokio::test]
+    async fn who_comes_bit_by_bit_behind_the_first_one_comes_along() {
+        let Bed { callers, asks, mut pace, .. } = Bed::<false>::new();
+        let group = tokio::spawn(async move { take(&asks, Vec::new(), &mut pace).await });
+        for _ in 0..9 {
+            assert!(callers.send(Waiting { ask: (), reply: oneshot::channel().0 }).await.is_ok());
+            tokio::task::yield_now().await;
+        }
         assert_eq!(group.await.expect("it takes them").expect("somebody asks").len(), 9);
     }
 
