@@ -36,12 +36,16 @@ pub struct Desk {
 pub struct Routing<'a> {
     pub choose: &'a (dyn Fn(&Message, &Want) -> Choice + Send + Sync),
     pub punctual: &'a (dyn Fn(&Leg) -> bool + Send + Sync),
+    pub asks_in_ms: &'a (dyn Fn(&Leg) -> u64 + Send + Sync),
 }
 
 impl Routing<'_> {
     /// For shells that make no calls to providers: whoever does shall choose.
-    pub const ELSEWHERE: Routing<'static> =
-        Routing { choose: &|_: &Message, _: &Want| Choice::Elsewhere, punctual: &|_: &Leg| false };
+    pub const ELSEWHERE: Routing<'static> = Routing {
+        choose: &|_: &Message, _: &Want| Choice::Elsewhere,
+        punctual: &|_: &Leg| false,
+        asks_in_ms: &|_: &Leg| 0,
+    };
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +104,7 @@ impl Desk {
             policy: &self.policy,
             choose: routing.choose,
             punctual: routing.punctual,
+            asks_in_ms: routing.asks_in_ms,
             roll: self.dice.roll(),
         };
         step(message, event, &view)

@@ -201,6 +201,8 @@ pub struct View<'a> {
     pub choose: &'a dyn Fn(&Message, &Want) -> Choice,
     /// Whether receipts of this leg's route come in time otherwise (promise 11).
     pub punctual: &'a dyn Fn(&Leg) -> bool,
+    /// In how many milliseconds its provider can be asked about a leg; 0: now.
+    pub asks_in_ms: &'a dyn Fn(&Leg) -> u64,
     /// Chance, as a number: jitter and the call's digit.
     pub roll: u32,
 }

@@ -147,7 +147,7 @@ async fn a_carrier_that_answers_questions_late_holds_up_nobody_elses_retry() {
     world.carrier("sakura").answers_questions_after(20_000);
     ask_all(&world, SILENT, 0).await;
     world.wait_ms(2_000).await;
-    assert!(world.metric("otp_asks_total", &["result=\"skipped\""]) > 0.0, "more are due than may ask");
+    assert!(world.carrier("sakura").questions() < SILENT as usize / 2, "more are due than may ask");
     world.ask_for_code(&retried).await;
     world.wait_ms(3_000).await;
     assert_eq!(world.phone(&retried).texts.len(), 1, "its retry is a row that the sweep carries");

@@ -40,7 +40,7 @@ impl Aside {
     }
 
     /// In how many milliseconds one more looks again, at the latest in so many.
-    fn turn_in_ms(&self, latest_ms: u64) -> u64 {
+    pub(crate) fn turn_in_ms(&self, latest_ms: u64) -> u64 {
         let now = Instant::now();
         let mut next = self.next.lock().expect("no code panics while it holds the turn");
         let turn = (*next).max(now + Duration::from_millis(SOONEST_MS));

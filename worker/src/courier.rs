@@ -154,8 +154,13 @@ impl Courier {
     }
 
     /// What became of a save. Without it the leg would be nobody's: it is not in any other hand, and its row says that it is.
+    /// For no longer than a call may wait before it begins, by which the crash gap is reckoned.
     fn look(&self, id: MessageId) -> Pin<Box<dyn Future<Output = Result<Option<Message>, StoreError>> + Send + '_>> {
-        Box::pin(self.patiently(move || self.desk.store.load(id)))
+        let unseen =
+            move || StoreError::Unavailable { why: format!("what became of message {id} could not be looked up") };
+        let look = self.patiently(move || self.desk.store.load(id));
+        let in_time = Duration::from_millis(REPEAT_PATIENCE_MS_MAX);
+        Box::pin(async move { tokio::time::timeout(in_time, look).await.unwrap_or_else(|_| Err(unseen())) })
     }
 
     /// Decides, waiting in hand for a permit where one is expected soon: nothing is saved meanwhile, and nothing is lost.
@@ -182,7 +187,9 @@ impl Courier {
             };
             let choose = |message: &Message, want: &_| hand.choose(message, want);
             let punctual = |leg: &Leg| self.lock_health().punctual(message.id, leg, now);
-            let mut decided = self.desk.decide(message, event, &Routing { choose: &choose, punctual: &punctual });
+            let asks_in_ms = |leg: &Leg| self.questions.asks_in_ms(&leg.provider);
+            let routing = Routing { choose: &choose, punctual: &punctual, asks_in_ms: &asks_in_ms };
+            let mut decided = self.desk.decide(message, event, &routing);
             let (passage, waits_for) = hand.empty();
             let Some(until) = decided.waits_until else { return (decided, passage) };
             match waiting.patience(&waits_for, until.since_ms(now)) {

@@ -47,7 +47,8 @@ impl Courier {
         }
         let event = Event::reported(number, report);
         let punctual = |_: &Leg| true;
-        let routing = Routing { punctual: &punctual, ..Routing::ELSEWHERE };
+        let asks_in_ms = |leg: &Leg| self.questions.asks_in_ms(&leg.provider);
+        let routing = Routing { punctual: &punctual, asks_in_ms: &asks_in_ms, ..Routing::ELSEWHERE };
         match self.desk.apply_to(*message, &event, &routing, &[]).await? {
             Applied::Done(step) => {
                 self.perform(&step, None).await;

@@ -79,7 +79,7 @@ impl Worker {
         let crowds = Crowds::new(&settings);
         let courier = Courier {
             permits: Permits::new(settings.capacities.clone()),
-            questions: Questions::new(&settings.capacities),
+            questions: Questions::new(&settings.capacities, settings.release_per_s),
             desk: parts.desk,
             broker: parts.broker,
             routes: parts.routes,

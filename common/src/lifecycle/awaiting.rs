@@ -10,6 +10,8 @@ use crate::time::Timestamp;
 
 /// Questions kept back for the sweep, so that forged hints cannot use them all up.
 const ASKS_KEPT_FOR_SWEEP: u8 = 2;
+/// A lost answer that nobody can be asked about counts as one that nobody knows after so long, since its leg began.
+const ANSWER_PUT_OFF_MS_MAX: u64 = 15_000;
 /// After a question at the overdue time, its answer gets this long.
 const ASK_SETTLE_MS: u64 = 1_000;
 
@@ -196,8 +198,24 @@ fn absent(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: 
 /// A poke, or a receipt without proof: it causes a question at the most.
 fn hint(turn: &mut Turn<'_>, number: LegNumber) {
     let most = turn.view.policy.asks_max.saturating_sub(ASKS_KEPT_FOR_SWEEP);
-    if turn.leg(number).is_some_and(|leg| can_ask(leg) && leg.asks < most) {
-        ask(turn, number);
+    let Some(leg) = turn.leg(number).filter(|leg| can_ask(leg) && leg.asks < most) else { return };
+    match (turn.view.asks_in_ms)(leg) {
+        0 => ask(turn, number),
+        in_ms => ask_later(turn, number, in_ms),
+    }
+}
+
+/// No question is used up. Where its receipt is awaited its leg is not overdue before it; else the poke was for nothing.
+fn ask_later(turn: &mut Turn<'_>, number: LegNumber, in_ms: u64) {
+    let at = turn.now().plus_ms(in_ms);
+    if turn.message.state != (State::Awaiting { leg: number, what: Awaited::Receipt }) {
+        return;
+    }
+    let put_off = |leg: &&mut Leg| leg.ask_at.is_none_or(|ask_at| ask_at <= turn.view.now || ask_at > at);
+    if let Some(leg) = turn.message.legs.iter_mut().find(|leg| leg.number == number).filter(put_off) {
+        leg.ask_at = Some(at);
+        leg.overdue_at = leg.overdue_at.map(|overdue_at| overdue_at.max(at));
+        enter(turn, number, Awaited::Receipt);
     }
 }
 
@@ -241,6 +259,10 @@ fn answer_is_due(turn: &mut Turn<'_>, number: LegNumber) {
         return turn.effect(Effect::Call { leg: number });
     }
     if can_ask(&leg) && leg.asks == 0 {
+        let later = turn.now().plus_ms((turn.view.asks_in_ms)(&leg));
+        if later > turn.now() && later <= leg.started_at.plus_ms(ANSWER_PUT_OFF_MS_MAX) {
+            return turn.enter(State::Awaiting { leg: number, what: Awaited::Answer }, later);
+        }
         ask(turn, number);
         let due = turn.now().plus_ms(turn.view.policy.unknown_grace_ms);
         return turn.enter(State::Awaiting { leg: number, what: Awaited::Answer }, due);
@@ -272,7 +294,10 @@ fn ask_unasked(turn: &mut Turn<'_>, leg: &Leg) {
     let now = turn.now();
     let last = leg.overdue_at.is_none_or(|at| at <= now);
     if can_ask(leg) && leg.asks < turn.view.policy.asks_max {
-        ask(turn, leg.number);
+        match (turn.view.asks_in_ms)(leg) {
+            0 => ask(turn, leg.number),
+            in_ms => return ask_later(turn, leg.number, in_ms),
+        }
     }
     if let Some(leg) = turn.leg_mut(leg.number) {
         leg.ask_at = if last { None } else { leg.overdue_at };

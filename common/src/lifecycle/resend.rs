@@ -3,7 +3,7 @@
 use super::turn::Turn;
 use super::{Note, guess, legs};
 use crate::fallback;
-use crate::leg::Channel;
+use crate::leg::{Channel, Leg, LegOutcome};
 use crate::message::{Message, State, Trigger, Voice, Want};
 use crate::policy::Policy;
 use crate::time::Timestamp;
@@ -67,10 +67,13 @@ fn follows(turn: &mut Turn<'_>, want: Want) -> bool {
     }
 }
 
-/// Where no text can reach the phone, whoever only asks for one more means a call; where the request allows calls.
+/// Where no text can reach the phone, whoever only asks for one more means a call; where the request allows calls, and none
+/// is under way, which would find the line busy.
 fn usual(message: &Message) -> Channel {
+    let calls = |leg: &Leg| leg.channel == Channel::Voice && matches!(leg.outcome, None | Some(LegOutcome::Submitted));
+    let means_a_call = fallback::texts_closed(message) && !message.legs.iter().any(calls);
     match message.voice {
-        Voice::OnFailure | Voice::OnUnverified { .. } if fallback::texts_closed(message) => Channel::Voice,
+        Voice::OnFailure | Voice::OnUnverified { .. } if means_a_call => Channel::Voice,
         Voice::OnFailure | Voice::OnUnverified { .. } | Voice::Never => Channel::Sms,
     }
 }

@@ -121,7 +121,7 @@ catalogue! {
     REPEATS: Counter "otp_repeats_total" ["route"]
         "Requests sent again to a provider that dedupes on our id.";
     ASKS: Counter "otp_asks_total" ["provider", "result"]
-        "Questions to providers about a leg: news, no_news or failed; skipped, where too many were in hand.";
+        "Questions to providers about a leg: news, no_news or failed; skipped, where its turn came too late.";
     DUPLICATES_POSSIBLE: Counter "otp_duplicates_possible_total" ["route", "cause"]
         "Legs begun while an earlier text may still reach the person.";
     RECEIPT_MATCHES: Counter "otp_receipt_matches_total" ["provider", "match"]

@@ -236,9 +236,9 @@ impl Metrics {
         self.edges.asks.with_label_values(&[provider.as_str(), word]).inc();
     }
 
-    /// Too many questions to a provider waited for their turn.
+    /// A question to a provider waited for its turn for too long.
     pub fn not_asked(&self, provider: &ProviderId) {
-        debug!(%provider, "a provider was not asked about a leg: too many questions to it are in hand");
+        debug!(%provider, "a provider was not asked about a leg: its turn came too late");
         self.edges.asks.with_label_values(&[provider.as_str(), "skipped"]).inc();
     }
 

@@ -193,6 +193,7 @@ fn a_wait_that_is_over_already_still_ends_later_than_now() {
         policy: &policy,
         choose: &|_, _| Choice::Wait { until: at(0) },
         punctual: &|_| true,
+        asks_in_ms: &|_| 0,
         roll: 0,
     };
     let waits = step(&message, &Event::Taken, &view).message;

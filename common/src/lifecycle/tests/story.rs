@@ -47,6 +47,8 @@ pub(super) struct Story {
     /// Providers that rest, until when.
     pub(super) resting: Vec<(&'static str, Timestamp)>,
     pub(super) punctual: bool,
+    /// When carriers can be asked.
+    pub(super) asks_in_ms: u64,
     pub(super) effects: Vec<Effect>,
     pub(super) notes: Vec<Note>,
 }
@@ -59,6 +61,7 @@ pub(super) fn story() -> Story {
         table: table(International::Last),
         resting: Vec::new(),
         punctual: true,
+        asks_in_ms: 0,
         effects: Vec::new(),
         notes: Vec::new(),
     }
@@ -138,6 +141,7 @@ impl Story {
             policy: &self.policy,
             choose: &|message, want| route::choose(message, want, &scene).choice,
             punctual: &|_| self.punctual,
+            asks_in_ms: &|_| self.asks_in_ms,
             roll: 0,
         };
         let step = step(&self.message, event, &view);

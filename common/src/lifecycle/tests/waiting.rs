@@ -1,8 +1,8 @@
-//! Waiting for a route: what is told of it, however often it is looked for one.
+//! Waiting for a route, or to ask about a leg: what is told of it, and what is not used up by it, however often it is looked.
 
 use super::given::{START, code};
-use super::story::Now::{Failed, NotSent, Submitted, Taken};
-use super::story::story;
+use super::story::Now::{Due, Failed, Lost, Named, NotSent, Submitted, Taken, Waited};
+use super::story::{Story, story};
 use crate::leg::Channel;
 use crate::lifecycle::{Choice, Event, Note, View, step};
 use crate::message::{Message, State};
@@ -15,7 +15,7 @@ fn a_wait_is_told_when_it_begins_and_not_at_each_look() {
     for event in [Event::Taken, Event::Due, Event::Due, Event::Due] {
         let until = now.plus_ms(1_000);
         let choose = |_: &_, _: &_| Choice::Wait { until };
-        let view = View { now, policy: &policy, choose: &choose, punctual: &|_| true, roll: 0 };
+        let view = View { now, policy: &policy, choose: &choose, punctual: &|_| true, asks_in_ms: &|_| 0, roll: 0 };
         let looked = step(&message, &event, &view);
         assert!(looked.message.due >= Some(until), "it waits");
         told += looked.notes.iter().filter(|note| matches!(note, Note::Waiting { .. })).count();
@@ -39,7 +39,7 @@ fn a_text_to_a_phone_that_was_off_is_not_waited_for_until_its_late_call_is_lost(
         let now = told.message.useful_until.minus_ms(policy.late_voice_after_ms + left_ms);
         let message = Message { due: Some(now), ..told.message.clone() };
         let choose = |_: &_, _: &_| Choice::Wait { until: now.plus_ms(50) };
-        let view = View { now, policy: &policy, choose: &choose, punctual: &|_| true, roll: 0 };
+        let view = View { now, policy: &policy, choose: &choose, punctual: &|_| true, asks_in_ms: &|_| 0, roll: 0 };
         let looked = step(&message, &Event::Due, &view).message;
         assert!(
             matches!(looked.state, State::Retrying { want } if want.channel == expected),
@@ -47,4 +47,42 @@ fn a_text_to_a_phone_that_was_off_is_not_waited_for_until_its_late_call_is_lost(
             looked.state
         );
     }
+}
+
+/// With carriers that cannot be asked about any more legs now.
+fn not_to_be_asked(told: Story) -> Story {
+    Story { asks_in_ms: 2_000, ..told }
+}
+
+#[test]
+fn a_question_that_is_put_off_is_not_used_up_and_its_leg_not_overdue_before_it() {
+    let told = story().goes(&[(Taken, "sending by sakura"), (Named("s1"), "awaiting sakura")]);
+    let mut told = not_to_be_asked(told);
+    for _ in 0..20 {
+        told = told.goes(&[(Due, "awaiting sakura")]);
+    }
+    assert_eq!((told.asked(), told.message.legs[0].asks), (0, 0));
+    let told = Story { asks_in_ms: 0, ..told }.goes(&[(Due, "awaiting sakura")]);
+    assert_eq!((told.asked(), told.message.legs[0].asks), (1, 1));
+    told.goes(&[(Waited(2_000), "awaiting sakura"), (Due, "sending by fuji")]);
+}
+
+#[test]
+fn a_lost_answer_is_asked_about_before_another_text_unless_that_takes_too_long() {
+    let unsure = || {
+        let mut asking = story();
+        asking.table.routes[0].abilities.asks_by_our_id = true;
+        not_to_be_asked(asking.goes(&[(Taken, "sending by sakura"), (Lost, "unsure of sakura")]))
+    };
+    let waits = unsure().goes(&[(Due, "unsure of sakura"), (Due, "unsure of sakura"), (Due, "unsure of sakura")]);
+    assert_eq!(waits.asked(), 0);
+    let asked = Story { asks_in_ms: 0, ..waits }.goes(&[(Due, "unsure of sakura")]);
+    assert_eq!(asked.asked(), 1);
+    let mut never = unsure();
+    for _ in 0..20 {
+        if never.legs() == "sakura" {
+            never.happens(&Due);
+        }
+    }
+    assert_eq!((never.legs().as_str(), never.asked()), ("sakura fuji", 1), "its turn never came");
 }

@@ -141,6 +141,7 @@ fn decide(node: &Node, event: &Event, script: &Script, policy: &Policy) -> Step 
         policy,
         choose: &|_, want| script.choose(want, node.now),
         punctual: &|_| script.punctual(),
+        asks_in_ms: &|_| 0,
         roll: 0,
     };
     step(&node.message, event, &view)

@@ -84,7 +84,8 @@ fn take(
         chosen.borrow_mut().push(if let Choice::Go(route) = &choice { Some(route.class) } else { None });
         choice
     };
-    let view = View { now: node.now, policy, choose: &choose, punctual: &|_| script.punctual(), roll: 0 };
+    let view =
+        View { now: node.now, policy, choose: &choose, punctual: &|_| script.punctual(), asks_in_ms: &|_| 0, roll: 0 };
     let step = step(&node.message, event, &view);
     promises::hold(node, event, &step, script);
     let ghost: ghost::Ghost = node.ghost.after(node, event, &step);
