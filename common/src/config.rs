@@ -43,7 +43,7 @@ pub use carriers::{CarriersSettings, PlanSettings, ProviderKind, ProviderSetting
 pub use lanes::{LaneSettings, LanesSettings};
 pub use log::{LogFormat, LogSettings};
 pub use problem::{Problem, Problems};
-pub use sandbox::{SandboxCarrier, SandboxCarriers, SandboxGuests, SandboxPlace, reached_at};
+pub use sandbox::{SandboxCarrier, SandboxCarriers, SandboxPlace, UpSettings, reached_at};
 pub use secret::{ROOT_BYTES_MIN, Root, Secret};
 pub use source::Source;
 pub use templates::{TemplateSettings, Use};
@@ -93,7 +93,7 @@ impl Settings {
 
     /// What of the tenants does not fit together, or not the routes and plans.
     pub fn tenant_problems(&self) -> Vec<Problem> {
-        check::tenant_problems(self)
+        check::tenants(self)
     }
 
     /// A mark of these settings for people who compare processes of one version: it changes with any of them but the

@@ -2,19 +2,24 @@
 //!
 //! Plain state with time as an argument. The worker keeps one behind a lock; `route` and `lifecycle` see answers only.
 
+mod verdict;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::leg::{Leg, LegNumber, ProviderId, RouteId};
 use crate::message::MessageId;
-use crate::outcome::{Answer, Class, Scope};
+use crate::outcome::Answer;
 use crate::route::Standing;
 use crate::time::Timestamp;
+use verdict::{CLOSED, Verdict, judge, turned};
 
 /// Failures of its own in a row before a provider rests.
 pub const FAILURES_BEFORE_REST: u32 = 3;
 const REST_FIRST_MS: u64 = 5_000;
 const REST_DOUBLINGS_MAX: u32 = 4;
 const REST_MS_MAX: u64 = REST_FIRST_MS << REST_DOUBLINGS_MAX;
+/// So much later may what was noted before by another look at the clock be: it is corrected now and then.
+const CLOCK_DIFFERS_MS_MAX: u64 = 2_000;
 /// A throttled provider without a wish of its own is left alone this long.
 const THROTTLE_REST_MS: u64 = 250;
 const THROTTLE_REST_MS_MAX: u64 = 30_000;
@@ -229,7 +234,7 @@ impl Health {
     /// Legs like this one that nothing was heard of here: other processes may have heard. Empty where it was asked lately.
     pub fn unheard(&mut self, leg: &Leg, now: Timestamp) -> Vec<(MessageId, LegNumber)> {
         let health = self.routes.entry(leg.route.clone()).or_default();
-        if health.caught_up_at.is_some_and(|at| now.since_ms(at) < CATCH_UP_EVERY_MS) {
+        if health.caught_up_at.is_some_and(|at| lasts(at.plus_ms(CATCH_UP_EVERY_MS), now, CATCH_UP_EVERY_MS)) {
             return Vec::new();
         }
         health.caught_up_at = Some(now);
@@ -248,7 +253,8 @@ impl Health {
         if health.provider.as_ref().is_some_and(half_open) {
             return 0;
         }
-        let recent = || health.answers.iter().filter(|(at, _)| now.since_ms(*at) < OUTCOMES_KEPT_MS);
+        let is_kept = |at: Timestamp| lasts(at.plus_ms(OUTCOMES_KEPT_MS), now, OUTCOMES_KEPT_MS);
+        let recent = || health.answers.iter().filter(|(at, _)| is_kept(*at));
         let failed = recent().filter(|(_, failed)| *failed).count();
         u8::from(recent().count() >= OUTCOMES_MIN && failed * 2 > recent().count())
     }
@@ -297,9 +303,9 @@ impl Health {
 }
 
 /// Whether something goes on that began no earlier than `for_ms` before its end. A clock that was ahead for a while leaves ends
-/// behind that lie further off: those are over.
+/// behind that lie further off: those are over, but for what two looks at a clock may differ by.
 fn lasts(until: Timestamp, now: Timestamp, for_ms: u64) -> bool {
-    until > now && until.since_ms(now) <= for_ms
+    until > now && until.since_ms(now) <= for_ms + CLOCK_DIFFERS_MS_MAX
 }
 
 fn run_from(leg: &Leg) -> Timestamp {
@@ -342,50 +348,6 @@ impl Heard {
     /// Most were heard of, or too few are silent to call it a burst.
     const fn mostly(&self) -> bool {
         self.heard >= self.silent || self.silent < SILENT_BURST_MIN
-    }
-}
-
-const CLOSED: Circuit = Circuit::Closed { failures: 0 };
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Worked,
-    Failed,
-    Throttled {
-        for_ms: u64,
-    },
-    /// Says nothing about the provider: refused for the number's or the text's sake.
-    Nothing,
-}
-
-fn judge(answer: &Answer) -> Verdict {
-    match answer {
-        Answer::Submitted { .. } => Verdict::Worked,
-        Answer::NotSent { .. } | Answer::Unknown { .. } => Verdict::Failed,
-        Answer::Refused(refusal) if refusal.scope != Scope::Provider => Verdict::Nothing,
-        Answer::Refused(refusal) if refusal.class == Class::Throttled => {
-            let for_ms = refusal.retry_after_ms.unwrap_or(THROTTLE_REST_MS).min(THROTTLE_REST_MS_MAX);
-            Verdict::Throttled { for_ms }
-        }
-        Answer::Refused(_) => Verdict::Failed,
-    }
-}
-
-fn turned(circuit: Circuit, verdict: Verdict, now: Timestamp) -> Circuit {
-    match (verdict, circuit) {
-        (Verdict::Worked, _) => CLOSED,
-        (Verdict::Nothing | Verdict::Throttled { .. }, Circuit::Probing { .. }) => CLOSED,
-        (Verdict::Nothing | Verdict::Throttled { .. }, Circuit::Closed { .. } | Circuit::Open { .. }) => circuit,
-        (Verdict::Failed, Circuit::Closed { failures }) if failures + 1 < FAILURES_BEFORE_REST => {
-            Circuit::Closed { failures: failures + 1 }
-        }
-        (Verdict::Failed, Circuit::Closed { .. }) => Circuit::Open { until: now.plus_ms(REST_FIRST_MS), rests: 0 },
-        // Answers of calls that were out when it opened do not prolong the rest.
-        (Verdict::Failed, Circuit::Open { .. }) => circuit,
-        (Verdict::Failed, Circuit::Probing { rests, .. }) => {
-            let rests = (rests + 1).min(REST_DOUBLINGS_MAX);
-            Circuit::Open { until: now.plus_ms(REST_FIRST_MS << rests), rests }
-        }
     }
 }
 

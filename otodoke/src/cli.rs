@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Send(Box<Send>),
     /// Check the code a person typed
     Check(Check),
-    /// Send the same code once more, by another route if there is one
+    /// Send the same code once more, by another route or, where no text can come, by a call
     Resend(Resend),
     /// Stop a message: nothing more is sent, its code is void
     Cancel(Cancel),

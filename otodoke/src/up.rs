@@ -10,8 +10,8 @@ mod welcome;
 
 use anyhow::Context;
 use otodoke_common::config::{
-    CodesSettings, Problems, Root, SandboxCarrier, SandboxCarriers, SandboxGuests, SandboxPlace, SealSettings, Secret,
-    Settings, Source,
+    CodesSettings, Problems, Root, SandboxCarrier, SandboxCarriers, SandboxPlace, SealSettings, Secret, Settings,
+    Source, UpSettings,
 };
 use otodoke_common::message::Kid;
 use otodoke_common::startup;
@@ -23,35 +23,35 @@ use directory::Directory;
 use house::House;
 
 pub(crate) async fn run(command: &Up, output: &Output) -> anyhow::Result<Outcome> {
-    let guests = guests(command)?;
+    let own = own_settings(command)?;
     let stop = startup::stop_on_signal()?;
     let listener = TcpListener::bind(command.listen)
         .await
         .with_context(|| format!("{} cannot be listened on; --listen 127.0.0.1:0 takes a free port", command.listen))?;
     let directory = Directory::open(&command.data.data)?;
-    let house = House::build(&directory, listener.local_addr()?, guests, &stop).await?;
+    let house = House::build(&directory, listener.local_addr()?, own, &stop).await?;
     house.run(listener, stop, |welcome| Ok(output.answer(welcome, || welcome.sentences())?)).await?;
     Ok(Outcome::Done)
 }
 
 /// Codes for real people must not be mixed with carriers that tell everybody what they carried.
-fn guests(command: &Up) -> anyhow::Result<SandboxGuests> {
+fn own_settings(command: &Up) -> anyhow::Result<UpSettings> {
     let file = command.config.config.as_deref();
-    let guests = Source::of_process(file).read_for_sandbox().context("`up` reads its settings before it starts")?;
-    if let Some(real) = guests.providers.iter().find(|provider| !provider.is_loopback()) {
+    let own = Source::of_process(file).read_for_up().context("`up` reads its settings before it starts")?;
+    if let Some(real) = own.providers.iter().find(|provider| !provider.is_loopback()) {
         anyhow::bail!(
             "the settings name the real provider {} at {}; `up` is for playing: start it without --config and OTODOKE_CONFIG",
             real.id,
             real.base_url
         );
     }
-    let problems = imagined_settings()?.with_guests(guests.clone()).tenant_problems();
+    let problems = imagined_settings()?.with_own(own.clone()).tenant_problems();
     anyhow::ensure!(problems.is_empty(), Problems(problems));
-    if !guests.unused.is_empty() {
-        let unused = guests.unused.join(", ");
+    if !own.unused.is_empty() {
+        let unused = own.unused.join(", ");
         tracing::warn!(%unused, "`up` uses only tenants and templates of its settings, and brings all else itself");
     }
-    Ok(guests)
+    Ok(own)
 }
 
 /// The settings `up` would run with, as far as they can be told without starting: for explaining, not for sending.

@@ -17,7 +17,7 @@ pub const ACCEPTING_NORMAL_MAX: usize = 1_536;
 pub const ACCEPTING_CRITICAL_MAX: usize = 2_048;
 /// Guesses being paid and judged at once, whether or not their callers wait: a store whose commits hang leaves the door what else
 /// it can do.
-pub const CHECKS_IN_HAND_MAX: usize = 2_048;
+pub const CHECKS_IN_HAND_MAX: usize = 1_024;
 /// Refused requests with a key that are being looked up at once, whether or not their callers wait.
 pub const REPEATS_IN_HAND_MAX: usize = 512;
 /// What a caller is told to wait when too much is in hand, seconds.

@@ -80,8 +80,7 @@ impl Problem {
     }
 
     pub fn unavailable() -> Self {
-        let detail = "this could not be done, or nobody can tell yet whether it was: try again shortly, with the same \
-                      `Idempotency-Key`";
+        let detail = "this could not be done, or nobody can tell yet whether it was: try again shortly";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after_s(RETRY_UNAVAILABLE_S)
     }
 

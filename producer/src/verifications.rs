@@ -20,7 +20,7 @@ use crate::find::{self, Face};
 use crate::problem::Problem;
 use crate::{resend, view};
 
-/// Send a code.
+/// Send a code. Where an equal one is alive this is a resend of it.
 #[utoipa::path(
     post, path = "/v1/verifications", tag = "verifications", request_body = NewVerification,
     params(("Idempotency-Key" = Option<String>, Header, description = "1-255 visible ASCII, honoured 24 h")),
@@ -76,7 +76,7 @@ pub(crate) async fn check(
     check::check(&door, message, guess).await.map(Json)
 }
 
-/// Send the same code again, by another route where there is one.
+/// Send the same code again, by another route where there is one, or by a call where no text can come.
 #[utoipa::path(
     post, path = "/v1/verifications/{id}/resend", tag = "verifications", request_body = Option<ResendBody>,
     params(("id" = String, Path)),

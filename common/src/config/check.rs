@@ -16,7 +16,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<Problem> {
     let mut found = Vec::new();
     public_url(settings, &mut found);
     codes(settings, &mut found);
-    found.extend(tenant_problems(settings));
+    found.extend(tenants(settings));
     providers(settings, &mut found);
     routes(settings, &mut found);
     plans(settings, &mut found);
@@ -49,13 +49,8 @@ fn codes(settings: &Settings, found: &mut Vec<Problem>) {
     }
 }
 
-pub(super) fn tenant_problems(settings: &Settings) -> Vec<Problem> {
+pub(super) fn tenants(settings: &Settings) -> Vec<Problem> {
     let mut found = Vec::new();
-    tenants(settings, &mut found);
-    found
-}
-
-fn tenants(settings: &Settings, found: &mut Vec<Problem>) {
     for (name, tenant) in &settings.tenants {
         let key = |field: &str| format!("tenant.{name}.{field}");
         if tenant.login_lane == Lane::Bulk {
@@ -68,7 +63,7 @@ fn tenants(settings: &Settings, found: &mut Vec<Problem>) {
             ("spend_per_hour", tenant.spend_per_hour),
         ];
         for (field, cap) in caps {
-            positive(found, &key(field), cap.map_or(1, u64::from));
+            positive(&mut found, &key(field), cap.map_or(1, u64::from));
         }
         let own = settings.amqp.as_ref().map(RabbitSettings::own_users).unwrap_or_default();
         for user in &tenant.amqp_users {
@@ -82,8 +77,9 @@ fn tenants(settings: &Settings, found: &mut Vec<Problem>) {
                 found.push(Problem::new(key("amqp_users"), user, remedy));
             }
         }
-        tenant_routes(settings, tenant, key, found);
+        tenant_routes(settings, tenant, key, &mut found);
     }
+    found
 }
 
 /// What a tenant names must be there for it to be narrowed or renamed.

@@ -40,7 +40,7 @@ pub struct SandboxPlace {
 
 /// What `otodoke up` is told by settings: who else there is beside its own tenant, and with which words.
 #[derive(Clone, Debug, Default)]
-pub struct SandboxGuests {
+pub struct UpSettings {
     pub tenants: BTreeMap<TenantId, TenantSettings>,
     pub templates: BTreeMap<String, TemplateSettings>,
     /// It refuses to start beside real ones.
@@ -102,9 +102,9 @@ impl Settings {
     }
 
     /// A section of the sandbox's own tenant takes the place of its defaults.
-    pub fn with_guests(mut self, guests: SandboxGuests) -> Self {
-        self.tenants.extend(guests.tenants);
-        self.templates.extend(guests.templates);
+    pub fn with_own(mut self, own: UpSettings) -> Self {
+        self.tenants.extend(own.tenants);
+        self.templates.extend(own.templates);
         self
     }
 }

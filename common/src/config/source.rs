@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::problem::{Problem, Problems};
 use super::servers::{Amqp, Postgres};
 use super::{
-    CarriersSettings, CodesSettings, PlanSettings, SandboxGuests, SealSettings, Settings, TemplateSettings, check,
+    CarriersSettings, CodesSettings, PlanSettings, SealSettings, Settings, TemplateSettings, UpSettings, check,
 };
 
 const PUBLIC_URL_REMEDY: &str = "set where providers reach us: https://otp.example.com";
@@ -67,13 +67,13 @@ impl Source {
     }
 
     /// What `otodoke up` takes from its settings: everything else it brings itself.
-    pub fn read_for_sandbox(&self) -> Result<SandboxGuests, Problems> {
+    pub fn read_for_up(&self) -> Result<UpSettings, Problems> {
         let mut sections = self.sections()?;
         let (tenants, templates) = (sections.table("tenant"), sections.templates());
         let providers = sections.list("provider");
         let unused = sections.tree.keys().cloned().collect();
         if sections.problems.is_empty() {
-            Ok(SandboxGuests { tenants, templates, providers, unused })
+            Ok(UpSettings { tenants, templates, providers, unused })
         } else {
             Err(Problems(sections.problems))
         }
@@ -125,10 +125,10 @@ fn key_of(variable: &str) -> Option<String> {
 
 /// The other keys that say the same: of `amqp.url` those are `amqp.url_file` and `amqp.urls`.
 fn other_forms(key: &str) -> Vec<String> {
-    let base = key.strip_suffix("_file").unwrap_or(key);
-    let base = if base.ends_with(".urls") { base.trim_end_matches('s') } else { base };
-    let forms = [base.to_owned(), format!("{base}s"), format!("{base}_file")];
-    forms.into_iter().filter(|form| form != key).collect()
+    const FORMS: [&[&str]; 3] = [&["url", "urls", "url_file"], &["ja", "ja_file"], &["en", "en_file"]];
+    let Some((section, form)) = key.rsplit_once('.') else { return Vec::new() };
+    let alike = FORMS.iter().filter(|forms| forms.contains(&form)).copied().flatten();
+    alike.filter(|other| **other != form).map(|other| format!("{section}.{other}")).collect()
 }
 
 fn remove(dict: &mut Dict, key: &str) {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::leg::{Abilities, Channel, LegOutcome, RouteClass};
-use crate::outcome::Refusal;
+use crate::outcome::{Class, Refusal, Scope};
 
 const PATIENCE_MS: u64 = 30_000;
 

@@ -9,19 +9,19 @@ use std::sync::Arc;
 
 use deadpool_postgres::Client;
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Duration, Instant, sleep_until};
 
 use super::exchange::{Effect, Exchanges};
 use super::trouble::Trouble;
 use crate::message::MessageId;
-use crate::pace::Pace;
+use crate::pace::{PACE_MS, Pace};
 use crate::store::StoreError;
 
 /// Rows of one group. More gains little and makes everybody wait for the last.
 const GROUP_MAX: usize = 256;
 /// Callers that wait in front of one verb; the next ones wait to wait.
 const WAITING_MAX: usize = 4_096;
-/// Looks for company in front of a group, while each finds some.
+/// Looks for company in front of a group, while each finds some; and no longer than half a pace.
 const LOOKS_MAX: u32 = 32;
 /// Tries after a lost connection or a race, before the group is parted or given up.
 const TRIES_MAX: u32 = 3;
@@ -166,11 +166,12 @@ async fn take<V: Verb>(asks: &Asks<V>, mut taken: Vec<Waiting<V>>, pace: &mut Pa
 /// Whoever was woken together with the first one asks now as well, and so does whoever a whole group's answers brought back:
 /// for as long as each look finds more, there is company worth a few microseconds.
 async fn gather<V: Verb>(taken: &mut Vec<Waiting<V>>, asks: &mut mpsc::Receiver<Waiting<V>>) {
+    let until = Instant::now() + Duration::from_millis(PACE_MS / 2);
     for _ in 0..LOOKS_MAX {
         let before = taken.len();
         tokio::task::yield_now().await;
         fill(taken, asks);
-        if taken.len() == before {
+        if taken.len() == before || taken.len() == GROUP_MAX || Instant::now() >= until {
             return;
         }
     }
@@ -186,10 +187,8 @@ fn fill<V: Verb>(taken: &mut Vec<Waiting<V>>, asks: &mut mpsc::Receiver<Waiting<
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Duration;
-
     use super::*;
-    use crate::pace::{LARGE, PACE_MS};
+    use crate::pace::LARGE;
 
     struct Asking<const WRITES: bool>;
 

@@ -114,7 +114,7 @@ pub(crate) struct Check {
 pub(crate) struct Resend {
     /// The id that `send` answered
     pub(crate) id: String,
-    /// Ask for a text or for a call
+    /// Ask for a text or for a call [default: a text, or a call where no text can come]
     #[arg(long, value_enum)]
     pub(crate) channel: Option<Channel>,
     #[command(flatten)]

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use otodoke_common::clock::Clock;
-use otodoke_common::config::{
-    SandboxCarrier, SandboxCarriers, SandboxGuests, SandboxPlace, Secret, Settings, reached_at,
-};
+use otodoke_common::config::{SandboxCarrier, SandboxCarriers, SandboxPlace, Secret, Settings, UpSettings, reached_at};
 use otodoke_common::dice::Dice;
 use otodoke_common::embedded::{Embedded, EmbeddedLimits};
 use otodoke_common::seal::{TagUse, Vault};
@@ -34,7 +32,7 @@ impl House {
     pub(super) async fn build(
         directory: &Directory,
         listen: SocketAddr,
-        guests: SandboxGuests,
+        own: UpSettings,
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let embedded = Embedded::open(&directory.path, EmbeddedLimits::default())
@@ -42,7 +40,7 @@ impl House {
         let url = format!("http://{}", reached_at(listen));
         let secrets = secrets(&Vault::new(directory.seal.root.bytes())?);
         let sandbox = start_sandbox(directory, &url, &secrets).await?;
-        let settings = settings(directory, listen, sandbox.urls(), secrets).with_guests(guests);
+        let settings = settings(directory, listen, sandbox.urls(), secrets).with_own(own);
         let parts = assemble(&settings)?.on(Backends {
             store: embedded.store(),
             broker: embedded.broker(),
