@@ -12,9 +12,8 @@ use super::{settings_of, with_store};
 use crate::cli::{Codes, CodesVerb, Place};
 use crate::output::{Outcome, Output};
 
-const STANDS_STILL: &str = "
-It is the active one of these settings, and cannot be had back: no door accepts a code until codes.active names another root \
-                            and all processes were started with it.";
+const STANDS_STILL: &str = "\nIt is the active one of these settings, and cannot be had back: no door accepts a code until \
+                            codes.active names another root and all processes were started with it.";
 
 #[derive(Serialize)]
 struct Revoked {
