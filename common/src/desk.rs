@@ -36,6 +36,7 @@ pub struct Desk {
 pub struct Routing<'a> {
     pub choose: &'a (dyn Fn(&Message, &Want) -> Choice + Send + Sync),
     pub punctual: &'a (dyn Fn(&Leg) -> bool + Send + Sync),
+    /// As in `lifecycle::View`.
     pub asks_in_ms: &'a (dyn Fn(&Leg) -> u64 + Send + Sync),
 }
 

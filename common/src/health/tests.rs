@@ -201,6 +201,14 @@ fn what_a_clock_said_that_was_ahead_keeps_nobody_away() {
 }
 
 #[test]
+fn who_looked_at_the_clock_a_moment_earlier_sees_the_same_probe() {
+    let mut health = told(&[lost(), lost(), lost()]);
+    let rests_until = resting_until(&health, at(0)).expect("it rests");
+    assert_eq!(health.admit(&provider(), rests_until), Admission::Probes);
+    assert!(matches!(health.admit(&provider(), rests_until.minus_ms(1)), Admission::Rests { .. }), "no second probe");
+}
+
+#[test]
 fn a_route_scores_badly_when_most_of_its_recent_answers_were_failures() {
     let score = |answers: &[Answer]| told(answers).score(&route(), at(100));
     assert_eq!(score(&vec![lost(); 4]), 0, "too few answers say nothing");

@@ -259,13 +259,16 @@ fn answer_is_due(turn: &mut Turn<'_>, number: LegNumber) {
         return turn.effect(Effect::Call { leg: number });
     }
     if can_ask(&leg) && leg.asks == 0 {
-        let later = turn.now().plus_ms((turn.view.asks_in_ms)(&leg));
-        if later > turn.now() && later <= leg.started_at.plus_ms(ANSWER_PUT_OFF_MS_MAX) {
-            return turn.enter(State::Awaiting { leg: number, what: Awaited::Answer }, later);
+        let unsure = State::Awaiting { leg: number, what: Awaited::Answer };
+        let in_ms = (turn.view.asks_in_ms)(&leg);
+        if in_ms == 0 {
+            ask(turn, number);
+            return turn.enter(unsure, turn.now().plus_ms(turn.view.policy.unknown_grace_ms));
         }
-        ask(turn, number);
-        let due = turn.now().plus_ms(turn.view.policy.unknown_grace_ms);
-        return turn.enter(State::Awaiting { leg: number, what: Awaited::Answer }, due);
+        let later = turn.now().plus_ms(in_ms);
+        if later <= leg.started_at.plus_ms(ANSWER_PUT_OFF_MS_MAX) {
+            return turn.enter(unsure, later);
+        }
     }
     legs::react(turn, number, Class::Unknown, Told::Later);
 }

@@ -230,3 +230,11 @@ fn a_text_to_be_read_ends_with_its_receipt_and_fails_when_nothing_is_left() {
         (Failed(Class::Unanswered), "ended: failed, unreceivable"),
     ]);
 }
+
+#[test]
+fn a_resend_that_names_no_channel_starts_no_call_beside_one_that_is_ringing() {
+    let rings =
+        story().goes(&[FIRST, (Refused(Class::NotSmsCapable), "sending by kodama"), (Submitted, "awaiting kodama")]);
+    let rings = rings.goes(&[(Waited(20_000), "awaiting kodama"), (Now::Resend(None), "awaiting kodama")]);
+    assert_eq!(rings.legs(), "sakura kodama");
+}
