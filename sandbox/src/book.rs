@@ -86,7 +86,8 @@ impl Book {
 
     fn enter(&self, draft: Draft, settle_ms: u64) -> Result<Arc<TextEntry>, Taken> {
         let mut shelves = self.shelves();
-        if shelves.texts.contains_key(&(draft.carrier, draft.reference.clone())) {
+        if let Some(entry) = shelves.texts.get(&(draft.carrier, draft.reference.clone())) {
+            entry.rejected_repeats.fetch_add(1, Ordering::AcqRel);
             return Err(Taken::Duplicate);
         }
         let fate = match Scenario::of(&draft.number).on_text(draft.carrier, shelves.first_carrier(&draft)) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use serde::{Deserialize, Serialize};
 
@@ -73,15 +73,26 @@ pub(crate) struct TextEntry {
     pub(crate) committed: AtomicBool,
     /// Fuji gives each report once when asked.
     pub(crate) reported: AtomicBool,
+    /// How often it was sent again under the same reference, and rejected for it. Forgotten with the run.
+    pub(crate) rejected_repeats: AtomicUsize,
 }
 
 impl TextEntry {
     pub(crate) fn new(text: Text) -> Arc<Self> {
-        Arc::new(Self { text: Arc::new(text), committed: AtomicBool::new(false), reported: AtomicBool::new(false) })
+        Self::entered(Arc::new(text), false)
     }
 
     /// Read back from the journal, so on disk already.
     pub(crate) fn recalled(text: Arc<Text>) -> Arc<Self> {
-        Arc::new(Self { text, committed: AtomicBool::new(true), reported: AtomicBool::new(false) })
+        Self::entered(text, true)
+    }
+
+    fn entered(text: Arc<Text>, committed: bool) -> Arc<Self> {
+        Arc::new(Self {
+            text,
+            committed: AtomicBool::new(committed),
+            reported: AtomicBool::new(false),
+            rejected_repeats: AtomicUsize::new(0),
+        })
     }
 }

@@ -5,6 +5,7 @@ mod receipts;
 mod request;
 mod words;
 
+use std::iter::repeat_n;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -135,15 +136,14 @@ impl Fuji {
     }
 }
 
-/// The latest first, as often as it is asked.
+/// The latest first, as often as it is asked: each message behind the repeats that were rejected for its id.
 async fn logs(State(fuji): State<Fuji>, headers: HeaderMap, uri: Uri) -> Result<Response, Refusal> {
     let (found, limit) = fuji.found(&headers, &uri)?;
     let now_ms = clock::now_ms();
     let results: Vec<Value> = found
         .iter()
         .rev()
-        .take(limit)
-        .map(|entry| {
+        .flat_map(|entry| {
             let text = &entry.text;
             let status = if text.fate.verdict == Verdict::RefusedByPerson {
                 REJECTED_DND
@@ -152,13 +152,19 @@ async fn logs(State(fuji): State<Fuji>, headers: HeaderMap, uri: Uri) -> Result<
             } else {
                 PENDING_ENROUTE
             };
-            let mut log = report(text, status);
-            log["destination"] = to(text).into();
-            log["content"] = json!({ "text": text.draft.text });
-            log
+            let repeats = entry.rejected_repeats.load(Ordering::Acquire);
+            repeat_n(log(text, REJECTED_DUPLICATE), repeats).chain([log(text, status)])
         })
+        .take(limit)
         .collect();
     Ok(answer(StatusCode::OK, json!({ "results": results })))
+}
+
+fn log(text: &Text, status: Status) -> Value {
+    let mut log = report(text, status);
+    log["destination"] = to(text).into();
+    log["content"] = json!({ "text": text.draft.text });
+    log
 }
 
 /// Each report is given once.

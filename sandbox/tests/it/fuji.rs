@@ -30,6 +30,13 @@ async fn the_same_message_id_is_taken_once() {
     let status = &answer["messages"][0]["status"];
     assert_eq!((&status["id"], &status["name"]), (&json!(23), &json!("REJECTED_DUPLICATE_MESSAGE_ID")));
     assert_eq!(stand.inbox(WORKS).await.len(), 1);
+    stand.door.wait("/receipts/fuji", 1).await;
+    let ids = async |query: &str| -> Vec<Value> {
+        let logs = stand.fuji_asks(&format!("/sms/3/logs?messageId=m1{query}")).await;
+        logs["results"].as_array().unwrap().iter().map(|log| log["status"]["id"].clone()).collect()
+    };
+    assert_eq!(ids("&limit=10").await, [json!(23), json!(5)], "the latest first");
+    assert_eq!(ids("&limit=1").await, [json!(23)]);
 }
 
 #[tokio::test]
