@@ -32,6 +32,8 @@ pub(crate) const KIND: &str = "infobip";
 
 /// As many results as the vendor documents for one batch: more without a tag of ours are not the vendor's.
 const HINTS_MAX: usize = 100;
+/// Records of one message id to look at: the message, and each repeat of ours that the vendor rejected as one.
+const LOGS_MAX: usize = 10;
 
 pub(crate) struct Infobip {
     id: ProviderId,
@@ -80,11 +82,13 @@ impl Provider for Infobip {
     /// The logs, not the reports: `GET /sms/3/reports` gives each report only once, so a crash after reading it
     /// would lose it. An empty log is no news, for it may lag: the same id sent again is the question that counts.
     async fn ask(&self, question: &Question) -> Result<Vec<Report>, AskError> {
-        let ours = question.our_reference.as_str();
-        let request = self.api.get(&["sms", "3", "logs"], &[("messageId", ours), ("limit", "1")]);
+        let (ours, limit) = (question.our_reference.as_str(), LOGS_MAX.to_string());
+        let request = self.api.get(&["sms", "3", "logs"], &[("messageId", ours), ("limit", &limit)]);
         let reply = self.api.call(request).await.map_err(|lost| lost.asking(&self.id))?;
         let logs: Batch<Value> = reply.answer_to_asking(&self.id)?;
-        let entry = logs.readable().find(|entry| entry.message_id.as_deref() == Some(ours));
+        let tells = |entry: &Entry| entry.message_id.as_deref() == Some(ours) && entry.read() != ReportStatus::Hint;
+        // The latest record may be a repeat, which only says that there is another.
+        let entry = logs.readable().filter(tells).min_by_key(Entry::is_repeat);
         let report = |entry: Entry| asked(&self.id, question, entry.read(), entry.happened_at(question.now));
         Ok(entry.map(report).into_iter().collect())
     }
@@ -206,7 +210,8 @@ struct AcceptedMessage {
     status: Status,
 }
 
-/// A 200 says per message whether it was taken; a rejection is final and nothing is out.
+/// A 200 says per message whether it was taken; a rejection is final and nothing is out. What is neither may be out:
+/// the same id sent again tells.
 fn read_answer(reply: &Reply, our_reference: &str) -> Answer {
     if !reply.status.is_success() {
         return reply.by_status();
@@ -221,8 +226,12 @@ fn read_answer(reply: &Reply, our_reference: &str) -> Answer {
         reference: message.message_id.as_deref().and_then(reference).or_else(|| reference(our_reference)),
     };
     match codes::read(&message.status, None) {
+        ReportStatus::Failed(refusal) if refusal.class == Class::Unknown && !message.status.is_rejection() => {
+            Answer::Unknown { why: format!("{}: it may be out", refusal.code) }
+        }
         ReportStatus::Failed(refusal) => Answer::Refused(refusal),
-        ReportStatus::Underway { .. } | ReportStatus::Delivered | ReportStatus::Absent | ReportStatus::Hint => taken(),
+        ReportStatus::Hint => Answer::Unknown { why: "an answer without a status".to_owned() },
+        ReportStatus::Underway { .. } | ReportStatus::Delivered | ReportStatus::Absent => taken(),
     }
 }
 
@@ -243,7 +252,7 @@ fn entries(body: &[u8]) -> Option<Vec<Entry>> {
 
 impl Batch<Value> {
     fn readable(self) -> impl Iterator<Item = Entry> {
-        self.results.into_iter().filter_map(|result| serde_json::from_value(result).ok())
+        self.results.into_iter().map(Entry::of)
     }
 }
 
@@ -257,25 +266,36 @@ struct Entry {
     callback_data: Option<String>,
 }
 
+/// The vendor's document requires neither of its fields.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Status {
-    group_id: u32,
-    id: u32,
+    group_id: Option<u32>,
+    id: Option<u32>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
 struct ErrorCode {
-    id: u32,
-    /// Whether a repeat over the same route can never succeed.
-    #[serde(default)]
-    permanent: bool,
+    id: Option<u32>,
+    permanent: Option<bool>,
 }
 
 impl Entry {
+    /// As much of a result as can be read: where it is garbled, what it is about.
+    fn of(result: Value) -> Self {
+        let word = |name| result.get(name).and_then(Value::as_str).map(str::to_owned);
+        let (message_id, callback_data) = (word("messageId"), word("callbackData"));
+        let named = Self { message_id, callback_data, status: None, error: None, done_at: None };
+        serde_json::from_value(result).unwrap_or(named)
+    }
+
     /// A result without a status is documented as possible: it says only that there is news.
     fn read(&self) -> ReportStatus {
         self.status.as_ref().map_or(ReportStatus::Hint, |status| codes::read(status, self.error.as_ref()))
+    }
+
+    fn is_repeat(&self) -> bool {
+        self.status.is_some_and(|status| status.is_repeat())
     }
 
     fn happened_at(&self, now: Timestamp) -> Option<Timestamp> {

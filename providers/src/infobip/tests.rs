@@ -49,11 +49,11 @@ async fn a_rejection_comes_inside_a_200() {
         (11, Class::Config, Scope::Sender),
         (12, Class::Config, Scope::Provider),
         (13, Class::Config, Scope::Sender),
-        (14, Class::RecipientBlocked, Scope::Number),
+        (14, Class::Config, Scope::Number),
         (17, Class::Config, Scope::Provider),
         (18, Class::Config, Scope::Provider),
         (19, Class::Config, Scope::Message),
-        (20, Class::Throttled, Scope::Number),
+        (20, Class::Config, Scope::Message),
         (21, Class::NotSent, Scope::Message),
         (24, Class::Content, Scope::Message),
         (25, Class::Content, Scope::Message),
@@ -68,10 +68,27 @@ async fn a_rejection_comes_inside_a_200() {
     }
 }
 
+#[tokio::test]
+async fn an_answer_that_neither_takes_nor_rejects_may_be_out() {
+    assert_eq!(answer(0, 0).await, Answer::Submitted { reference: Some(our_reference()) });
+    for (group, id) in [(2, 9), (2, 999), (4, 29), (6, 999)] {
+        assert_eq!(answer(group, id).await, Answer::Unknown { why: format!("status {id}: it may be out") });
+    }
+    for status in [r#"{"id":26}"#, r#"{"groupId":1}"#, r#"{"groupId":null,"id":null}"#, "{}"] {
+        let body = format!(r#"{{"messages":[{{"status":{status}}}]}}"#);
+        let answer = Vendor::answering(200, &[], body).await.provider(KIND).send(&text()).await;
+        assert_eq!(answer, Answer::Unknown { why: "an answer without a status".to_owned() }, "{status}");
+    }
+}
+
+const fn status(group: u32, id: u32) -> Status {
+    Status { group_id: Some(group), id: Some(id) }
+}
+
 #[test]
 fn the_operator_is_not_the_handset() {
-    let read = |group_id, id| codes::read(&Status { group_id, id }, None);
-    for (group, id) in [(1, 3), (1, 7), (1, 26), (3, 2), (3, 77), (5, 23)] {
+    let read = |group, id| codes::read(&status(group, id), None);
+    for (group, id) in [(0, 0), (0, 26), (1, 3), (1, 7), (1, 26), (3, 2), (3, 77), (5, 23)] {
         assert_eq!(read(group, id), ReportStatus::Underway { reference: None }, "{group} {id}");
     }
     assert_eq!(read(3, 5), ReportStatus::Delivered);
@@ -88,15 +105,31 @@ fn every_status_and_error_of_a_receipt_has_its_meaning() {
         ((2, 9, 0, false), Class::Unknown, message, "status 9"),
         ((4, 15, 27, false), Class::ExpiredAtProvider, message, "status 15"),
         ((4, 29, 0, false), Class::Unknown, message, "status 29"),
+        ((4, 87, 0, false), Class::FraudBlocked, number, "status 87"),
+        ((4, 87, 608, false), Class::FraudBlocked, number, "status 87"),
+        ((4, 15, 0, false), Class::ExpiredAtProvider, message, "status 15"),
         ((2, 9, 1, true), Class::InvalidNumber, number, "error 1"),
         ((2, 9, 1, false), Class::Absent, number, "error 1"),
         ((2, 9, 3041, true), Class::InvalidNumber, number, "error 3041"),
+        ((2, 9, 351, false), Class::InvalidNumber, number, "error 351"),
+        ((2, 9, 352, true), Class::InvalidNumber, number, "error 352"),
+        ((2, 9, 10, true), Class::Unreceivable, number, "error 10"),
+        ((2, 9, 569, true), Class::Unreceivable, number, "error 569"),
         ((2, 9, 11, true), Class::Unreceivable, number, "error 11"),
         ((2, 9, 568, true), Class::NotSmsCapable, number, "error 568"),
         ((2, 9, 5, false), Class::Absent, number, "error 5"),
         ((2, 9, 27, true), Class::Absent, number, "error 27"),
+        ((2, 9, 256, false), Class::Absent, number, "error 256"),
         ((2, 9, 13, true), Class::RecipientBlocked, number, "error 13"),
-        ((2, 9, 2052, true), Class::RecipientBlocked, number, "error 2052"),
+        ((2, 9, 2050, true), Class::RecipientBlocked, number, "error 2050"),
+        ((2, 9, 2052, true), Class::Config, number, "error 2052"),
+        ((2, 9, 573, true), Class::OptedOut, number, "error 573"),
+        ((2, 9, 608, false), Class::FraudBlocked, number, "error 608"),
+        ((2, 9, 255, false), Class::Unknown, message, "error 255"),
+        ((2, 9, 501, false), Class::Unknown, message, "error 501"),
+        ((2, 9, 502, false), Class::Unknown, message, "error 502"),
+        ((2, 9, 500, false), Class::NotSent, message, "error 500"),
+        ((2, 9, 4102, true), Class::NotSent, message, "error 4102"),
         ((2, 9, 603, true), Class::OptedOut, number, "error 603"),
         ((2, 9, 34, false), Class::NotSent, message, "error 34"),
         ((2, 9, 505, false), Class::NotSent, message, "error 505"),
@@ -104,11 +137,15 @@ fn every_status_and_error_of_a_receipt_has_its_meaning() {
         ((2, 9, 566, true), Class::FilteredRoute, message, "error 566"),
         ((2, 9, 2053, true), Class::Config, Scope::Sender, "error 2053"),
         ((2, 9, 4101, true), Class::ExpiredAtProvider, message, "error 4101"),
-        ((2, 9, 4103, true), Class::Throttled, number, "error 4103"),
+        ((2, 9, 4100, true), Class::ExpiredAtProvider, message, "error 4100"),
+        ((2, 9, 4099, true), Class::Config, Scope::Provider, "error 4099"),
+        ((2, 9, 4103, true), Class::Config, message, "error 4103"),
+        ((2, 9, 4104, true), Class::Config, message, "error 4104"),
         ((2, 9, 999_999, true), Class::Unknown, message, "error 999999"),
     ];
-    for ((group_id, id, error, permanent), class, scope, code) in cases {
-        let got = codes::read(&Status { group_id, id }, Some(&ErrorCode { id: error, permanent }));
+    for ((group, id, error, permanent), class, scope, code) in cases {
+        let error = ErrorCode { id: Some(error), permanent: Some(permanent) };
+        let got = codes::read(&status(group, id), Some(&error));
         assert_eq!(got, crate::report::failed((class, scope), code));
     }
 }
@@ -170,6 +207,32 @@ fn one_garbled_result_loses_none_of_its_batch() {
 }
 
 #[test]
+fn a_receipt_with_our_tag_is_never_lost_however_little_of_it_can_be_read() {
+    let underway = ReportStatus::Underway { reference: None };
+    let not_delivered = crate::report::failed((Class::Unknown, Scope::Message), "status 9");
+    let cases = [
+        (r#""status":{"groupId":3,"id":5},"error":{}"#, ReportStatus::Delivered),
+        (r#""status":{"groupId":3,"id":2},"error":{"id":null,"permanent":null}"#, underway),
+        (r#""status":{"groupId":2,"id":9},"error":{}"#, not_delivered),
+        (r#""status":{"id":5}"#, ReportStatus::Hint),
+        (r#""status":{"groupId":3},"error":null"#, ReportStatus::Hint),
+        (r#""status":{}"#, ReportStatus::Hint),
+        (r#""status":null"#, ReportStatus::Hint),
+        (r#""status":"DELIVERED""#, ReportStatus::Hint),
+        (r#""status":{"groupId":3,"id":5},"error":"NO_ERROR""#, ReportStatus::Hint),
+        (r#""doneAt":7"#, ReportStatus::Hint),
+    ];
+    for (said, want) in cases {
+        let body = format!(r#"{{"results":[{{"callbackData":"{}",{said}}}]}}"#, tag());
+        let WebhookReading::Reports { reports, .. } = read(&*fuji(), &webhook(body.as_bytes())) else {
+            panic!("rejected")
+        };
+        let got: Vec<_> = reports.into_iter().map(|report| (report.status, report.proof)).collect();
+        assert_eq!(got, [(want, Proof::Tag)], "{said}");
+    }
+}
+
+#[test]
 fn what_is_no_batch_is_rejected() {
     let cases: [&[u8]; 5] = [b"", b"{", b"{}", b"results=1", br#"{"results":1}"#];
     for body in cases {
@@ -187,7 +250,29 @@ async fn asking_reads_the_logs_by_our_id() {
     assert_eq!((&reports[0].status, reports[0].proof), (&ReportStatus::Delivered, Proof::Asked));
     let seen = vendor.only();
     assert_eq!((seen.method.as_str(), seen.path.as_str()), ("GET", "/sms/3/logs"));
-    assert_eq!(seen.query[0], ("messageId".to_owned(), our_reference()));
+    let asked = [("messageId".to_owned(), our_reference()), ("limit".to_owned(), LOGS_MAX.to_string())];
+    assert_eq!(seen.query, asked);
+}
+
+#[tokio::test]
+async fn a_rejected_repeat_does_not_hide_the_message_it_repeats() {
+    let record = |status: &str| format!(r#"{{"messageId":"{}","status":{status}}}"#, our_reference());
+    let repeat = record(r#"{"groupId":5,"id":23}"#);
+    let failed = record(r#"{"groupId":4,"id":15}"#);
+    let unreadable = record("{}");
+    let expired = crate::report::failed((Class::ExpiredAtProvider, Scope::Message), "status 15");
+    let underway = ReportStatus::Underway { reference: None };
+    for (records, want) in [
+        ([&repeat, &repeat, &failed].as_slice(), Some(expired.clone())),
+        (&[&failed, &repeat], Some(expired)),
+        (&[&unreadable, &repeat], Some(underway)),
+        (&[&unreadable], None),
+    ] {
+        let records: Vec<_> = records.iter().map(|record| record.as_str()).collect();
+        let body = format!(r#"{{"results":[{}]}}"#, records.join(","));
+        let reports = Vendor::answering(200, &[], body).await.provider(KIND).ask(&question(None)).await.unwrap();
+        assert_eq!(reports.into_iter().map(|report| report.status).next(), want);
+    }
 }
 
 #[tokio::test]
