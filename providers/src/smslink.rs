@@ -32,6 +32,10 @@ const RESULTS_MAX: usize = 50;
 /// Requests to look through one number's deliveries. The vendor can narrow them by `reserved_from`, but does not say
 /// whether a text without a reservation is among what is found then; so all of them are looked at.
 const PAGES_MAX: usize = 10;
+/// How the numbers begin that the vendor documents: mobile phones, and data SIMs (020).
+const PREFIXES: [&str; 4] = ["020", "070", "080", "090"];
+/// Begins a placeholder, which the vendor fills in or takes out.
+const PLACEHOLDER: &str = "{{";
 /// The vendor's own limit for a delivery id.
 const DELIVERY_ID_BYTES_MAX: usize = 50;
 
@@ -145,6 +149,12 @@ impl<'a> Delivery<'a> {
         let Some(phone_number) = mobile(&request.to) else {
             return Err(((Class::NotSmsCapable, Scope::Number), "reaches mobile numbers only"));
         };
+        if !PREFIXES.iter().any(|prefix| phone_number.starts_with(prefix)) {
+            return Err(((Class::Config, Scope::Message), "reaches 070, 080, 090 and 020 only"));
+        }
+        if text.contains(PLACEHOLDER) {
+            return Err(((Class::Content, Scope::Message), "would take {{ for a placeholder"));
+        }
         if text.chars().any(|letter| letter.len_utf8() == 4) {
             return Err(((Class::Content, Scope::Message), "takes no 4-byte characters"));
         }
@@ -155,9 +165,10 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// Mobile numbers, and 020 for data SIMs, have eleven digits in national form.
+/// Mobile numbers, and 020 for data SIMs, have eleven digits in national form; so have 050 and 0800, which take no texts.
 fn mobile(number: &PhoneNumber) -> Option<String> {
-    number.national_jp().filter(|national| national.len() == 11)
+    let fixed = |national: &str| national.starts_with("050") || national.starts_with("0800");
+    number.national_jp().filter(|national| national.len() == 11 && !fixed(national))
 }
 
 /// As the vendor counts: a line end of any kind becomes CR LF.
@@ -199,19 +210,20 @@ fn read_answer(reply: &Reply) -> Answer {
 /// `result_code` of `POST /api/v1/delivery`; RST200001 is "registered".
 fn result_meaning(code: &str) -> Option<Meaning> {
     Some(match code {
-        // The number is missing; it has not 11 or 14 digits; it cannot be delivered to.
-        "RST200002" | "RST200003" | "RST200005" => (Class::InvalidNumber, Scope::Number),
+        // The number is missing; it has not 11 or 14 digits; it has not the form of a mobile number. It was read as a
+        // valid one before, so that speaks of what this vendor knows, and not against the number.
+        "RST200002" | "RST200003" | "RST200005" => (Class::Config, Scope::Message),
         // Twice in one list; a field over 255; a bad character in an insertion; a body over 660.
         "RST200004" | "RST200006" | "RST200007" | "RST200008" => (Class::Content, Scope::Message),
         _ => return None,
     })
 }
 
-/// `detail` of `GET /api/v1/delivery_results`, where the status is 300 (cancelled), 700 (excluded) or 900 (failed).
+/// `detail` of `GET /api/v1/delivery_results`, where the status is 700 (excluded) or 900 (failed).
 fn detail_meaning(detail: &str) -> Meaning {
     match detail {
-        // No number, wrong digits, cannot be delivered to.
-        "DTL000002" | "DTL000003" | "DTL000005" => (Class::InvalidNumber, Scope::Number),
+        // The number is missing, has wrong digits or another form: excluded before it was sent, as RST200002 and its kin.
+        "DTL000002" | "DTL000003" | "DTL000005" => (Class::Config, Scope::Message),
         // A failure on the carrier's side: this text is not out, and another route may be better off.
         "DTL000006" => (Class::NotSent, Scope::Message),
         // Out of range, or switched off.
@@ -297,7 +309,9 @@ impl ResultContact {
         Some(match self.status {
             50 | 100 => ReportStatus::Underway { reference: reference(&self.delivery_id) },
             200 => ReportStatus::Delivered,
-            300 | 700 | 900 => {
+            // Cancelled before it was sent; the vendor documents no detail for it.
+            300 => failed((Class::NotSent, Scope::Message), "status 300"),
+            700 | 900 => {
                 let detail = self.detail.as_deref().unwrap_or_default();
                 failed(detail_meaning(detail), shown(detail))
             }

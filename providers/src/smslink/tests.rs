@@ -42,10 +42,10 @@ async fn a_text_goes_to_one_contact_in_national_form_under_our_reference() {
 #[tokio::test]
 async fn every_result_code_has_its_meaning() {
     let cases = [
-        ("RST200002", Class::InvalidNumber, Scope::Number),
-        ("RST200003", Class::InvalidNumber, Scope::Number),
+        ("RST200002", Class::Config, Scope::Message),
+        ("RST200003", Class::Config, Scope::Message),
         ("RST200004", Class::Content, Scope::Message),
-        ("RST200005", Class::InvalidNumber, Scope::Number),
+        ("RST200005", Class::Config, Scope::Message),
         ("RST200006", Class::Content, Scope::Message),
         ("RST200007", Class::Content, Scope::Message),
         ("RST200008", Class::Content, Scope::Message),
@@ -74,6 +74,11 @@ async fn what_the_vendor_would_refuse_is_refused_without_a_request() {
     let cases = [
         (text_to("+14155550100", "code"), Class::Config, Scope::Message),
         (text_to("+81312345678", "code"), Class::NotSmsCapable, Scope::Number),
+        (text_to("+815012345678", "code"), Class::NotSmsCapable, Scope::Number),
+        (text_to("+818001234567", "code"), Class::NotSmsCapable, Scope::Number),
+        (text_to("+816012345678", "code"), Class::Config, Scope::Message),
+        (text_to(NUMBER, "{{insertion_item1}}"), Class::Content, Scope::Message),
+        (text_to(NUMBER, "{{"), Class::Content, Scope::Message),
         (text_to(NUMBER, "🔑 042137"), Class::Content, Scope::Message),
         (text_to(NUMBER, &long), Class::Content, Scope::Message),
         (text_to(NUMBER, &lines), Class::Content, Scope::Message),
@@ -170,10 +175,10 @@ async fn every_detail_has_its_meaning() {
     let number = Scope::Number;
     let message = Scope::Message;
     let cases = [
-        (700, "DTL000002", Class::InvalidNumber, number),
-        (700, "DTL000003", Class::InvalidNumber, number),
+        (700, "DTL000002", Class::Config, message),
+        (700, "DTL000003", Class::Config, message),
         (700, "DTL000004", Class::Content, message),
-        (700, "DTL000005", Class::InvalidNumber, number),
+        (700, "DTL000005", Class::Config, message),
         (900, "DTL000006", Class::NotSent, message),
         (900, "DTL000007", Class::Absent, number),
         (900, "DTL000011", Class::Unreceivable, number),
@@ -184,7 +189,7 @@ async fn every_detail_has_its_meaning() {
         (700, "DTL000018", Class::Config, message),
         (700, "DTL000019", Class::OwnerChanged, number),
         (700, "DTL000020", Class::OwnerChanged, number),
-        (300, "DTL000025", Class::Config, message),
+        (900, "DTL000025", Class::Config, message),
         (900, "DTL009999", Class::Unknown, message),
     ];
     for (status, detail, class, scope) in cases {
@@ -200,6 +205,24 @@ async fn reserved_and_sending_are_underway_and_an_undocumented_status_is_no_news
         assert_eq!(statuses(results(status, ""), reference).await, std::slice::from_ref(&underway));
     }
     assert_eq!(statuses(results(999, ""), Some(DELIVERY_ID)).await, []);
+}
+
+#[tokio::test]
+async fn what_was_cancelled_was_not_sent() {
+    let cancelled = refusal(Class::NotSent, Scope::Message, "status 300");
+    for detail in ["", "DTL000001"] {
+        let got = statuses(results(300, detail), Some(DELIVERY_ID)).await;
+        assert_eq!(got, [ReportStatus::Failed(cancelled.clone())]);
+    }
+}
+
+#[tokio::test]
+async fn numbers_of_every_documented_prefix_and_single_braces_are_sent() {
+    let vendor = Vendor::answering(200, &[], registered("RST200001")).await;
+    for number in ["+817012345678", "+818012345678", NUMBER, "+812012345678"] {
+        let answer = vendor.provider(KIND).send(&text_to(number, "{code} 042137 }}")).await;
+        assert!(matches!(answer, Answer::Submitted { .. }), "{answer:?}");
+    }
 }
 
 #[test]

@@ -214,7 +214,7 @@ fn reachable(raw: &str, delivery: &Delivery, index: usize) -> Result<HandsetNumb
     if !(national.len() == 11 || national.len() == 14 && national.starts_with("020")) {
         return Err("RST200003");
     }
-    let mobile = ["060", "070", "080", "090"].iter().any(|prefix| national.starts_with(prefix));
+    let mobile = ["070", "080", "090"].iter().any(|prefix| national.starts_with(prefix));
     if !(mobile || national.starts_with("020")) || national.starts_with("0800") {
         return Err("RST200005");
     }
@@ -236,7 +236,7 @@ fn meaning(code: &str) -> &'static str {
         "RST200002" => "the phone number is missing",
         "RST200003" => "the phone number has neither 11 nor 14 digits",
         "RST200004" => "the phone number is in the list already",
-        "RST200005" => "the phone number cannot be delivered to",
+        "RST200005" => "the phone number has not the form of a mobile number",
         "RST200008" => "the text is longer than 660 characters",
         _ => "",
     }
