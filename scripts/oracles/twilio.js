@@ -3,6 +3,7 @@
 "use strict";
 
 const { spawn } = require("node:child_process");
+const fs = require("node:fs");
 const http = require("node:http");
 const crypto = require("node:crypto");
 const assert = require("node:assert");
@@ -84,6 +85,7 @@ for (const [signed, received] of [
 }
 
 const languages = { ja: "ja-JP", en: "en-US" };
+const voices = { ja: "Polly.Mizuki", en: "Polly.Joanna" };
 const speeches = [
   { locale: "ja", words: ["認証コードをお伝えします。7を押してください。"], pause_s: 2, listen_s: 8, next_url: "https://a.example/v?x=1&y=2" },
   { locale: "en", words: ["Press 7 & wait.", "It's \"<now>\"."], pause_s: 1, listen_s: 5, next_url: "https://a.example/v" },
@@ -97,7 +99,7 @@ function sdkTwiml(speech) {
   const gather = { input: "dtmf", numDigits: 1, timeout: speech.listen_s, action: speech.next_url, method: "POST", actionOnEmptyResult: true };
   const parent = listening ? response.gather(gather) : response;
   for (const words of speech.words) {
-    parent.say({ language: languages[speech.locale] }, words);
+    parent.say({ language: languages[speech.locale], voice: voices[speech.locale] }, words);
     parent.pause({ length: speech.pause_s });
   }
   response.hangup();
@@ -180,7 +182,17 @@ async function asTheSdkSendsIt({ path, fields }) {
   return kept[0];
 }
 
+// The builder takes any name for a voice; the SDK's types list those that the vendor has.
+function voicesAreListed() {
+  const types = require.resolve("twilio/lib/twiml/VoiceResponse").replace(/\.js$/, ".d.ts");
+  const listed = fs.readFileSync(types, "utf8");
+  for (const voice of Object.values(voices)) {
+    assert.ok(listed.includes(`"${voice}"`), `the SDK lists no voice ${voice}`);
+  }
+}
+
 async function main() {
+  voicesAreListed();
   const { sent, ours } = await run();
   assert.deepStrictEqual(sent.map(({ path }) => path.split("/").pop()), ["Messages.json", "Calls.json"]);
   for (const request of sent) {

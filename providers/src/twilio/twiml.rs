@@ -1,6 +1,6 @@
 //! A speech as TwiML, the vendor's form: `Say` and `Pause`, inside a `Gather` where a digit is awaited.
 //!
-//! Source: Twilio "TwiML for Programmable Voice" (`Gather`, `Say`, `Pause`, `Hangup`).
+//! Source: Twilio "TwiML for Programmable Voice" (`Gather`, `Say`, `Pause`, `Hangup`), "Text-to-Speech".
 
 use std::io;
 
@@ -44,6 +44,7 @@ fn parts(page: &mut Page, speech: &Speech) -> io::Result<()> {
             Part::Say(words) => {
                 page.create_element("Say")
                     .with_attribute(("language", language(speech.locale)))
+                    .with_attribute(("voice", voice(speech.locale)))
                     .write_text_content(BytesText::new(&speakable(words)))?;
             }
             Part::PauseMs(ms) => {
@@ -60,6 +61,15 @@ const fn language(locale: Locale) -> &'static str {
     match locale {
         Locale::Ja => "ja-JP",
         Locale::En => "en-US",
+    }
+}
+
+/// Named, because the vendor's default voice, `man`, speaks no Japanese. Both are standard voices of one maker, which the
+/// vendor's SDK lists (`scripts/oracles` looks).
+const fn voice(locale: Locale) -> &'static str {
+    match locale {
+        Locale::Ja => "Polly.Mizuki",
+        Locale::En => "Polly.Joanna",
     }
 }
 

@@ -127,7 +127,8 @@ fn an_announcement_waits_for_one_digit_and_a_silence_comes_back_to_us() {
     let want = concat!(
         r#"<?xml version="1.0" encoding="UTF-8"?><Response>"#,
         r#"<Gather input="dtmf" numDigits="1" timeout="8" action="https://a.example/voice?x=1&amp;y=2" method="POST" "#,
-        r#"actionOnEmptyResult="true"><Say language="en-US">Press 7 &amp; wait &lt;now&gt;.</Say><Pause length="2"/>"#,
+        r#"actionOnEmptyResult="true"><Say language="en-US" voice="Polly.Joanna">Press 7 &amp; wait &lt;now&gt;.</Say>"#,
+        r#"<Pause length="2"/>"#,
         "</Gather><Hangup/></Response>",
     );
     assert_eq!(reply.body, want);
@@ -140,7 +141,7 @@ fn the_last_words_end_the_call_and_hold_nothing_that_xml_cannot() {
     let reply = kodama().voice().unwrap().speak(&speech, "https://a.example/unused");
     let want = concat!(
         r#"<?xml version="1.0" encoding="UTF-8"?><Response>"#,
-        r#"<Say language="ja-JP">さよ うなら</Say><Pause length="1"/><Hangup/></Response>"#,
+        r#"<Say language="ja-JP" voice="Polly.Mizuki">さよ うなら</Say><Pause length="1"/><Hangup/></Response>"#,
     );
     assert_eq!(reply.body, want);
 }

@@ -168,7 +168,7 @@ mod tests {
         let document = r#"<?xml version="1.0" encoding="UTF-8"?>
             <Response>
               <Gather numDigits="1" timeout="7" action="/next?a=1&amp;b=2" actionOnEmptyResult="true">
-                <Say language="ja-JP" loop="2">A &amp; B&#x3002;7を押してください</Say><Pause length="1"/>
+                <Say language="ja-JP" voice="Polly.Mizuki" loop="2">A &amp; B&#x3002;7を押してください</Say><Pause length="1"/>
               </Gather>
               <Say>Goodbye</Say><Hangup/>
             </Response>"#;
