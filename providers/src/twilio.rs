@@ -53,8 +53,18 @@ struct Problem {
     code: u32,
 }
 
-/// How a resource's status is read: the word, the error code, the sid. `None` is no news.
-type ReadStatus = fn(&str, Option<u32>, Option<String>) -> Option<ReportStatus>;
+/// A status as the vendor tells it.
+struct Told<'a> {
+    word: &'a str,
+    error: Option<u32>,
+    /// What the network of the one who was called answered (`SipResponseCode`); only callbacks about calls say it.
+    sip: Option<u16>,
+    /// Where it is news.
+    sid: Option<String>,
+}
+
+/// How a resource's status is read. `None` is no news.
+type ReadStatus = fn(Told<'_>) -> Option<ReportStatus>;
 
 impl Account {
     fn new(settings: &ProviderSettings, vault: Arc<Vault>) -> Result<Self, ProviderError> {
@@ -87,7 +97,8 @@ impl Account {
         let request = self.api.get(&path, &[]);
         let reply = self.api.call(request).await.map_err(|lost| lost.asking(&self.id))?;
         let resource: Resource = reply.answer_to_asking(&self.id)?;
-        let status = resource.status.as_deref().and_then(|word| read(word, resource.error_code, Some(sid.clone())));
+        let told = |word| Told { word, error: resource.error_code, sip: None, sid: Some(sid.clone()) };
+        let status = resource.status.as_deref().map(told).and_then(read);
         Ok(status.map(|status| asked(&self.id, question, status, None)).into_iter().collect())
     }
 
@@ -113,8 +124,12 @@ impl Account {
             (None, Some(sid)) => About::Reference(sid.clone()),
             (None, None) => return WebhookReading::Rejected { status: 400, why: "the callback names no resource" },
         };
-        let word = form.get(&format!("{prefix}Status")).unwrap_or_default();
-        let error = form.get("ErrorCode").and_then(|code| code.parse().ok());
+        let told = Told {
+            word: form.get(&format!("{prefix}Status")).unwrap_or_default(),
+            error: form.get("ErrorCode").and_then(|code| code.parse().ok()),
+            sip: form.get("SipResponseCode").and_then(|code| code.parse().ok()),
+            sid,
+        };
         let report = |status| Report {
             provider: self.id.clone(),
             about: about.clone(),
@@ -124,7 +139,7 @@ impl Account {
             // `RawDlrDoneDate` has no time zone.
             happened_at: None,
         };
-        let reports = read(word, error, sid).map(report).into_iter().collect();
+        let reports = read(told).map(report).into_iter().collect();
         WebhookReading::Reports { reports, reply: received() }
     }
 }
@@ -140,7 +155,7 @@ fn read_answer(reply: &Reply, read: ReadStatus) -> Answer {
             return Answer::Unknown { why: "an answer without a sid".to_owned() };
         };
         let word = resource.status.unwrap_or_default();
-        return match read(&word, resource.error_code, None) {
+        return match read(Told { word: &word, error: resource.error_code, sip: None, sid: None }) {
             Some(ReportStatus::Failed(refusal)) => Answer::Refused(refusal),
             Some(
                 ReportStatus::Underway { .. } | ReportStatus::Delivered | ReportStatus::Absent | ReportStatus::Hint,

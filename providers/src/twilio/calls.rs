@@ -15,7 +15,7 @@ use otodoke_common::provider::{
 use otodoke_common::seal::Vault;
 use otodoke_common::speech::Speech;
 
-use super::{Account, errors, read_answer, twiml};
+use super::{Account, Told, errors, read_answer, twiml};
 use crate::report::{failed, refused};
 use crate::settings::{ProviderError, ProviderSettings};
 
@@ -120,12 +120,17 @@ impl Voice for Calls {
     }
 }
 
-fn read_status(word: &str, error: Option<u32>, sid: Option<String>) -> Option<ReportStatus> {
+fn read_status(told: Told<'_>) -> Option<ReportStatus> {
+    let Told { word, error, sip, sid } = told;
     Some(match word {
         "queued" | "initiated" | "ringing" | "in-progress" => ReportStatus::Underway { reference: sid },
         "completed" | "busy" | "no-answer" | "canceled" => failed((Class::Unanswered, Scope::Number), word),
-        // "Could not be completed as dialled": a number that no call reaches.
-        "failed" => errors::failed(error, word, (Class::Unreceivable, Scope::Number)),
+        "failed" => match (error.and_then(errors::meaning), sip) {
+            // A network on the way failed, not the number (RFC 3261, section 21.5): another provider's calls may get there.
+            (None, Some(sip @ 500..=599)) => failed((Class::NotSent, Scope::Message), format!("sip {sip}")),
+            // "Could not be completed as dialled": a number that no call reaches.
+            (_, _) => errors::failed(error, word, (Class::Unreceivable, Scope::Number)),
+        },
         _ => return None,
     })
 }

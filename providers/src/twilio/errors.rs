@@ -43,6 +43,9 @@ pub(super) const fn meaning(code: u32) -> Option<Meaning> {
         30036 => (Class::ExpiredAtProvider, Scope::Message),
         // An internal failure, or congestion at the carrier: this text is not out.
         30017 | 30021 => (Class::NotSent, Scope::Message),
+        // None of the vendor's carriers could deliver the call, as where a network is out; or the number is none, but it
+        // was read as a valid one before.
+        13224 => (Class::NotSent, Scope::Message),
         // Unknown, and a carrier's timeout: failed here, not repeated "to avoid duplicate message delivery".
         30008 | 30410 => (Class::Unknown, Scope::Message),
         _ => return None,

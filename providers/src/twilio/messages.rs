@@ -10,7 +10,7 @@ use otodoke_common::provider::{
 };
 use otodoke_common::seal::Vault;
 
-use super::{Account, errors, read_answer};
+use super::{Account, Told, errors, read_answer};
 use crate::report::{failed, refused};
 use crate::settings::{ProviderError, ProviderSettings};
 
@@ -75,7 +75,8 @@ fn sender_field(sender: &str) -> &'static str {
 }
 
 /// `sent` means handed to the next carrier, not to the handset. `None`: words of inbound messages, and new ones.
-fn read_status(word: &str, error: Option<u32>, sid: Option<String>) -> Option<ReportStatus> {
+fn read_status(told: Told<'_>) -> Option<ReportStatus> {
+    let Told { word, error, sid, .. } = told;
     Some(match word {
         "accepted" | "scheduled" | "queued" | "sending" | "sent" => ReportStatus::Underway { reference: sid },
         "delivered" | "read" => ReportStatus::Delivered,

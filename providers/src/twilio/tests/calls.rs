@@ -76,6 +76,31 @@ fn each_status_of_a_call_has_its_meaning() {
     }
 }
 
+#[test]
+fn a_call_that_no_network_could_carry_was_not_made_and_says_nothing_against_the_number() {
+    let not_made = |code: &str| crate::report::failed((Class::NotSent, Scope::Message), code);
+    let no_number = |code: &str| crate::report::failed((Class::Unreceivable, Scope::Number), code);
+    let cases = [
+        ("13224", "", not_made("13224")),
+        ("13224", "404", not_made("13224")),
+        ("", "500", not_made("sip 500")),
+        ("", "503", not_made("sip 503")),
+        ("99999", "599", not_made("sip 599")),
+        ("", "404", no_number("failed")),
+        ("", "600", no_number("failed")),
+        ("99999", "480", no_number("99999")),
+        ("", "garbled", no_number("failed")),
+        ("21216", "503", crate::report::failed((Class::RecipientBlocked, Scope::Number), "21216")),
+    ];
+    for (error, sip, want) in cases {
+        let pairs = [("CallSid", CALL), ("CallStatus", "failed"), ("ErrorCode", error), ("SipResponseCode", sip)];
+        assert_eq!(only_report(callback(KIND, Some(&tag()), &pairs)).status, want, "{error} {sip}");
+    }
+    let pairs = [("CallSid", CALL), ("CallStatus", "completed"), ("SipResponseCode", "503")];
+    let ended = crate::report::failed((Class::Unanswered, Scope::Number), "completed");
+    assert_eq!(only_report(callback(KIND, Some(&tag()), &pairs)).status, ended, "a call that was made");
+}
+
 #[tokio::test]
 async fn a_call_is_asked_for_and_hung_up_by_its_sid() {
     let vendor = Vendor::answering(200, &[], created("no-answer")).await;
