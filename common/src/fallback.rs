@@ -6,6 +6,7 @@ use crate::leg::{CallStage, Channel, Leg, RouteClass};
 use crate::message::{Message, Trigger, Want};
 use crate::outcome::Class;
 use crate::phone::LineType;
+use crate::policy::{LEGS_MAX, TEXT_LEGS_MAX};
 
 /// The right next step after a leg failed for a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,6 +238,15 @@ const fn weight(class: Class) -> u8 {
         Class::Unknown | Class::Overdue | Class::ExpiredAtProvider => 1,
         Class::NotSent | Class::Throttled => 0,
     }
+}
+
+/// Legs that may still begin on a channel, of any outcome.
+pub fn legs_left(message: &Message, channel: Channel) -> usize {
+    let most = match channel {
+        Channel::Sms => TEXT_LEGS_MAX,
+        Channel::Voice => LEGS_MAX,
+    };
+    most.saturating_sub(message.legs.len())
 }
 
 pub const fn text(trigger: Trigger) -> Want {

@@ -5,6 +5,7 @@
 
 mod awaiting;
 mod call;
+mod choice;
 mod ended;
 mod guess;
 mod legs;
@@ -18,9 +19,9 @@ use crate::leg::{Channel, Leg, LegNumber, RouteId};
 use crate::message::{Awaited, CancelledBy, End, Message, MessageId, State, Tag, Trigger, Want};
 use crate::outcome::{Answer, Class, Proof, Reason, Report, ReportStatus};
 use crate::policy::Policy;
-use crate::route::Route;
 use crate::time::Timestamp;
 
+pub use choice::{Cap, Choice, Hold};
 pub use guess::{GUESS_OPEN_MS_MAX, guessed_out};
 pub use resend::{ResendRefusal, next_resend_at, resend_gate};
 
@@ -207,20 +208,6 @@ pub struct View<'a> {
     pub roll: u32,
 }
 
-/// The next leg, as far as it can be said now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
-    Go(Box<Route>),
-    /// Every fitting route is full or resting, but one can still deliver in time.
-    Wait {
-        until: Timestamp,
-    },
-    /// The caller of `step` makes no calls itself: somebody who does shall choose.
-    Elsewhere,
-    /// No route is left, or none can deliver in time.
-    Nothing,
-}
-
 /// What was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -286,7 +273,6 @@ pub enum Note {
         expected_wait_ms: u64,
         next_resend_at: Option<Timestamp>,
     },
-    /// A leg begins; `why` is the route's explanation.
     LegBegan {
         leg: LegNumber,
         channel: Channel,
@@ -334,6 +320,12 @@ pub enum Note {
     },
     Waiting {
         until: Timestamp,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<Hold>,
+    },
+    /// No leg began: what the tenant may have in an hour is used up.
+    OverLimit {
+        cap: Cap,
     },
     GuessPaid {
         left: u8,

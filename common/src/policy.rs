@@ -11,7 +11,11 @@ use crate::transaction::Currency;
 pub const TEXTS_MAX: usize = 4;
 pub const CALLS_MAX: usize = 2;
 /// Legs of any outcome: a bound for refusals that cost nobody a text.
-pub const LEGS_MAX: usize = 16;
+pub const LEGS_MAX: usize = 18;
+/// How many of them texts may use up: the rest is kept for calls, and their refusals.
+pub const TEXT_LEGS_MAX: usize = LEGS_MAX - 2 * CALLS_MAX;
+/// From so many left on, refusals that pass are spread over the time that is left.
+pub const LEGS_SCARCE: usize = 4;
 /// Lines of a message's journal for late events and for requests that joined it: more are let go.
 pub const LINES_BESIDE_MAX: u8 = 100;
 /// Messages that may still be sent and that the sweep of one worker releases in a second: after an outage, and while the

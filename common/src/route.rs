@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use crate::fallback;
 use crate::leg::{Leg, LegOutcome, ProviderId, RouteClass, RouteId};
-use crate::lifecycle::Choice;
+use crate::lifecycle::{Cap, Choice, Hold};
 use crate::message::{Message, Want};
 use crate::outcome::Class;
+use crate::policy::LEGS_SCARCE;
 use crate::time::Timestamp;
 pub use table::{International, Plan, ReceiptProfile, Route, RouteTable, TenantRoutes};
 
@@ -127,7 +128,7 @@ pub fn choose(message: &Message, want: &Want, scene: &Scene<'_>) -> Chosen {
             let sender = scene.table.sender(&message.tenant, &route).to_owned();
             Choice::Go(Box::new(Route { sender, ..*route }))
         }
-        other @ (Choice::Wait { .. } | Choice::Elsewhere | Choice::Nothing) => other,
+        other @ (Choice::Wait { .. } | Choice::Elsewhere | Choice::OverLimit(_) | Choice::Nothing) => other,
     };
     Chosen { choice, considered: fits.iter().map(|(route, fit)| considered(route, *fit)).collect() }
 }
@@ -199,12 +200,24 @@ fn cooling(route: &Route, message: &Message, scene: &Scene<'_>) -> Option<Fit> {
     let last = failed().next_back()?;
     let failures = u32::try_from(failed().count()).unwrap_or(u32::MAX);
     let cooling_ms = (scene.cooling_ms)(failures, roll_of(message, last));
-    let until = last.ended_at.unwrap_or(last.started_at).plus_ms(cooling_ms);
+    let failed_at = last.ended_at.unwrap_or(last.started_at);
+    let until = failed_at.plus_ms(cooling_ms.max(spread_ms(route, message, failed_at)));
     if until <= scene.now {
         return None;
     }
     let throttled = last.reason == Some(Class::Throttled);
     Some(if throttled { Fit::Throttled { until } } else { Fit::NotSent { until } })
+}
+
+/// While legs are scarce: half of what each of them would have to itself, so that a provider may refuse until shortly before
+/// the deadline, and the last leg is not used up long before it.
+fn spread_ms(route: &Route, message: &Message, failed_at: Timestamp) -> u64 {
+    let left = fallback::legs_left(message, route.channel);
+    if left == 0 || left > LEGS_SCARCE {
+        return 0;
+    }
+    let left_ms = message.useful_until.since_ms(failed_at.plus_ms(route.usual_ms));
+    left_ms / (2 * u64::try_from(left).unwrap_or(u64::MAX))
 }
 
 /// Chance that stays the same however often one leg is looked at: the random end of the message's id, moved on by leg.
@@ -227,18 +240,8 @@ fn pick(fits: &[(&Route, Fit)], plan: Plan, message: &Message) -> Choice {
     if let Some((route, _)) = ready(RouteClass::Domestic) {
         return go(route);
     }
-    let full = waits(fits, RouteClass::Domestic, message, |fit| match fit {
-        Fit::Full { until } | Fit::Throttled { until } => Some(*until),
-        Fit::Ready
-        | Fit::Resting { .. }
-        | Fit::NotSent { .. }
-        | Fit::Tried
-        | Fit::TooLate
-        | Fit::OverBudget
-        | Fit::NotWanted
-        | Fit::NotPlanned
-        | Fit::Retiring => None,
-    });
+    let busy = |fit: &Fit| held(fit).filter(|(_, why)| matches!(why, Hold::Full | Hold::Throttled));
+    let full = waits(fits, RouteClass::Domestic, message, busy);
     // Money that is spent opens no way abroad: the domestic route could deliver.
     let spent = fits.iter().any(|(route, fit)| route.class == RouteClass::Domestic && *fit == Fit::OverBudget);
     let abroad = match (plan.international, full) {
@@ -253,39 +256,45 @@ fn pick(fits: &[(&Route, Fit)], plan: Plan, message: &Message) -> Choice {
     let later = [RouteClass::Domestic, RouteClass::International]
         .into_iter()
         .filter(|class| usable(*class))
-        .filter_map(|class| waits(fits, class, message, until_of))
-        .min();
-    full.or(later).map_or(Choice::Nothing, |until| Choice::Wait { until })
+        .filter_map(|class| waits(fits, class, message, held))
+        .min_by_key(|(until, _)| *until);
+    match full.or(later) {
+        Some((until, why)) => Choice::Wait { until, why },
+        None if fits.iter().any(|(_, fit)| *fit == Fit::OverBudget) => Choice::OverLimit(Cap::SpendPerHour),
+        None => Choice::Nothing,
+    }
 }
 
 fn go(route: &Route) -> Choice {
     Choice::Go(Box::new(route.clone()))
 }
 
-const fn until_of(fit: &Fit) -> Option<Timestamp> {
+/// Until when a route that fits is not free, and why.
+const fn held(fit: &Fit) -> Option<(Timestamp, Hold)> {
     match fit {
-        Fit::Full { until } | Fit::Resting { until } | Fit::Throttled { until } | Fit::NotSent { until } => {
-            Some(*until)
-        }
+        Fit::Full { until } => Some((*until, Hold::Full)),
+        Fit::Resting { until } => Some((*until, Hold::Resting)),
+        Fit::Throttled { until } => Some((*until, Hold::Throttled)),
+        Fit::NotSent { until } => Some((*until, Hold::NotReached)),
         Fit::Ready | Fit::Tried | Fit::TooLate | Fit::OverBudget | Fit::NotWanted | Fit::NotPlanned | Fit::Retiring => {
             None
         }
     }
 }
 
-/// When the first route of a class that `until` speaks of is free, if it can still deliver in time then.
+/// When the first route of a class that `held` speaks of is free, if it can still deliver in time then.
 fn waits(
     fits: &[(&Route, Fit)],
     class: RouteClass,
     message: &Message,
-    until: impl Fn(&Fit) -> Option<Timestamp>,
-) -> Option<Timestamp> {
+    held: impl Fn(&Fit) -> Option<(Timestamp, Hold)>,
+) -> Option<(Timestamp, Hold)> {
     fits.iter()
         .filter(|(route, _)| route.class == class)
-        .filter_map(|(route, fit)| until(fit).map(|at| (at, at.plus_ms(route.usual_ms))))
-        .filter(|(_, arrives)| *arrives <= message.useful_until)
-        .map(|(at, _)| at)
-        .min()
+        .filter_map(|(route, fit)| held(fit).map(|held| (held, route.usual_ms)))
+        .filter(|((until, _), usual_ms)| until.plus_ms(*usual_ms) <= message.useful_until)
+        .map(|(held, _)| held)
+        .min_by_key(|(until, _)| *until)
 }
 
 #[cfg(test)]

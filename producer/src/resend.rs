@@ -72,7 +72,7 @@ pub(crate) fn elsewhere(door: &Door, message: &Message, want: &Want) -> Choice {
     };
     match route::choose(message, want, &scene).choice {
         Choice::Nothing => Choice::Nothing,
-        Choice::Go(_) | Choice::Wait { .. } | Choice::Elsewhere => Choice::Elsewhere,
+        Choice::Go(_) | Choice::Wait { .. } | Choice::Elsewhere | Choice::OverLimit(_) => Choice::Elsewhere,
     }
 }
 

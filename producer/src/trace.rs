@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use otodoke_common::lifecycle::{Note, Verdict};
+use otodoke_common::lifecycle::{Hold, Note, Verdict};
 use otodoke_common::message::{CancelledBy, End, Furthest, Message};
 use otodoke_common::outcome::Class;
 use otodoke_common::store::JournalEntry;
@@ -65,11 +65,17 @@ pub fn sentence(note: &Note) -> String {
         Note::DuplicatePossible { leg, cause } => {
             format!("After leg {leg} ({}) a second text may reach the person.", cause.word())
         }
-        Note::Waiting { until } => format!("Every fitting route is busy: waiting, at first until {}.", until.rfc3339()),
+        Note::Waiting { until, why } => {
+            let why = why.map_or("no fitting route is free", Hold::sentence);
+            format!("Waiting, at first until {}: {why}.", until.rfc3339())
+        }
+        Note::OverLimit { cap } => {
+            format!("Nothing was sent: the tenant's `{}` is used up for now.", cap.word())
+        }
         Note::GuessPaid { left } => format!("A guess was paid; {left} left."),
         Note::Guessed { verdict } => guessed(*verdict).to_owned(),
         Note::ResendAsked { leg: true } => "A resend was asked for: a new leg follows.".to_owned(),
-        Note::ResendAsked { leg: false } => "A resend was asked for: no new leg while one is on its way.".to_owned(),
+        Note::ResendAsked { leg: false } => "A resend was asked for: no new leg follows, for one is on its way or nothing is left that could reach the person.".to_owned(),
         Note::CallAnswered { leg } => format!("The call of leg {leg} was answered."),
         Note::Pressed { leg, right: true } => format!("The announced digit was pressed in the call of leg {leg}."),
         Note::Pressed { leg, right: false } => format!("Not the announced digit in the call of leg {leg}."),

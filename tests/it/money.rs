@@ -66,11 +66,50 @@ async fn what_was_taken_before_the_money_was_gone_is_told_at_once_and_not_sent()
     world.wait_ms(10_000).await;
     let mut failed = 0;
     for id in &ids {
-        failed += u32::from(world.message(id).await["status"] == "failed");
+        let message = world.message(id).await;
+        if message["status"] == "failed" {
+            assert_eq!(message["failure"]["reason"], "over_limit");
+            failed += 1;
+        }
     }
     assert_eq!((world.carrier("sakura").seen().len(), failed), (10, 5));
     let elsewhere = ["fuji", "atlas", "kodama"].map(|name| world.carrier(name).seen().len());
     assert_eq!(elsewhere, [0, 0, 0], "no other route is any cheaper");
+}
+
+/// A leg that could not be paid for, in the words of the trace.
+async fn says_which_limit(world: &World, id: &str, setting: &str) -> bool {
+    world.get(&format!("/v1/trace/{id}")).await.body.to_string().contains(&format!("`{setting}` is used up"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn money_that_is_gone_makes_no_call_of_a_text_and_the_trace_says_so() {
+    let calls_are_free = BTreeMap::from([("kodama", 0)]);
+    let mut world = World::idle(may_spend(3, prices(THREE).into_iter().chain(calls_are_free).collect())).await;
+    let ids = [world.ask(login(&phone(1))).await, world.ask(login(&phone(2))).await];
+    world.start_worker();
+    world.wait_ms(10_000).await;
+    assert_eq!((world.carrier("sakura").seen().len(), world.carrier("kodama").seen().len()), (1, 0));
+    let mut told = Vec::new();
+    for id in &ids {
+        told.push(says_which_limit(&world, id, "spend_per_hour").await);
+    }
+    told.sort_unstable();
+    assert_eq!(told, [false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_the_hours_number_of_calls_leaves_out_is_told_of() {
+    let tenant = TenantSettings { calls_per_hour: Some(1), ..TenantSettings::default() };
+    let world = World::with(Options { tenant, ..Options::default() }).await;
+    world.carrier("sakura").always(Script::refuses(Class::RecipientBlocked));
+    let called = world.ask(login(&phone(1))).await;
+    world.until_status(&called, "delivered").await;
+    let id = world.ask(login(&phone(2))).await;
+    let message = world.until_status(&id, "failed").await;
+    assert_eq!(message["failure"]["reason"], "recipient_blocked", "which is what the person can change");
+    assert!(says_which_limit(&world, &id, "calls_per_hour").await);
+    assert!(!says_which_limit(&world, &called, "calls_per_hour").await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use otodoke_common::code::CodeKeys;
 use otodoke_common::health::{Admission, Health};
 use otodoke_common::leg::{Channel, ProviderId, RouteClass};
-use otodoke_common::lifecycle::Choice;
+use otodoke_common::lifecycle::{Cap, Choice, Hold};
 use otodoke_common::message::{Kind, Lane, Message, Want};
 use otodoke_common::metrics::Metrics;
 use otodoke_common::retry::Delays;
@@ -65,13 +65,13 @@ impl Hand<'_> {
     /// The best route that is free, with its permit in hand; else what to wait for.
     pub(crate) fn choose(&self, message: &Message, want: &Want) -> Choice {
         if want.channel == Channel::Voice && !self.budget.pays_for_calls() {
-            return Choice::Nothing;
+            return Choice::OverLimit(Cap::CallsPerHour);
         }
         if let Kind::Code { kid, .. } = &message.kind
             && !self.codes.knows(kid)
         {
             // Left to a process that can say the code; this one says in its readiness what it lacks.
-            return Choice::Wait { until: self.now.plus_ms(ROOT_LOOK_MS) };
+            return Choice::Wait { until: self.now.plus_ms(ROOT_LOOK_MS), why: Hold::NoRoot };
         }
         let mut full: BTreeSet<ProviderId> = BTreeSet::new();
         let mut retry_ms = u64::MAX;

@@ -12,8 +12,10 @@ use crate::time::Timestamp;
 const ASKS_KEPT_FOR_SWEEP: u8 = 2;
 /// A lost answer that nobody can be asked about counts as one that nobody knows after so long, since its leg began.
 const ANSWER_PUT_OFF_MS_MAX: u64 = 15_000;
-/// After a question at the overdue time, its answer gets this long.
+/// After a question at the overdue time, or the second one about a lost answer, its answer gets this long.
 const ASK_SETTLE_MS: u64 = 1_000;
+/// Questions about a lost answer: soon, whether the provider has it, and after the grace, whether it still has not.
+const ASKS_OF_ANSWER: u8 = 2;
 
 pub(super) fn enter(turn: &mut Turn<'_>, leg: LegNumber, what: Awaited) {
     let due = turn.leg(leg).map_or(turn.message.useful_until, |leg| match what {
@@ -177,11 +179,15 @@ fn underway(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof
     }
 }
 
-/// The provider does not know it. That settles an unknown answer; a leg it took before, it does not unsay.
+/// The provider does not know it. That settles an unknown answer, but not at once: a request that timed out may still be
+/// in the provider's hands, and is on no list yet. A leg it took before, it does not unsay.
 fn absent(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: Proof) {
     match turn.message.state {
         State::Awaiting { what: Awaited::Answer, .. } => {
             note(turn, number, status, proof);
+            if may_be_listed_yet(turn, number) {
+                return;
+            }
             turn.close_leg(number, LegOutcome::NotSent, Some(Class::NotSent));
             legs::react(turn, number, Class::NotSent, Told::Later);
         }
@@ -193,6 +199,11 @@ fn absent(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: 
         | State::GaveUp { .. }
         | State::Ended { .. } => turn.late(format!("not known to the provider, leg {number}")),
     }
+}
+
+fn may_be_listed_yet(turn: &Turn<'_>, number: LegNumber) -> bool {
+    let lost_at = turn.leg(number).and_then(|leg| leg.ended_at);
+    lost_at.is_some_and(|at| turn.now() < at.plus_ms(turn.view.policy.unknown_grace_ms))
 }
 
 /// A poke, or a receipt without proof: it causes a question at the most.
@@ -258,12 +269,13 @@ fn answer_is_due(turn: &mut Turn<'_>, number: LegNumber) {
         turn.enter_sending(number);
         return turn.effect(Effect::Call { leg: number });
     }
-    if can_ask(&leg) && leg.asks == 0 {
+    if can_ask(&leg) && leg.asks < ASKS_OF_ANSWER {
         let unsure = State::Awaiting { leg: number, what: Awaited::Answer };
         let in_ms = (turn.view.asks_in_ms)(&leg);
         if in_ms == 0 {
             ask(turn, number);
-            return turn.enter(unsure, turn.now().plus_ms(turn.view.policy.unknown_grace_ms));
+            let settles_ms = if leg.asks == 0 { turn.view.policy.unknown_grace_ms } else { ASK_SETTLE_MS };
+            return turn.enter(unsure, turn.now().plus_ms(settles_ms));
         }
         let later = turn.now().plus_ms(in_ms);
         if later <= leg.started_at.plus_ms(ANSWER_PUT_OFF_MS_MAX) {

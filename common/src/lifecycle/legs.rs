@@ -1,12 +1,12 @@
 //! The next leg: begin it, wait for a route, leave it to somebody who makes calls, or fall back to voice.
 
 use super::turn::Turn;
-use super::{Choice, Effect, Note, awaiting};
+use super::{Cap, Choice, Effect, Note, awaiting};
 use crate::fallback::{self, Reaction, Told};
 use crate::leg::{Call, CallStage, Channel, Leg, LegNumber, LegOutcome};
 use crate::message::{Awaited, End, State, Trigger, Voice, Want};
 use crate::outcome::{Class, Reason};
-use crate::policy::{CALLS_MAX, LATE_CALL_LOOK_MS, LEGS_MAX, TEXTS_MAX};
+use crate::policy::{CALLS_MAX, LATE_CALL_LOOK_MS, TEXTS_MAX};
 use crate::route::Route;
 use crate::time::Timestamp;
 
@@ -17,13 +17,13 @@ pub(super) fn start(turn: &mut Turn<'_>, want: Want) {
     }
     match (turn.view.choose)(&turn.message, &want) {
         Choice::Go(route) => begin(turn, want, &route),
-        Choice::Wait { until } if costs_the_call(turn, want, until) => exhausted(turn, want),
-        Choice::Wait { until } => {
+        Choice::Wait { until, .. } if costs_the_call(turn, want, until) => exhausted(turn, want),
+        Choice::Wait { until, why } => {
             let until = until.max(turn.now().plus_ms(1));
             turn.waits_until = Some(until);
             // Told once: it may look for a free route every second until its deadline.
             if turn.message.state != (State::Retrying { want }) {
-                turn.note(Note::Waiting { until });
+                turn.note(Note::Waiting { until, why: Some(why) });
             }
             let jitter = u64::from(turn.view.roll) % (turn.view.policy.retry_first_ms / 4).max(1);
             turn.enter(State::Retrying { want }, until.plus_ms(jitter));
@@ -32,6 +32,7 @@ pub(super) fn start(turn: &mut Turn<'_>, want: Want) {
             turn.enter(State::Retrying { want }, turn.now());
             turn.effect(Effect::Wake);
         }
+        Choice::OverLimit(cap) => over_limit(turn, want, cap),
         Choice::Nothing => exhausted(turn, want),
     }
 }
@@ -119,7 +120,7 @@ fn may_start(turn: &Turn<'_>, want: Want) -> bool {
         Channel::Sms => used < TEXTS_MAX && !fallback::texts_closed(&turn.message),
         Channel::Voice => used < CALLS_MAX && voice_wanted(turn, want),
     };
-    room && turn.message.legs.len() < LEGS_MAX && !fallback::stopped(&turn.message)
+    room && fallback::legs_left(&turn.message, want.channel) > 0 && !fallback::stopped(&turn.message)
 }
 
 fn voice_wanted(turn: &Turn<'_>, want: Want) -> bool {
@@ -146,6 +147,18 @@ fn exhausted(turn: &mut Turn<'_>, want: Want) {
         }
         (Channel::Voice, Trigger::First) => settle(turn, Reason::Leg(Class::NotSmsCapable)),
         (Channel::Voice, _) => settle(turn, Reason::NoRoute),
+    }
+}
+
+/// Money that is spent makes no call out of a text: a call follows only a text that was lost (promise 6).
+fn over_limit(turn: &mut Turn<'_>, want: Want, cap: Cap) {
+    turn.note(Note::OverLimit { cap });
+    match (want.channel, want.trigger) {
+        (_, Trigger::Asked) => resume(turn),
+        (Channel::Sms, Trigger::First) | (Channel::Voice, _) => settle(turn, Reason::OverLimit),
+        (Channel::Sms, Trigger::Failed | Trigger::Unknown | Trigger::Overdue | Trigger::Unverified) => {
+            exhausted(turn, want);
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use tracing::{debug, info, warn};
 
 use super::{Metrics, seconds, words};
 use crate::leg::{CallStage, Channel, Leg, LegNumber, LegOutcome, RouteId};
-use crate::lifecycle::{Note, Verdict};
-use crate::message::{End, Message, Trigger};
+use crate::lifecycle::{Hold, Note, Verdict};
+use crate::message::{End, Message, MessageId, Trigger};
 use crate::outcome::{Class, Reason};
 use crate::route::ReceiptProfile;
 use crate::time::Timestamp;
@@ -61,7 +61,8 @@ impl Metrics {
             }
             Note::HeldBack { leg } => self.held_back(message, *leg),
             Note::DuplicatePossible { leg, cause } => self.duplicate_possible(message, *leg, *cause),
-            Note::Waiting { until } => debug!(%id, until = until.rfc3339(), "the message waits for a route"),
+            Note::Waiting { until, why } => waits(id, *until, *why),
+            Note::OverLimit { cap } => warn!(%id, cap = cap.word(), "its tenant is at its limit: no leg begins"),
             Note::Late { what } => {
                 debug!(%id, what, "an event came too late to change anything");
                 self.journey.late.with_label_values::<&str>(&[]).inc();
@@ -236,6 +237,10 @@ impl Metrics {
             End::Delivered | End::Cancelled { .. } => {}
         }
     }
+}
+
+fn waits(id: MessageId, until: Timestamp, why: Option<Hold>) {
+    debug!(%id, until = until.rfc3339(), why = why.map(Hold::sentence), "the message waits for a route");
 }
 
 fn is_spoken(leg: &Leg) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::broker::{BrokerError, Queue};
 use crate::leg::{Abilities, Channel, Leg, LegOutcome, ProviderId, RouteClass, RouteId};
-use crate::lifecycle::{Note, Verdict};
+use crate::lifecycle::{Cap, Hold, Note, Verdict};
 use crate::message::{
     CancelledBy, End, Furthest, Kid, Kind as MessageKind, Lane, Locale, Message, MessageId, Purpose, State, Tag,
     TenantId, Trigger, Voice,
@@ -117,7 +117,8 @@ fn notes() -> Vec<Note> {
         Note::Overdue { leg: 1 },
         Note::HeldBack { leg: 1 },
         Note::DuplicatePossible { leg: 1, cause: Class::Unknown },
-        Note::Waiting { until: at(1) },
+        Note::Waiting { until: at(1), why: Some(Hold::Full) },
+        Note::OverLimit { cap: Cap::SpendPerHour },
         began(2, Channel::Voice, "jp-kodama", Trigger::Failed),
         Note::CallAnswered { leg: 2 },
         Note::Pressed { leg: 2, right: false },

@@ -96,7 +96,9 @@ fn chosen(message: &Message, channel: Channel, table: &RouteTable) -> (Choice, V
 fn first(line: LineType, text: &Choice, call: &Choice) -> String {
     let by = |choice: &Choice, what: &str| match choice {
         Choice::Go(route) => format!("{what} by {}", route.id),
-        Choice::Wait { .. } | Choice::Elsewhere | Choice::Nothing => format!("no route can carry {what}"),
+        Choice::Wait { .. } | Choice::Elsewhere | Choice::OverLimit(_) | Choice::Nothing => {
+            format!("no route can carry {what}")
+        }
     };
     match line {
         LineType::Mobile | LineType::Unknown => by(text, "a text"),

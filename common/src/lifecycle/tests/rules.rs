@@ -7,7 +7,7 @@ use super::story::Now::{
 };
 use super::story::{Now, Story, story};
 use crate::leg::Channel;
-use crate::lifecycle::{Choice, Effect, Event, GUESS_OPEN_MS_MAX, Note, Utterance, Verdict, View, step};
+use crate::lifecycle::{Choice, Effect, Event, GUESS_OPEN_MS_MAX, Hold, Note, Utterance, Verdict, View, step};
 use crate::message::{CancelledBy, End, Message, Trigger, Voice};
 use crate::outcome::{Answer, Class, Proof, Reason, ReportStatus};
 use crate::phone::LineType;
@@ -141,7 +141,8 @@ fn delivered_wins_over_whatever_was_said_before() {
     let told =
         story().goes(&[FIRST, ACCEPTED, (Failed(Class::Content), "sending by fuji"), (Submitted, "awaiting fuji")]);
     told.goes(&[(DeliveredOf(1), "delivered"), (FailedOf(1, Class::Content), "delivered")]);
-    let lost = story().goes(&[FIRST, (Lost, "unsure of sakura"), (Now::NotKnown, "sending by fuji")]);
+    let lost = story().goes(&[FIRST, (Lost, "unsure of sakura"), (Waited(5_000), "unsure of sakura")]);
+    let lost = lost.goes(&[(Now::NotKnown, "sending by fuji")]);
     let lost = lost.goes(&[(DeliveredOf(1), "sending by fuji"), (Refused(Class::Content), "delivered")]);
     assert_eq!(lost.legs(), "sakura fuji", "nothing follows what was delivered");
 }
@@ -191,7 +192,7 @@ fn a_wait_that_is_over_already_still_ends_later_than_now() {
     let view = View {
         now: at(0),
         policy: &policy,
-        choose: &|_, _| Choice::Wait { until: at(0) },
+        choose: &|_, _| Choice::Wait { until: at(0), why: Hold::Full },
         punctual: &|_| true,
         asks_in_ms: &|_| 0,
         roll: 0,

@@ -134,7 +134,7 @@ impl Story {
             table: &self.table,
             standing: &standing,
             score: &|_| 0,
-            cooling_ms: &|failures, _| COOLING_MS << (failures - 1),
+            cooling_ms: &|failures, _| (COOLING_MS << (failures - 1)).min(self.policy.retry_last_ms),
         };
         let view = View {
             now,

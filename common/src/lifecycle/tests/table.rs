@@ -86,8 +86,11 @@ fn unknown_is_asked_about_where_it_can_be_asked() {
     asking.table.routes[0].abilities.asks_by_our_id = true;
     let asking = asking.goes(&[FIRST, (Lost, "unsure of sakura"), (Due, "unsure of sakura")]);
     assert_eq!(asking.asked(), 1);
+    let asking = asking.goes(&[(NotKnown, "unsure of sakura"), (Due, "unsure of sakura")]);
+    assert_eq!(asking.asked(), 2, "it may be on its way into the provider's list");
     let settled = asking.goes(&[(NotKnown, "sending by fuji")]);
-    assert_eq!(settled.duplicates(), 0, "what the provider does not know was not sent");
+    assert_eq!(settled.duplicates(), 0, "what the provider still does not know was not sent");
+    assert!(!settled.message.legs[0].may_be_out());
 }
 
 #[test]

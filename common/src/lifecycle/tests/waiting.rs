@@ -1,20 +1,20 @@
 //! Waiting for a route, or to ask about a leg: what is told of it, and what is not used up by it, however often it is looked.
 
 use super::given::{START, code};
-use super::story::Now::{Due, Failed, Lost, Named, NotSent, Submitted, Taken, Waited};
+use super::story::Now::{Due, Failed, Lost, Named, NotSent, Refused, Submitted, Taken, Waited};
 use super::story::{Story, story};
 use crate::leg::Channel;
-use crate::lifecycle::{Choice, Event, Note, View, step};
+use crate::lifecycle::{Choice, Event, Hold, Note, View, step};
 use crate::message::{Message, State};
 use crate::outcome::Class;
-use crate::policy::Policy;
+use crate::policy::{Policy, TEXT_LEGS_MAX};
 
 #[test]
 fn a_wait_is_told_when_it_begins_and_not_at_each_look() {
     let (policy, mut message, mut now, mut told) = (Policy::default(), code(), START, 0);
     for event in [Event::Taken, Event::Due, Event::Due, Event::Due] {
         let until = now.plus_ms(1_000);
-        let choose = |_: &_, _: &_| Choice::Wait { until };
+        let choose = |_: &_, _: &_| Choice::Wait { until, why: Hold::Full };
         let view = View { now, policy: &policy, choose: &choose, punctual: &|_| true, asks_in_ms: &|_| 0, roll: 0 };
         let looked = step(&message, &event, &view);
         assert!(looked.message.due >= Some(until), "it waits");
@@ -38,7 +38,7 @@ fn a_text_to_a_phone_that_was_off_is_not_waited_for_until_its_late_call_is_lost(
         let policy = told.policy.clone();
         let now = told.message.useful_until.minus_ms(policy.late_voice_after_ms + left_ms);
         let message = Message { due: Some(now), ..told.message.clone() };
-        let choose = |_: &_, _: &_| Choice::Wait { until: now.plus_ms(50) };
+        let choose = |_: &_, _: &_| Choice::Wait { until: now.plus_ms(50), why: Hold::Full };
         let view = View { now, policy: &policy, choose: &choose, punctual: &|_| true, asks_in_ms: &|_| 0, roll: 0 };
         let looked = step(&message, &Event::Due, &view).message;
         assert!(
@@ -46,6 +46,26 @@ fn a_text_to_a_phone_that_was_off_is_not_waited_for_until_its_late_call_is_lost(
             "{left_ms} ms before it is too late: {:?}",
             looked.state
         );
+    }
+}
+
+/// A login spike may last as long as its codes are useful.
+#[test]
+fn carriers_that_throttle_for_long_are_tried_until_little_time_is_left_and_a_call_follows() {
+    for mut told in [story(), story().without("fuji")] {
+        told.happens(&Taken);
+        let mut last_text_ms = 0;
+        while told.message.legs.iter().all(|leg| leg.channel == Channel::Sms) {
+            last_text_ms = told.since_start_ms();
+            told.happens(&Refused(Class::Throttled));
+            while matches!(told.message.state, State::Retrying { want } if want.channel == Channel::Sms) {
+                told.happens(&Due);
+            }
+        }
+        assert_eq!(told.stands(), "sending by kodama");
+        let lifetime_ms = told.message.useful_until.since_ms(START);
+        assert!(last_text_ms > lifetime_ms / 2, "the last text was tried after {last_text_ms} of {lifetime_ms} ms");
+        assert!(told.message.legs.len() <= TEXT_LEGS_MAX + 1);
     }
 }
 

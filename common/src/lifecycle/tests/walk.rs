@@ -14,7 +14,7 @@ use std::collections::{HashSet, VecDeque};
 use super::given::{at, code, notice, route};
 use crate::dice::Dice;
 use crate::leg::{Abilities, Channel, RouteClass};
-use crate::lifecycle::{Choice, Event, Step, View, step};
+use crate::lifecycle::{Cap, Choice, Event, Hold, Step, View, step};
 use crate::message::{Message, Voice, Want};
 use crate::phone::LineType;
 use crate::policy::Policy;
@@ -65,9 +65,10 @@ impl Script {
     }
 
     fn choose(&self, want: &Want, now: Timestamp) -> Choice {
-        let mut choices = vec![Choice::Nothing, Choice::Wait { until: now.plus_ms(WAIT_MS) }];
+        let wait = |until| Choice::Wait { until, why: Hold::Full };
+        let mut choices = vec![Choice::Nothing, wait(now.plus_ms(WAIT_MS))];
         choices.extend(routes(want).into_iter().map(|route| Choice::Go(Box::new(route))));
-        choices.extend([Choice::Wait { until: now }, Choice::Elsewhere]);
+        choices.extend([wait(now), Choice::Elsewhere, Choice::OverLimit(Cap::SpendPerHour)]);
         choices.swap_remove(self.next(choices.len()))
     }
 

@@ -146,6 +146,9 @@ impl Judge<'_> {
                 allowed && !ready && !spent && self.excuse(route) == Excuse::None
             }
             Choice::Wait { .. } => !ready,
+            Choice::OverLimit(_) => {
+                !ready && !full && self.table.routes.iter().any(|route| self.excuse(route) == Excuse::Spent)
+            }
             Choice::Nothing => !ready && !full,
             Choice::Elsewhere => false,
         };

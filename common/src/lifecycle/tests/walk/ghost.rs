@@ -9,6 +9,8 @@ use crate::lifecycle::{Event, Step};
 use crate::message::{Awaited, State};
 use crate::outcome::{Answer, Proof, ReportStatus};
 
+const LISTED_AFTER_MS: u64 = 5_000;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Ghost {
     /// Legs that may have reached the person.
@@ -71,7 +73,7 @@ fn happened(before: &Node, event: &Event) -> Happened {
             ReportStatus::Delivered => Happened::Out(*leg),
             ReportStatus::Failed(_) if in_hand == Some(*leg) => Happened::Out(*leg),
             ReportStatus::Underway { .. } if in_hand == Some(*leg) => Happened::Out(*leg),
-            ReportStatus::Absent if unsure(*leg) => Happened::NeverTaken(*leg),
+            ReportStatus::Absent if unsure(*leg) && is_on_every_list(before, *leg) => Happened::NeverTaken(*leg),
             ReportStatus::Failed(_) | ReportStatus::Underway { .. } | ReportStatus::Absent | ReportStatus::Hint => {
                 Happened::Nothing
             }
@@ -89,6 +91,13 @@ fn happened(before: &Node, event: &Event) -> Happened {
         | Event::CallAnswered { .. }
         | Event::Pressed { .. } => Happened::Nothing,
     }
+}
+
+/// Whether a provider that has it lists it by now: a request that was lost on the way back arrives at once, and one that timed
+/// out within a few seconds.
+fn is_on_every_list(before: &Node, leg: LegNumber) -> bool {
+    let lost_at = before.message.leg(leg).and_then(|leg| leg.ended_at);
+    lost_at.is_none_or(|at| before.now >= at.plus_ms(LISTED_AFTER_MS))
 }
 
 /// The leg and the reference that an event names with proof.

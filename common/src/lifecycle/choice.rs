@@ -1,0 +1,69 @@
+//! What became of the wish for a leg, and why none begins now.
+
+use serde::{Deserialize, Serialize};
+
+use crate::route::Route;
+use crate::time::Timestamp;
+
+/// The next leg, as far as it can be said now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    Go(Box<Route>),
+    /// No fitting route is free, but one can still deliver in time.
+    Wait {
+        until: Timestamp,
+        why: Hold,
+    },
+    /// The caller of `step` makes no calls itself: somebody who does shall choose.
+    Elsewhere,
+    /// A route could deliver, but what its tenant may have of it in an hour is used up.
+    OverLimit(Cap),
+    /// No route is left, or none can deliver in time.
+    Nothing,
+}
+
+/// Why the first route to become free is not free now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// All permits of its provider are taken.
+    Full,
+    /// Its provider rests after failures of its own.
+    Resting,
+    /// It throttled this message.
+    Throttled,
+    /// It could not be reached for this message.
+    NotReached,
+    /// Whoever looked does not hold the root of the code.
+    NoRoot,
+}
+
+impl Hold {
+    /// With what waits for it: "Waiting, because ...".
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Full => "every fitting route is busy",
+            Self::Resting => "the provider of every fitting route rests after failures",
+            Self::Throttled => "the routes that fit throttled this message",
+            Self::NotReached => "the routes that fit could not be reached",
+            Self::NoRoot => "the worker that looked does not hold the root of its code",
+        }
+    }
+}
+
+/// What a tenant may have in an hour, by the name of its setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cap {
+    SpendPerHour,
+    CallsPerHour,
+}
+
+impl Cap {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::SpendPerHour => "spend_per_hour",
+            Self::CallsPerHour => "calls_per_hour",
+        }
+    }
+}
