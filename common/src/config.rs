@@ -26,6 +26,7 @@ use crate::policy::Policy;
 use crate::postgres::PostgresSettings;
 use crate::rabbit::RabbitSettings;
 use crate::route::{Plan, RouteTable};
+use crate::text::Counting;
 
 mod carriers;
 mod check;
@@ -105,8 +106,11 @@ impl Settings {
     }
 
     /// Routes and plans as `route::choose` takes them; a route whose provider has no known abilities is left out.
-    pub fn route_table(&self, abilities: impl Fn(&ProviderId) -> Option<Abilities>) -> RouteTable {
-        let routes = self.routes.iter().filter_map(|route| Some(route.to_route(abilities(&route.provider)?))).collect();
+    pub fn route_table(&self, known: impl Fn(&ProviderId) -> Option<(Abilities, Counting)>) -> RouteTable {
+        let route = |route: &RouteSettings| {
+            known(&route.provider).map(|(abilities, counting)| route.to_route(abilities, counting))
+        };
+        let routes = self.routes.iter().filter_map(route).collect();
         let tenants = self.tenants.iter().map(|(id, tenant)| (id.clone(), tenant.routes())).collect();
         RouteTable { routes, plans: self.plans.clone(), tenants }
     }

@@ -11,6 +11,7 @@ use crate::outcome::{Answer, Report};
 use crate::phone::PhoneNumber;
 use crate::seal::LegTag;
 use crate::speech::Speech;
+use crate::text::Counting;
 use crate::time::Timestamp;
 
 #[async_trait]
@@ -18,6 +19,11 @@ pub trait Provider: Send + Sync + 'static {
     fn id(&self) -> &ProviderId;
     fn channel(&self) -> Channel;
     fn abilities(&self) -> Abilities;
+
+    /// How it counts the segments that it bills.
+    fn counting(&self) -> Counting {
+        Counting::Standard
+    }
 
     /// One request. Returns within the provider's timeout; sorts every failure into "may it be out already?".
     async fn send(&self, request: &SendRequest) -> Answer;

@@ -8,7 +8,7 @@ mod segments;
 mod templates;
 
 pub use lint::{has_4_byte_chars, lint, parse_domain};
-pub use segments::{Encoding, Segments, segments};
+pub use segments::{Counting, Encoding, Segments, segments};
 pub use templates::{PAYMENT_SUFFIX, RenderInput, Templates};
 
 use crate::message::Locale;

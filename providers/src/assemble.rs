@@ -63,7 +63,8 @@ pub fn assemble(settings: &Settings) -> Result<Assembled, Problems> {
     let providers = registry(settings, &vault)?;
     Ok(Assembled {
         codes: codes.map_err(|error| one("codes", error.to_string()))?,
-        routes: settings.route_table(|id| providers.get(id).map(|provider| provider.abilities())),
+        routes: settings
+            .route_table(|id| providers.get(id).map(|provider| (provider.abilities(), provider.counting()))),
         metrics: metrics(settings).map_err(|error| one("plan", error.to_string()))?,
         templates: templates(settings)?,
         policy: policy(settings),
@@ -155,10 +156,13 @@ fn for_vendor(provider: &Configured, public_url: &str) -> ProviderSettings {
 #[cfg(test)]
 mod tests {
     use otodoke_common::config::{
-        CodesSettings, ROOT_BYTES_MIN, Root, SandboxCarrier, SandboxCarriers, SandboxPlace, SealSettings, Secret,
+        CodesSettings, ProviderKind, ROOT_BYTES_MIN, Root, SandboxCarrier, SandboxCarriers, SandboxPlace, SealSettings,
+        Secret,
     };
+    use otodoke_common::leg::ProviderId;
     use otodoke_common::memory::Memory;
     use otodoke_common::message::{Kid, Locale};
+    use otodoke_common::text::Counting;
 
     use super::*;
 
@@ -210,6 +214,19 @@ mod tests {
             Policy { of_tenants: settings.policy.of_tenants.clone(), ..(*parts.desk.policy).clone() },
             settings.policy
         );
+    }
+
+    #[test]
+    fn a_route_counts_segments_as_its_vendor_bills_them() {
+        let settings = settings(Some("AC00000000000000000000000000000000"));
+        let routes = assemble(&settings).expect("good settings").routes.routes;
+        let by = |kind: ProviderKind| settings.providers.iter().filter(move |provider| provider.kind == kind);
+        let counting = |kind| {
+            let of = |provider: &ProviderId| by(kind).any(|known| known.id == *provider);
+            routes.iter().find(|route| of(&route.provider)).map(|route| route.counting)
+        };
+        assert_eq!(counting(ProviderKind::Smslink), Some(Counting::Alike));
+        assert_eq!(counting(ProviderKind::Infobip), Some(Counting::Standard));
     }
 
     #[test]

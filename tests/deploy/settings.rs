@@ -20,6 +20,12 @@ fn the_settings_for_production_are_good_and_reach_no_sandbox() {
     assert!(!settings.providers.iter().any(otodoke_common::config::ProviderSettings::is_loopback));
 }
 
+#[test]
+fn for_production_every_route_has_a_price_so_that_the_limit_of_money_holds() {
+    let settings = settings_of("deploy/kubernetes/otodoke.toml");
+    assert!(settings.routes.iter().all(|route| route.price > 0));
+}
+
 fn settings_of(file: &str) -> Settings {
     let place = tempfile::tempdir().expect("a temporary directory");
     secrets::make(&place.path().join("secrets"));

@@ -8,7 +8,6 @@ use otodoke_common::lifecycle::{Note, Step};
 use otodoke_common::message::Message;
 use otodoke_common::provider::{SendContent, SendRequest};
 use otodoke_common::route::Route;
-use otodoke_common::text::segments;
 
 use crate::courier::Courier;
 
@@ -74,7 +73,7 @@ impl Courier {
     pub(crate) fn count_cost(&self, message: &Message, leg: &Leg, request: &SendRequest) {
         let units = match &request.content {
             SendContent::Text(text) => {
-                let count = segments(text).count;
+                let count = self.words().count(leg, text);
                 self.desk.metrics.segments(&leg.route, message.country, count);
                 count
             }

@@ -5,9 +5,9 @@ use otodoke_common::leg::{Channel, Leg};
 use otodoke_common::message::{Kind, Message, Person};
 use otodoke_common::outcome::{Answer, Class, Refusal, Scope};
 use otodoke_common::provider::{Question, SendContent, SendRequest};
-use otodoke_common::route::RouteTable;
+use otodoke_common::route::{Route, RouteTable};
 use otodoke_common::seal::Vault;
-use otodoke_common::text::{self, RenderInput, Templates, lint};
+use otodoke_common::text::{self, Counting, RenderInput, Templates, lint};
 use otodoke_common::time::Timestamp;
 
 const MINUTE_MS: u64 = 60_000;
@@ -66,7 +66,16 @@ impl Words<'_> {
     pub(crate) fn segments(&self, message: &Message, leg: &Leg) -> u32 {
         let person = self.vault.open(message).ok();
         let text = person.and_then(|person| self.text(message, leg, &person).ok());
-        text.map_or(1, |text| text::segments(&text).count)
+        text.map_or(1, |text| self.count(leg, &text))
+    }
+
+    /// As its provider counts.
+    pub(crate) fn count(&self, leg: &Leg, text: &str) -> u32 {
+        text::segments(text, self.route(leg).map_or(Counting::Standard, |route| route.counting)).count
+    }
+
+    fn route(&self, leg: &Leg) -> Option<&Route> {
+        self.routes.routes.iter().find(|route| route.id == leg.route)
     }
 
     fn text(&self, message: &Message, leg: &Leg, person: &Person) -> Result<String, Unsendable> {
@@ -85,7 +94,7 @@ impl Words<'_> {
             CodeError::UnknownKid { .. } => not_here(),
             CodeError::Length { .. } => refused("a code of that length cannot be derived"),
         })?;
-        let origin_line = self.routes.routes.iter().any(|route| route.id == leg.route && route.origin_line);
+        let origin_line = self.route(leg).is_some_and(|route| route.origin_line);
         let input = RenderInput {
             template,
             locale: message.locale,
@@ -101,9 +110,9 @@ impl Words<'_> {
     /// Accepted was what fits some route; this one may take less. Another may take it.
     fn fitting(&self, message: &Message, leg: &Leg, person: &Person) -> Result<String, Unsendable> {
         let text = self.text(message, leg, person)?;
-        let route = self.routes.routes.iter().find(|route| route.id == leg.route);
-        let segments_max = route.map_or(u32::MAX, |route| route.segments_max);
-        match lint(&text, message.purpose, person.transaction.as_ref(), segments_max) {
+        let (counting, most) =
+            self.route(leg).map_or((Counting::Standard, u32::MAX), |route| (route.counting, route.segments_max));
+        match lint(&text, message.purpose, person.transaction.as_ref(), counting, most) {
             Ok(()) => Ok(text),
             Err(error) => Err(refused(&error.to_string())),
         }

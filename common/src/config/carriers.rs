@@ -11,6 +11,7 @@ use crate::leg::{Abilities, Channel, ProviderId, RouteClass, RouteId};
 use crate::loopback::is_loopback_text;
 use crate::phone::Country;
 use crate::route::{International, Plan, ReceiptProfile, Route};
+use crate::text::Counting;
 
 /// Which vendor's protocol a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -168,7 +169,7 @@ const fn segments_max_default() -> u32 {
 }
 
 impl RouteSettings {
-    pub fn to_route(&self, abilities: Abilities) -> Route {
+    pub fn to_route(&self, abilities: Abilities, counting: Counting) -> Route {
         Route {
             id: self.id.clone(),
             provider: self.provider.clone(),
@@ -182,6 +183,7 @@ impl RouteSettings {
             overdue_after_ms: u64::from(self.overdue_after_s) * 1_000,
             usual_ms: u64::from(self.usual_s) * 1_000,
             origin_line: self.origin_line,
+            counting,
             segments_max: self.segments_max,
             retiring: self.retiring,
             abilities,

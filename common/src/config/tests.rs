@@ -61,7 +61,7 @@ fn a_whole_file_is_read() {
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
     let acme = TenantId::parse("acme").expect("a tenant");
     assert!(settings.tenants[&acme].require_to);
-    let table = settings.route_table(|_| Some(Abilities::default()));
+    let table = settings.route_table(|_| Some((Abilities::default(), Counting::Standard)));
     assert_eq!(table.routes.len(), 1);
     assert_eq!(table.routes[0].overdue_after_ms, 30_000);
     assert!(settings.route_table(|_| None).routes.is_empty());
@@ -334,7 +334,7 @@ fn a_wrong_server_is_named_and_its_password_is_not() {
 fn a_tenants_own_settings_are_read_and_what_they_name_must_be_there() {
     let tenant = "require_to = true\nspend_per_hour = 500\nresends_max = 1\ncountries = [\"JP\"]\nvoice_countries = []\nsenders = { jp-sakura = \"ACME\" }";
     let settings = read(&GOOD.replace("require_to = true", tenant), &[]).expect("good settings");
-    let table = settings.route_table(|_| Some(Abilities::default()));
+    let table = settings.route_table(|_| Some((Abilities::default(), Counting::Standard)));
     let acme = TenantId::parse("acme").expect("a tenant");
     assert_eq!(table.sender(&acme, &table.routes[0]), "ACME");
     assert_eq!(table.sender(&TenantId::parse("other").expect("a tenant"), &table.routes[0]), "Acme");

@@ -43,7 +43,7 @@ fn unsupported(request: &Request) -> RequestError {
 fn check_words(templates: &Templates, request: &Request, routes: &[&Route]) -> Result<(), RequestError> {
     let mut refusal = None;
     for route in routes {
-        match words(templates, request, route.origin_line).and_then(|words| lint(request, &words, route.segments_max)) {
+        match words(templates, request, route.origin_line).and_then(|words| lint(request, &words, route)) {
             Ok(()) => return Ok(()),
             Err(error) => refusal = Some(error),
         }
@@ -54,8 +54,9 @@ fn check_words(templates: &Templates, request: &Request, routes: &[&Route]) -> R
     }
 }
 
-fn lint(request: &Request, words: &str, segments_max: u32) -> Result<(), TextError> {
-    text::lint(words, request.purpose, request.person.transaction.as_ref(), segments_max)
+fn lint(request: &Request, words: &str, route: &Route) -> Result<(), TextError> {
+    let transaction = request.person.transaction.as_ref();
+    text::lint(words, request.purpose, transaction, route.counting, route.segments_max)
 }
 
 /// The text as it will be, with zeros for the code.

@@ -8,6 +8,7 @@ use crate::leg::{Abilities, Channel, ProviderId, RouteClass, RouteId};
 use crate::message::TenantId;
 use crate::phone::Country;
 use crate::policy::Policy;
+use crate::text::Counting;
 
 /// A way to a country over a provider, with everything that choosing and sending must know of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct Route {
     pub usual_ms: u64,
     /// Whether texts by this route may carry the origin-bound last line.
     pub origin_line: bool,
+    /// How its provider counts text segments.
+    #[serde(default)]
+    pub counting: Counting,
     /// Most text segments it takes.
     pub segments_max: u32,
     /// No leg begins by it any more; what went out by it is heard of, asked about and repeated as before.

@@ -1,6 +1,6 @@
 //! What a finished text may not be: too long, unreadable, or a payment text that hides what is paid.
 
-use super::{TextError, amount_words, segments};
+use super::{Counting, TextError, amount_words, segments};
 use crate::message::{Locale, Purpose};
 use crate::text::segments::capacity;
 use crate::transaction::{Transaction, upsets_a_line};
@@ -8,11 +8,12 @@ use crate::transaction::{Transaction, upsets_a_line};
 const DOMAIN_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
 
-/// Refuses what must not go out. `segments_max` is the route's, or the tenant's, whichever is less.
+/// Refuses what must not go out. How segments are counted, and how many there may be, is the route's business.
 pub fn lint(
     text: &str,
     purpose: Purpose,
     transaction: Option<&Transaction>,
+    counting: Counting,
     segments_max: u32,
 ) -> Result<(), TextError> {
     let field = match purpose {
@@ -23,12 +24,12 @@ pub fn lint(
     if purpose == Purpose::Payment && !transaction.is_some_and(|transaction| tells(text, transaction)) {
         return Err(TextError::PaymentIncomplete);
     }
-    let cost = segments(text);
+    let cost = segments(text, counting);
     if cost.count <= segments_max {
         return Ok(());
     }
     // A pair that did not fit into its part may push one unit further: at least one unit is always too many.
-    let over = cost.units.saturating_sub(capacity(cost.encoding, segments_max)).max(1);
+    let over = cost.units.saturating_sub(capacity(cost.encoding, counting, segments_max)).max(1);
     let encoding = cost.encoding.word();
     Err(TextError::TooLong { field, encoding, count: cost.count, max: segments_max, over })
 }

@@ -1,12 +1,15 @@
 //! How many SMS segments a text costs: GSM 03.38 where every character fits, else UCS-2.
 //!
-//! Carriers differ a little in what they bill (some Japanese ones count long texts otherwise); this is the standard's
-//! count with the six-byte header that joins the parts.
+//! This is the standard's count, with the six-byte header that joins the parts. Where a vendor documents that it bills
+//! otherwise, `Counting` says so; what it bills by carrier is counted as the dearest of them.
+
+use serde::{Deserialize, Serialize};
 
 const GSM7_SINGLE: usize = 160;
 const GSM7_PART: usize = 153;
 const UCS2_SINGLE: usize = 70;
 const UCS2_PART: usize = 67;
+const ALIKE_PART: usize = 66;
 
 /// The basic table without the escape; each costs one septet.
 const GSM7_BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
@@ -24,6 +27,16 @@ const GSM7_ASCII: u128 = {
     }
     bits
 };
+
+/// How a vendor counts what it bills.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counting {
+    #[default]
+    Standard,
+    /// Every character alike, 70 in one text and 66 in each of several, and the end of a line as two (SMSLINK, to docomo).
+    Alike,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -50,24 +63,28 @@ pub struct Segments {
     pub count: u32,
 }
 
-pub fn segments(text: &str) -> Segments {
+pub fn segments(text: &str, counting: Counting) -> Segments {
+    if counting == Counting::Alike {
+        return pack(Encoding::Ucs2, counting, text.chars().map(|c| c.len_utf16() + usize::from(c == '\n')));
+    }
     if text.chars().all(|c| septets(c).is_some()) {
-        pack(Encoding::Gsm7, text.chars().filter_map(septets))
+        pack(Encoding::Gsm7, counting, text.chars().filter_map(septets))
     } else {
-        pack(Encoding::Ucs2, text.chars().map(char::len_utf16))
+        pack(Encoding::Ucs2, counting, text.chars().map(char::len_utf16))
     }
 }
 
 /// How many units fit into `count` segments at best.
-pub(super) const fn capacity(encoding: Encoding, count: u32) -> usize {
-    let (single, part) = limits(encoding);
+pub(super) const fn capacity(encoding: Encoding, counting: Counting, count: u32) -> usize {
+    let (single, part) = limits(encoding, counting);
     if count <= 1 { single } else { part.saturating_mul(count as usize) }
 }
 
-const fn limits(encoding: Encoding) -> (usize, usize) {
-    match encoding {
-        Encoding::Gsm7 => (GSM7_SINGLE, GSM7_PART),
-        Encoding::Ucs2 => (UCS2_SINGLE, UCS2_PART),
+const fn limits(encoding: Encoding, counting: Counting) -> (usize, usize) {
+    match (encoding, counting) {
+        (Encoding::Gsm7, _) => (GSM7_SINGLE, GSM7_PART),
+        (Encoding::Ucs2, Counting::Standard) => (UCS2_SINGLE, UCS2_PART),
+        (Encoding::Ucs2, Counting::Alike) => (UCS2_SINGLE, ALIKE_PART),
     }
 }
 
@@ -83,8 +100,8 @@ fn septets(c: char) -> Option<usize> {
 }
 
 /// Fills part after part; a character that costs two units never straddles two parts.
-fn pack(encoding: Encoding, costs: impl Iterator<Item = usize> + Clone) -> Segments {
-    let (single, part) = limits(encoding);
+fn pack(encoding: Encoding, counting: Counting, costs: impl Iterator<Item = usize> + Clone) -> Segments {
+    let (single, part) = limits(encoding, counting);
     let units = costs.clone().sum();
     if units <= single {
         return Segments { encoding, units, count: 1 };
@@ -107,7 +124,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, encoding: Encoding, units: usize, count: u32) {
-        assert_eq!(segments(text), Segments { encoding, units, count }, "{text:?}");
+        assert_eq!(segments(text, Counting::Standard), Segments { encoding, units, count }, "{text:?}");
     }
 
     #[test]
@@ -128,9 +145,17 @@ mod tests {
         for (c, encoding) in
             [('é', Encoding::Gsm7), ('ê', Encoding::Ucs2), ('`', Encoding::Ucs2), ('€', Encoding::Gsm7)]
         {
-            assert_eq!(segments(&format!("code {c}")).encoding, encoding, "{c}");
+            assert_eq!(segments(&format!("code {c}"), Counting::Standard).encoding, encoding, "{c}");
         }
-        assert_eq!(segments("no\u{a0}break").encoding, Encoding::Ucs2);
+        assert_eq!(segments("no\u{a0}break", Counting::Standard).encoding, Encoding::Ucs2);
+    }
+
+    #[test]
+    fn a_vendor_may_count_every_character_alike() {
+        let count = |text: &str| segments(text, Counting::Alike).count;
+        assert_eq!((count(&"a".repeat(70)), count(&"a".repeat(71)), count(&"a".repeat(160))), (1, 2, 3));
+        assert_eq!((count(&"あ".repeat(132)), count(&"あ".repeat(133))), (2, 3));
+        assert_eq!(count(&format!("{}\n{}", "あ".repeat(34), "あ".repeat(35))), 2, "the end of a line is two");
     }
 
     #[test]
@@ -155,10 +180,10 @@ mod tests {
     proptest! {
         #[test]
         fn segments_hold_their_text_and_waste_little(text in "[a-z€あ😀]{0,400}") {
-            let cost = segments(&text);
+            let cost = segments(&text, Counting::Standard);
             let count = cost.count as usize;
-            let (single, part) = limits(cost.encoding);
-            prop_assert!(cost.units <= capacity(cost.encoding, cost.count));
+            let (single, part) = limits(cost.encoding, Counting::Standard);
+            prop_assert!(cost.units <= capacity(cost.encoding, Counting::Standard, cost.count));
             // Each full part wastes one unit at most: half of a character that did not fit.
             prop_assert!(count == 1 || (cost.units > single && cost.units > (part - 1) * (count - 1)));
         }
@@ -167,7 +192,9 @@ mod tests {
         fn a_longer_text_never_costs_less(text in "\\PC{0,200}", more in "\\PC{0,20}") {
             let longer = format!("{text}{more}");
             // Within one encoding; a character outside GSM-7 can only make it dearer.
-            prop_assert!(segments(&longer).count >= segments(&text).count);
+            for counting in [Counting::Standard, Counting::Alike] {
+                prop_assert!(segments(&longer, counting).count >= segments(&text, counting).count);
+            }
         }
     }
 }

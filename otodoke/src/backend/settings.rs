@@ -4,6 +4,7 @@
 use anyhow::Context;
 use otodoke_common::config::{Problem, Problems, Settings, Source};
 use otodoke_common::in_use::{Way, in_use};
+use otodoke_common::leg::RouteId;
 use otodoke_common::postgres::{Postgres, PostgresSettings};
 use otodoke_common::time::Timestamp;
 use serde::Serialize;
@@ -22,6 +23,9 @@ struct Verdict {
     /// Why nobody looked which routes are in use; left out where somebody did, or there is no store to look into.
     #[serde(skip_serializing_if = "Option::is_none")]
     unchecked: Option<String>,
+    /// Routes that `spend_per_hour` does not hold: what goes out by them costs nothing, as far as the settings say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    without_price: Vec<RouteId>,
 }
 
 #[derive(Serialize)]
@@ -42,12 +46,16 @@ pub(crate) async fn config(command: &Config, output: &Output) -> anyhow::Result<
         Err(problems) => (problems.0.clone(), Some(format!("{UNCHECKED}: the settings are wrong"))),
     };
     let ok = found.is_empty();
+    let without_price = checked.as_ref().map(without_price).unwrap_or_default();
     let sentences = match &checked {
-        Ok(settings) if ok => format!("{}\n{}", praise(settings), unchecked.as_deref().unwrap_or_default()),
+        Ok(settings) if ok => {
+            let parts = [Some(praise(settings)), free(&without_price), unchecked.clone()];
+            parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
+        }
         _ => Problems(found.clone()).to_string(),
     };
     let told = |Problem { key, value, remedy }: Problem| Told { key, value, remedy };
-    let verdict = Verdict { ok, problems: found.into_iter().map(told).collect(), unchecked };
+    let verdict = Verdict { ok, problems: found.into_iter().map(told).collect(), unchecked, without_price };
     output.answer(&verdict, || sentences)?;
     Ok(Outcome::of(ok))
 }
@@ -85,6 +93,16 @@ fn missing(Way { route, provider }: &Way, until: Timestamp) -> Problem {
     Problem::new("route", route.as_str(), remedy)
 }
 
+fn without_price(settings: &Settings) -> Vec<RouteId> {
+    settings.routes.iter().filter(|route| route.price == 0).map(|route| route.id.clone()).collect()
+}
+
+fn free(routes: &[RouteId]) -> Option<String> {
+    let names: Vec<&str> = routes.iter().map(RouteId::as_str).collect();
+    (!names.is_empty())
+        .then(|| format!("No `price`, so `spend_per_hour` does not limit what goes out by them: {}.", names.join(", ")))
+}
+
 fn praise(settings: &Settings) -> String {
     let countries: Vec<&str> = settings.plans.keys().map(otodoke_common::phone::Country::as_str).collect();
     format!(
@@ -93,4 +111,16 @@ fn praise(settings: &Settings) -> String {
         settings.routes.len(),
         countries.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_that_no_limit_of_money_holds_are_named() {
+        let routes = ["jp-a", "jp-b"].map(|id| RouteId::parse(id).expect("valid"));
+        assert!(free(&routes).is_some_and(|sentence| sentence.ends_with("by them: jp-a, jp-b.")));
+        assert_eq!(free(&[]), None);
+    }
 }

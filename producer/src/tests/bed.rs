@@ -26,7 +26,7 @@ use otodoke_common::policy::Policy;
 use otodoke_common::provider::Provider;
 use otodoke_common::route::{International, Plan, ReceiptProfile, Route, RouteTable};
 use otodoke_common::seal::Vault;
-use otodoke_common::text::Templates;
+use otodoke_common::text::{Counting, Templates};
 use otodoke_common::time::Timestamp;
 use otodoke_common::wire::LaneMessage;
 use serde_json::{Value, json};
@@ -331,6 +331,7 @@ fn route(country: &str, channel: Channel) -> Route {
         overdue_after_ms: 30_000,
         usual_ms: 5_000,
         origin_line: true,
+        counting: Counting::Standard,
         segments_max: 2,
         retiring: false,
         abilities: Abilities::default(),

@@ -21,7 +21,7 @@ use otodoke_common::request::publication::Publishers;
 use otodoke_common::route::{ReceiptProfile, Route, RouteTable};
 use otodoke_common::seal::Vault;
 use otodoke_common::store::{KeyRecord, Store};
-use otodoke_common::text::Templates;
+use otodoke_common::text::{Counting, Templates};
 use otodoke_producer::auth::key_setting;
 use otodoke_producer::door::Door;
 use otodoke_producer::hands::Hands;
@@ -127,6 +127,7 @@ fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, options: &Options) -> 
         overdue_after_ms: 3_000,
         usual_ms: 1_000,
         origin_line: true,
+        counting: Counting::Standard,
         segments_max: options.segments_max.get(name).copied().unwrap_or(3),
         retiring: false,
         abilities: Scripted(Arc::clone(&carriers[name])).abilities(),

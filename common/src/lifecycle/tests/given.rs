@@ -6,6 +6,7 @@ use crate::message::{Kid, Kind, Lane, Locale, Message, MessageId, Purpose, Seale
 use crate::outcome::{Class, Proof, Refusal, ReportStatus, Scope};
 use crate::phone::{Country, LineType};
 use crate::route::{International, Plan, ReceiptProfile, Route, RouteTable};
+use crate::text::Counting;
 use crate::time::Timestamp;
 
 pub(crate) const START: Timestamp = Timestamp::from_unix_ms(1_700_000_000_000);
@@ -98,6 +99,7 @@ pub(crate) fn route(provider: &str, class: RouteClass, channel: Channel) -> Rout
             Channel::Voice => CALL_USUAL_MS,
         },
         origin_line: false,
+        counting: Counting::Standard,
         segments_max: 5,
         retiring: false,
         abilities: Abilities::default(),
