@@ -9,7 +9,7 @@ use tokio_postgres::SimpleQueryMessage;
 use super::days::{OTHER, day_at, day_of};
 use super::exchange::{Effect, Exchanges};
 use super::floor::Floors;
-use super::statements::HOT;
+use super::statements::{COUNTS, HOT};
 use super::{Lasting, Plan};
 use crate::message::{Message, MessageId, Tag};
 use crate::store::{Counts, JournalEntry, StoreError};
@@ -45,14 +45,8 @@ pub(super) async fn of_number(
 
 /// Ended messages are all that came and did not go, less those that live: nothing walks over the messages themselves.
 pub(super) async fn counts(people: &Exchanges, now: Timestamp, floors: &Floors) -> Result<Counts, StoreError> {
-    let sql = "SELECT (SELECT coalesce(sum(messages), 0)::bigint FROM tally), (SELECT count(*) FROM due WHERE live),
-                      (SELECT count(*) FROM due WHERE live AND due_at >= $2 AND due_at <= $1)
-                      + (SELECT count(*) FROM due WHERE NOT live AND due_at >= $3 AND due_at <= $1),
-                      least((SELECT min(due_at) FROM due WHERE live AND due_at >= $2),
-                            (SELECT min(due_at) FROM due WHERE NOT live AND due_at >= $3)),
-                      (SELECT count(*) FROM inbox), (SELECT min(at) FROM inbox)";
     let [live, ended] = [&floors.live, &floors.ended].map(|floor| floor.known().unix_ms());
-    let query = async |client: &mut Client| client.query_one(sql, &[&now.unix_ms(), &live, &ended]).await;
+    let query = async |client: &mut Client| client.query_one(COUNTS.sql, &[&now.unix_ms(), &live, &ended]).await;
     let row = people.ask(Effect::Reads, query).await?;
     let count = |column: usize| row.get::<_, i64>(column).cast_unsigned();
     let waited_ms = |column: usize| {
@@ -112,8 +106,8 @@ pub(super) async fn lasting(people: &Exchanges) -> Result<Lasting, StoreError> {
 }
 
 pub(super) async fn plans(hot: &Exchanges) -> Result<Vec<Plan>, StoreError> {
-    let mut plans = Vec::with_capacity(HOT.len());
-    for statement in HOT {
+    let mut plans = Vec::with_capacity(HOT.len() + 1);
+    for statement in HOT.into_iter().chain([&COUNTS]) {
         let explain = async |client: &mut Client| {
             let prepared = client.prepare_cached(statement.sql).await?;
             let nothing = vec!["NULL"; prepared.params().len()].join(", ");

@@ -264,3 +264,16 @@ pub(super) const INBOX_DROP: Statement = Statement {
     sql: "DELETE FROM inbox i USING unnest($1::text[], $2::bytea[], $3::bytea[]) AS u (provider, reference, digest)
           WHERE i.provider = u.provider AND i.reference = u.reference AND i.digest = u.digest",
 };
+
+/// What the gauges show, every few seconds in every process that sweeps. Whatever lives has a due time, and with these words
+/// the index of the living does: the table holds what has ended, too, until it is erased.
+pub(super) const COUNTS: Statement = Statement {
+    name: "counts",
+    sql: "SELECT (SELECT coalesce(sum(messages), 0)::bigint FROM tally),
+                 (SELECT count(*) FROM due WHERE live AND due_at IS NOT NULL),
+                 (SELECT count(*) FROM due WHERE live AND due_at >= $2 AND due_at <= $1)
+                 + (SELECT count(*) FROM due WHERE NOT live AND due_at >= $3 AND due_at <= $1),
+                 least((SELECT min(due_at) FROM due WHERE live AND due_at >= $2),
+                       (SELECT min(due_at) FROM due WHERE NOT live AND due_at >= $3)),
+                 (SELECT count(*) FROM inbox), (SELECT min(at) FROM inbox)",
+};

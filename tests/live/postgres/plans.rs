@@ -5,6 +5,8 @@ use otodoke_tests::servers::postgres::postgres;
 
 use crate::backend::{LIMITS, migrated, small};
 
+/// One row for each commit that opened something since they were last added up, and no index.
+const TALLY: &str = "Seq Scan on tally";
 /// Ways of reading a whole table, of joining that need it, and of walking one list for each entry of another.
 const WHOLE: [&str; 6] = ["Seq Scan", "Hash Join", "Merge Join", "Bitmap Heap Scan", "Memoize", "Join Filter"];
 
@@ -15,6 +17,7 @@ async fn every_hot_statement_walks_an_index_on_tables_that_are_empty_and_were_ne
     let plans = store.plans().await.expect("the server explains");
     assert!(plans.len() > 15, "every statement is explained");
     for Plan { statement, text } in plans {
+        let text = text.replace(TALLY, "");
         for whole in WHOLE {
             assert!(!text.contains(whole), "{statement}:\n{text}");
         }
