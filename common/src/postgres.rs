@@ -166,6 +166,12 @@ impl Postgres {
         schema::migrate(&mut session::probe(settings).await?).await
     }
 
+    /// Makes the schema in a database that has none, and changes none that is there: for commands that people type before
+    /// anything runs. To bring a schema up to date is for the programs that serve.
+    pub async fn begin(settings: &PostgresSettings) -> Result<(), PostgresError> {
+        schema::begin(&mut session::probe(settings).await?).await
+    }
+
     /// The server's time of day, for measuring how far this machine's clock is off.
     pub async fn server_time(&self) -> Result<Timestamp, StoreError> {
         people::server_time(&self.people).await

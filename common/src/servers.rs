@@ -90,7 +90,7 @@ impl Servers {
 }
 
 /// PostgreSQL with its schema up to date; one try.
-pub async fn reach_once(settings: &PostgresSettings) -> Result<Arc<Postgres>, PostgresError> {
+async fn reach_once(settings: &PostgresSettings) -> Result<Arc<Postgres>, PostgresError> {
     Postgres::migrate(settings).await?;
     Postgres::connect(settings).await
 }

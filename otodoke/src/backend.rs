@@ -19,8 +19,8 @@ use otodoke_common::clock::Clock;
 use otodoke_common::config::{Settings, Source};
 use otodoke_common::dice::Dice;
 use otodoke_common::embedded::{Embedded, EmbeddedLimits};
+use otodoke_common::postgres::Postgres;
 use otodoke_common::rabbit::{LinkState, Rabbit, RabbitSettings};
-use otodoke_common::servers::reach_once;
 use otodoke_common::store::Store;
 use tokio::time::{Duration, timeout};
 
@@ -36,15 +36,25 @@ const DATA_DEFAULT: &str = "./otodoke-data";
 /// A person waits at the terminal.
 const REACH_MS_MAX: u64 = 10_000;
 
+/// Whatever a command does: it changes no schema that is there, while programs of another version may run on it.
 async fn with_store<T>(place: &Place, work: impl AsyncFnOnce(&dyn Store) -> anyhow::Result<T>) -> anyhow::Result<T> {
     if let Some(postgres) = settings_of(place)?.and_then(|settings| settings.postgres) {
         refuse_data(place, "[postgres]")?;
-        return work(&*reach_once(&postgres).await?).await;
+        return work(&*Postgres::connect(&postgres).await?).await;
     }
     let embedded = open(place)?;
     let done = work(&*embedded.store()).await;
     embedded.close();
     done
+}
+
+/// The tables, where the database is new: a key may be made before the first door was started.
+async fn begin(place: &Place) -> anyhow::Result<()> {
+    if let Some(postgres) = settings_of(place)?.and_then(|settings| settings.postgres) {
+        refuse_data(place, "[postgres]")?;
+        Postgres::begin(&postgres).await?;
+    }
+    Ok(())
 }
 
 async fn with_broker<T>(place: &Place, work: impl AsyncFnOnce(&dyn Broker) -> anyhow::Result<T>) -> anyhow::Result<T> {

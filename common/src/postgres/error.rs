@@ -36,15 +36,20 @@ pub enum PostgresError {
     NotLetIn { at: String, user: String, why: String },
     #[error("PostgreSQL at {at} is version {found}, at least {least} is needed")]
     TooOld { at: String, found: String, least: u32 },
-    #[error("the database has no tables of Otodoke yet: run the migrations")]
+    #[error("the database has no tables of Otodoke yet: start a door or a worker of this version, which makes them")]
     NoSchema,
-    #[error("the database has schema {found}, this program needs {needed}: run the migrations")]
+    #[error(
+        "the database has schema {found}, this program needs {needed}: start a door or a worker of this version, which \
+         brings it up to date"
+    )]
     SchemaOlder { found: i32, needed: i32 },
     #[error(
         "the database has schema {found}, which serves programs that know schema {oldest_program} or newer; this one \
          knows {known}: run a newer program"
     )]
     SchemaNewer { found: i32, oldest_program: i32, known: i32 },
+    #[error("the schema could not be looked at, or brought up to date, just now: {why}")]
+    Interrupted { why: String },
     #[error("the migrations did not finish: {why}")]
     Migration { why: String },
     #[error("PostgreSQL at {at} refused: {why}")]
@@ -60,6 +65,7 @@ impl PostgresError {
             | Self::ReadOnly { .. }
             | Self::Busy { .. }
             | Self::NoDatabase { .. }
+            | Self::Interrupted { .. }
             | Self::NoSchema
             | Self::SchemaOlder { .. } => true,
             Self::Url

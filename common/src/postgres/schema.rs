@@ -6,7 +6,7 @@
 use tokio_postgres::Client;
 
 use super::error::PostgresError;
-use super::trouble::said;
+use super::trouble::{passes, said};
 
 struct Migration {
     version: i32,
@@ -57,6 +57,14 @@ pub(super) async fn check(client: &Client) -> Result<(), PostgresError> {
         return Err(PostgresError::SchemaOlder { found: found.version, needed: KNOWN });
     }
     Ok(())
+}
+
+/// Of a database that has no schema yet. One that is there stays as it is, whatever its version.
+pub(super) async fn begin(client: &mut Client) -> Result<(), PostgresError> {
+    match found(client).await? {
+        Some(_) => Ok(()),
+        None => migrate(client).await,
+    }
 }
 
 /// The lock ends with the session, so that a program that dies in between leaves nothing locked. Each version is one
@@ -119,6 +127,8 @@ fn newer(found: &Found) -> Result<(), PostgresError> {
     Ok(())
 }
 
+/// The next try goes on where this one stopped, where what broke it passes.
 fn broken(error: &tokio_postgres::Error) -> PostgresError {
-    PostgresError::Migration { why: said(error) }
+    let why = said(error);
+    if passes(error) { PostgresError::Interrupted { why } } else { PostgresError::Migration { why } }
 }

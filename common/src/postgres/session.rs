@@ -7,7 +7,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, NoTls, Socket};
 
 use super::error::{PostgresError, place};
-use super::trouble::said;
+use super::trouble::{passes, said};
 use super::{PostgresSettings, STATEMENT_TIMEOUT_MS};
 use crate::tls::{Tls, TlsError};
 
@@ -147,7 +147,10 @@ pub(super) async fn probe(settings: &PostgresSettings) -> Result<Client, Postgre
     }
     let client = connect(settings, &config).await?;
     let at = place(&config);
-    let refused = |error: tokio_postgres::Error| PostgresError::Refused { at: at.clone(), why: said(&error) };
+    let refused = |error: tokio_postgres::Error| {
+        let (at, why) = (at.clone(), said(&error));
+        if passes(&error) { PostgresError::Busy { at, why } } else { PostgresError::Refused { at, why } }
+    };
     let sql = "SELECT current_setting('server_version_num')::bigint, current_setting('server_version'),
                       pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'";
     let waited_ms = settings.create_timeout_ms;

@@ -87,6 +87,17 @@ pub(super) fn said(error: &Error) -> String {
     }
 }
 
+/// Whether the same may go well later with nobody changing anything: the connection was lost, the server stops, or somebody
+/// holds what was wanted.
+pub(super) fn passes(error: &Error) -> bool {
+    error.code().map_or_else(|| is_connection(error), is_passing)
+}
+
+/// A deadlock, a connection that failed, a server that stops or begins; never a statement that is wrong.
+fn is_passing(code: &SqlState) -> bool {
+    *code == SqlState::LOCK_NOT_AVAILABLE || ["08", "40", "57"].contains(&&code.code()[..2])
+}
+
 fn is_connection(error: &Error) -> bool {
     error.is_closed() || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
@@ -98,9 +109,31 @@ fn remedy(code: &SqlState) -> Option<&'static str> {
         SqlState::TOO_MANY_CONNECTIONS => "raise max_connections, or lower pool_size",
         SqlState::OUT_OF_MEMORY => "give the server more memory",
         SqlState::INSUFFICIENT_PRIVILEGE => "let the user of the url own the tables",
-        SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN => "run the migrations of this program",
+        SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN => {
+            "start a door or a worker of this version, which brings the schema up to date"
+        }
         SqlState::QUERY_CANCELED => "it took longer than statement_timeout_ms",
         SqlState::LOCK_NOT_AVAILABLE => "somebody holds a table or a row locked",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_not_given_passes_and_a_wrong_statement_does_not() {
+        let passing = [
+            SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::T_R_DEADLOCK_DETECTED,
+            SqlState::CONNECTION_FAILURE,
+        ];
+        assert!(passing.iter().all(is_passing));
+        let wrong =
+            [SqlState::SYNTAX_ERROR, SqlState::UNDEFINED_TABLE, SqlState::INSUFFICIENT_PRIVILEGE, SqlState::DISK_FULL];
+        assert!(!wrong.iter().any(is_passing));
+    }
 }

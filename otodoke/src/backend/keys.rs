@@ -7,7 +7,7 @@ use otodoke_common::store::{KeyRecord, Store};
 use otodoke_producer::auth::{KEY_FRESH_MS, KEY_STALE_MS_MAX, mint};
 use serde::Serialize;
 
-use super::with_store;
+use super::{begin, with_store};
 use crate::cli::{Keys, KeysVerb};
 use crate::output::{Outcome, Output};
 
@@ -24,6 +24,7 @@ pub(crate) async fn keys(command: &Keys, output: &Output) -> anyhow::Result<Outc
     match &command.verb {
         KeysVerb::Create { tenant, place } => {
             let tenant = tenant_of(tenant)?;
+            begin(place).await?;
             with_store(place, async |store| create(store, &tenant, output).await).await
         }
         KeysVerb::List { tenant, place } => {

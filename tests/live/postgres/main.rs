@@ -3,8 +3,19 @@
 #![expect(clippy::panic, reason = "a panic is how tests fail")]
 #![expect(clippy::print_stdout, reason = "the figures of an hour are for whoever runs the suite")]
 
+#[path = "../line.rs"]
+mod line;
+#[path = "../faults/process.rs"]
+#[expect(dead_code, reason = "shared with the suite of faults, which starts, kills and stops processes")]
+mod process;
 #[path = "../../contract/sample.rs"]
 mod sample;
+#[path = "../faults/settings.rs"]
+#[expect(dead_code, reason = "shared with the suite of faults, which has houses with every way to a person")]
+mod settings;
+#[path = "../until.rs"]
+#[expect(dead_code, reason = "shared with the suites that wait for messages")]
+mod until;
 
 #[path = "."]
 mod store {
@@ -27,6 +38,7 @@ mod store {
 
 mod backend;
 mod churn;
+mod commands;
 mod days;
 mod faults;
 mod listed;

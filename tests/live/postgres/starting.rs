@@ -1,5 +1,7 @@
 //! A process that begins with a database it cannot use is told why within seconds.
 
+use std::io::Write;
+use std::process::Stdio;
 use std::time::Duration;
 
 use otodoke_common::lifecycle::Note;
@@ -7,12 +9,13 @@ use otodoke_common::message::MessageId;
 use otodoke_common::postgres::{Postgres, PostgresError, PostgresSettings};
 use otodoke_common::store::{JournalEntry, Store};
 use otodoke_common::time::Timestamp;
-use otodoke_tests::servers::postgres::{postgres, private_postgres, psql, settings, with_database};
+use otodoke_tests::servers::postgres::{postgres, private_postgres, psql, session, settings, with_database};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::backend::{LIMITS, migrated, small};
 
+const LOOK: Duration = Duration::from_millis(20);
 const SOON: Duration = Duration::from_secs(8);
 /// A day with a message that has a journal and one that has none, and one that was detached and not dropped.
 const OLD_DAYS: &str = r#"
@@ -96,6 +99,47 @@ async fn a_schema_that_is_missing_older_or_newer_is_named() {
     let error = refusal(&settings(&url)).await;
     assert!(matches!(error, PostgresError::SchemaNewer { found: 7002, oldest_program: 7000, .. }), "{error}");
     assert!(Postgres::migrate(&settings(&url)).await.is_err(), "an old program does not touch a newer schema");
+}
+
+/// A lock that is not given is told the same way, after a minute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_whose_connection_is_lost_is_tried_again() {
+    let server = postgres().await;
+    let url = server.database();
+    psql(&url, SCHEMA_2);
+    let mut holding = session(&url).stdin(Stdio::piped()).spawn().expect("a session");
+    let mut typed = holding.stdin.take().expect("a pipe");
+    writeln!(typed, "BEGIN; LOCK TABLE message;").expect("typed");
+    let held = "SELECT count(*) FROM pg_locks
+                WHERE relation = 'message'::regclass AND mode = 'AccessExclusiveLock' AND granted";
+    while psql(&url, held) == "0" {
+        tokio::time::sleep(LOOK).await;
+    }
+    let migrating = settings(&url);
+    let migration = tokio::spawn(async move { Postgres::migrate(&migrating).await });
+    let end_it = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                  WHERE datname = current_database() AND application_name = 'otodoke' AND wait_event_type = 'Lock'";
+    while psql(&url, end_it) == "0" {
+        assert!(!migration.is_finished(), "the table is held");
+        tokio::time::sleep(LOOK).await;
+    }
+    let error = migration.await.expect("no panic").expect_err("its session was ended");
+    assert!(matches!(error, PostgresError::Interrupted { .. }) && error.waiting_helps(), "{error}");
+    drop(typed);
+    holding.wait().expect("it ends with what is typed");
+    Postgres::migrate(&settings(&url)).await.expect("it goes on where it stopped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_is_begun_and_never_changed_for_a_command() {
+    let server = postgres().await;
+    let (new, old) = (server.database(), server.database());
+    Postgres::begin(&settings(&new)).await.expect("a new database takes the schema");
+    Postgres::connect(&settings(&new)).await.expect("it is the one of this program");
+    psql(&old, SCHEMA_2);
+    Postgres::begin(&settings(&old)).await.expect("there is nothing to begin");
+    let error = refusal(&settings(&old)).await;
+    assert!(matches!(error, PostgresError::SchemaOlder { found: 2, .. }), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
