@@ -152,6 +152,14 @@ impl Health {
         }
     }
 
+    /// As people see it: a provider that is being probed does not rest.
+    pub fn shown(&self, provider: &ProviderId, now: Timestamp) -> Circuitry {
+        match self.circuits.get(provider) {
+            Some(Circuit::Probing { .. }) => Circuitry::HalfOpen,
+            Some(Circuit::Closed { .. } | Circuit::Open { .. }) | None => self.circuit(provider, now),
+        }
+    }
+
     /// Whether a leg may go out by this provider now. Of a circuit that is half open, whoever asks first has the probe.
     pub fn admit(&mut self, provider: &ProviderId, now: Timestamp) -> Admission {
         let rests = match self.circuits.get(provider).copied() {

@@ -19,9 +19,13 @@ mod family;
 mod journey;
 mod notes;
 mod words;
+mod zeros;
 
 pub use catalogue::{ALL, Family, Kind, documented};
 pub use words::{Circuit, ReceiptMatch, RequestResult};
+
+/// A country without a plan.
+const OTHER: &str = "other";
 
 /// The counters of one process. Cheap to call from anywhere; nothing here waits.
 pub struct Metrics {
@@ -57,13 +61,15 @@ impl Metrics {
     ) -> Result<Arc<Self>, MetricsError> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        Ok(Arc::new(Self {
+        let metrics = Self {
             edges: edges::Edges::new(&registry)?,
             journey: journey::Journey::new(&registry)?,
             countries: countries.into_iter().collect(),
             levels: levels.into_iter().collect(),
             registry,
-        }))
+        };
+        metrics.begin_at_zero();
+        Ok(Arc::new(metrics))
     }
 
     /// Prometheus text format 0.0.4.
@@ -73,7 +79,7 @@ impl Metrics {
     }
 
     fn country(&self, country: Option<Country>) -> &str {
-        country.and_then(|country| self.countries.get(&country)).map_or("other", Country::as_str)
+        country.and_then(|country| self.countries.get(&country)).map_or(OTHER, Country::as_str)
     }
 }
 

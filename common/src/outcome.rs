@@ -137,6 +137,23 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every one that there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of_no_leg = [
+            Self::NoRoute,
+            Self::GuessedOut,
+            Self::TransactionChanged,
+            Self::Revoked,
+            Self::Duplicate,
+            Self::OverLimit,
+            Self::UnsupportedCountry,
+            Self::Unacceptable,
+            Self::TooLate,
+            Self::Parked,
+        ];
+        Class::ALL.into_iter().map(Self::Leg).chain(of_no_leg)
+    }
+
     pub const fn word(self) -> &'static str {
         match self {
             Self::Leg(class) => class.word(),

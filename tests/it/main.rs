@@ -3,6 +3,7 @@
 mod accept;
 mod clock;
 mod fallback;
+mod gauges;
 mod given_up;
 mod guesses;
 mod journey;

@@ -293,9 +293,9 @@ impl Courier {
     fn learn(&self, message: &Message, leg: &Leg, answer: &Answer) {
         let now = self.desk.clock.now();
         let mut health = self.lock_health();
-        let before = health.circuit(&leg.provider, now);
+        let before = health.shown(&leg.provider, now);
         health.answered(&leg.route, &leg.provider, answer, now);
-        let after = health.circuit(&leg.provider, now);
+        let after = health.shown(&leg.provider, now);
         if matches!(answer, Answer::Submitted { .. }) {
             health.submitted(&leg.route, (message.id, leg.number), now);
         }
@@ -384,7 +384,7 @@ fn unknown(leg: LegNumber, why: &str) -> Event {
     Event::Answered { leg, answer: Answer::Unknown { why: why.to_owned() } }
 }
 
-const fn circuit(state: Circuitry) -> Circuit {
+pub(crate) const fn circuit(state: Circuitry) -> Circuit {
     match state {
         Circuitry::Closed => Circuit::Closed,
         Circuitry::HalfOpen => Circuit::HalfOpen,

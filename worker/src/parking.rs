@@ -6,8 +6,8 @@ use crate::courier::Courier;
 
 /// What cannot be put aside comes again.
 pub(crate) async fn park(courier: &Courier, queue: Queue, delivery: Delivery, reason: &str) {
-    courier.desk.metrics.parked(queue, reason);
-    if let Err(error) = delivery.park(reason.to_owned()).await {
-        courier.desk.metrics.broker_error(&error);
+    match delivery.park(reason.to_owned()).await {
+        Ok(()) => courier.desk.metrics.parked(queue, reason),
+        Err(error) => courier.desk.metrics.broker_error(&error),
     }
 }

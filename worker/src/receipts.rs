@@ -81,17 +81,19 @@ async fn hear(courier: &Courier, report: &Report) -> Result<(), StoreError> {
 /// What nobody proved is not kept: it could only cause a question that the sweep asks anyway, and anybody could fill the
 /// inbox with it. An inbox that is full refuses: it is bounded, and what overflows it matches nothing.
 async fn keep(courier: &Courier, report: &Report) -> Result<(), StoreError> {
-    courier.desk.metrics.receipt_match(&report.provider, ReceiptMatch::Orphan);
-    if report.proof == Proof::Nothing {
-        return Ok(());
-    }
-    match courier.desk.store.inbox_put(report).await {
-        Err(StoreError::Full { what, limit }) => {
-            courier.desk.metrics.store_error(&StoreError::Full { what, limit });
-            Ok(())
+    let metrics = &courier.desk.metrics;
+    let kept = if report.proof == Proof::Nothing { None } else { Some(courier.desk.store.inbox_put(report).await) };
+    let found = match kept {
+        Some(Ok(())) => ReceiptMatch::Orphan,
+        Some(Err(error @ StoreError::Full { .. })) => {
+            metrics.store_error(&error);
+            ReceiptMatch::Unkept
         }
-        other => other,
-    }
+        Some(Err(error)) => return Err(error),
+        None => ReceiptMatch::Unkept,
+    };
+    metrics.receipt_match(&report.provider, found);
+    Ok(())
 }
 
 /// Once the answer of its call is saved, if that happens here and soon.
@@ -104,7 +106,7 @@ pub(crate) async fn apply(courier: &Courier, id: MessageId, leg: LegNumber, repo
     let found = match courier.hear(id, leg, report).await? {
         Heard::News => ReceiptMatch::Matched,
         Heard::Known => ReceiptMatch::Duplicate,
-        Heard::Nothing => ReceiptMatch::Orphan,
+        Heard::Nothing => ReceiptMatch::Unkept,
     };
     courier.desk.metrics.receipt_match(&report.provider, found);
     Ok(())

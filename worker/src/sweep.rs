@@ -119,7 +119,7 @@ async fn act(courier: &Courier, message: Message) {
     }
 }
 
-/// Deletes what has been kept long enough, and takes the gauges.
+/// Deletes what has been kept long enough, and counts what there is.
 pub(crate) async fn tidy(courier: Arc<Courier>, stop: CancellationToken) {
     let mut pruning = ticks(PRUNE_EVERY_MS);
     let mut counting = ticks(COUNT_EVERY_MS);
@@ -139,7 +139,7 @@ pub(crate) async fn tidy(courier: Arc<Courier>, stop: CancellationToken) {
     }
 }
 
-fn ticks(every_ms: u64) -> tokio::time::Interval {
+pub(crate) fn ticks(every_ms: u64) -> tokio::time::Interval {
     let mut interval = tokio::time::interval(Duration::from_millis(every_ms));
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
@@ -159,21 +159,8 @@ async fn prune(courier: &Courier, stop: &CancellationToken) -> Result<(), StoreE
 }
 
 async fn count_once(courier: &Courier) -> Result<(), StoreError> {
-    gauge(courier);
-    let counts = courier.desk.store.counts(courier.desk.clock.now()).await?;
-    courier.desk.metrics.counts(&counts);
+    let (store, metrics) = (&courier.desk.store, &courier.desk.metrics);
+    let counts = store.counts(courier.desk.clock.now()).await.inspect_err(|_| metrics.uncounted())?;
+    metrics.counts(&counts);
     Ok(())
-}
-
-/// What this process thinks of providers and routes.
-fn gauge(courier: &Courier) {
-    let metrics = &courier.desk.metrics;
-    for usage in courier.permits.usage() {
-        metrics.rate(&usage.provider, usage.allowed_per_s, usage.used_per_s);
-    }
-    let now = courier.desk.clock.now();
-    let health = courier.lock_health();
-    for route in &courier.routes.routes {
-        metrics.route_score(&route.id, route.country, health.score(&route.id, now));
-    }
 }

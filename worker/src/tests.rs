@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::Request;
-use otodoke_common::broker::{Backlog, Broker, BrokerError, Delivery, Parked, Queue, Unpark};
+use otodoke_common::broker::{Backlog, Broker, BrokerError, Delivery, Parked, Queue, Settle, Settlement, Unpark};
 use otodoke_common::clock::Clock;
 use otodoke_common::code::CodeKeys;
 use otodoke_common::desk::Desk;
@@ -36,6 +36,8 @@ struct Silent {
     trouble: Option<&'static str>,
     /// Whether taking ends in a panic.
     poisoned: bool,
+    /// Handed out once, to whoever asks first; it cannot be settled.
+    garbage: Mutex<Option<Vec<u8>>>,
     asked: Mutex<BTreeSet<Queue>>,
 }
 
@@ -48,6 +50,9 @@ impl Broker for Silent {
     async fn take(&self, queue: Queue) -> Result<Delivery, BrokerError> {
         assert!(!self.poisoned, "this broker is poisoned");
         self.asked.lock().expect("no test panics here").insert(queue);
+        if let Some(body) = self.garbage.lock().expect("no test panics here").take() {
+            return Ok(Delivery::new(body, 0, Arc::new(Unsettled), 1));
+        }
         std::future::pending().await
     }
 
@@ -66,6 +71,17 @@ impl Broker for Silent {
     async fn unpark(&self, _parked_id: i64, _how: Unpark) -> Result<bool, BrokerError> {
         Ok(false)
     }
+}
+
+struct Unsettled;
+
+#[async_trait]
+impl Settle for Unsettled {
+    async fn settle(&self, _ticket: u64, _how: Settlement) -> Result<(), BrokerError> {
+        Err(BrokerError::Unavailable { why: "it went away".to_owned() })
+    }
+
+    fn give_back(&self, _ticket: u64) {}
 }
 
 fn worker(broker: &Arc<Silent>) -> Worker {
@@ -96,13 +112,23 @@ fn worker(broker: &Arc<Silent>) -> Worker {
     Worker::new(parts, settings)
 }
 
-/// Status and answer of one probe.
-async fn look(router: &axum::Router, path: &str) -> (u16, Value) {
+/// Status and body of one probe.
+async fn ask(router: &axum::Router, path: &str) -> (u16, Vec<u8>) {
     let request = Request::get(path).body(Body::empty()).expect("a request");
     let response = router.clone().oneshot(request).await.expect("a router never fails");
     let status = response.status().as_u16();
-    let body = axum::body::to_bytes(response.into_body(), 1 << 16).await.expect("a small body");
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a small body");
+    (status, body.to_vec())
+}
+
+/// Status and answer of one probe.
+async fn look(router: &axum::Router, path: &str) -> (u16, Value) {
+    let (status, body) = ask(router, path).await;
     (status, serde_json::from_slice(&body).expect("JSON"))
+}
+
+async fn text(router: &axum::Router, path: &str) -> String {
+    String::from_utf8(ask(router, path).await.1).expect("text")
 }
 
 /// Status and reasons of one probe.
@@ -172,6 +198,22 @@ async fn a_worker_takes_only_what_its_roles_ask_for() {
         running.await.expect("a worker stops without a panic");
         assert_eq!(*broker.asked.lock().expect("no test panics here"), queues, "{role:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_parked_is_not_counted_as_parked() {
+    let garbage = Mutex::new(Some(b"garbage".to_vec()));
+    let worker = worker(&Arc::new(Silent { garbage, ..Silent::default() }));
+    let router = worker.probes(CancellationToken::new()).router();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(worker.run(stop.clone()));
+    sleep(Duration::from_secs(1)).await;
+    let text = text(&router, "/metrics").await;
+    let parked = |line: &&str| line.starts_with("otp_dead_letters_total{") && !line.ends_with(" 0");
+    assert_eq!(text.lines().filter(parked).count(), 0, "{text}");
+    assert!(text.contains("otp_broker_errors_total{kind=\"unavailable\"} 1"), "{text}");
+    stop.cancel();
+    running.await.expect("a worker stops without a panic");
 }
 
 #[tokio::test(start_paused = true)]

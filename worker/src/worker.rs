@@ -27,7 +27,7 @@ use crate::questions::Questions;
 use crate::recent::Recent;
 use crate::roles::{Role, Roles};
 use crate::sweep::{self, Pace};
-use crate::{deliver, given_up, receipts};
+use crate::{deliver, gauges, given_up, receipts};
 
 /// What is in hand when the stop comes gets this long to finish; what does not is found by the sweep of the next start.
 const STOP_WAIT_MS_MAX: u64 = 15_000;
@@ -168,6 +168,7 @@ impl Worker {
         loops.spawn(async move { courier.codes.follow(&*courier.desk.store, &told).await });
         let (courier, told) = (Arc::clone(&self.courier), stop.clone());
         loops.spawn(async move { courier.in_use.keep_telling(&*courier.desk.store, &courier.desk.clock, &told).await });
+        loops.spawn(gauges::run(Arc::clone(&self.courier), stop.clone()));
         if self.roles.has(Role::Sweep) {
             loops.spawn(sweep::run(Arc::clone(&self.courier), self.pace, tasks.clone(), stop.clone()));
             loops.spawn(sweep::tidy(Arc::clone(&self.courier), stop.clone()));

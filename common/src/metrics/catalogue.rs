@@ -113,9 +113,9 @@ catalogue! {
     SUBMITTED: Counter "otp_submitted_total" ["route", "country", "channel"]
         "Legs that the provider took.";
     ACCEPT_TO_SUBMIT: Wait "otp_accept_to_submit_seconds" ["purpose", "lane"]
-        "From acceptance until a provider took the first leg.";
+        "From acceptance until a provider first took it, whichever leg that was.";
     CIRCUIT: Gauge "otp_circuit_state" ["provider", "state"]
-        "1 for the state the provider is in: closed (in use), half_open (probed) or open (resting).";
+        "1 for the state the provider is in: closed (in use), half_open (it has rested, and a leg probes it or may) or open (resting).";
     ROUTE_SCORE: Gauge "otp_route_score" ["route", "country"]
         "0 while the route works, 1 while most of its last answers were failures and others go before it.";
     REPEATS: Counter "otp_repeats_total" ["route"]
@@ -125,7 +125,7 @@ catalogue! {
     DUPLICATES_POSSIBLE: Counter "otp_duplicates_possible_total" ["route", "cause"]
         "Legs begun while an earlier text may still reach the person.";
     RECEIPT_MATCHES: Counter "otp_receipt_matches_total" ["provider", "match"]
-        "Receipts and hints by what they were matched to: matched, orphan (waits in the inbox), duplicate, forged, or flooded (unproven, while too many wait).";
+        "Receipts and hints by what they were matched to: matched, orphan (waits in the inbox), unkept (matches nothing and is dropped: unproven, its message gone, or the inbox full), duplicate, forged, or flooded (unproven, while too many wait).";
     RECEIPTS: Counter "otp_receipts_total" ["route", "status", "proof"]
         "Receipts applied to a leg, by status and by how sure we are of their origin.";
     RECEIPT_ARRIVAL: Wait "otp_receipt_arrival_seconds" ["route"]

@@ -30,7 +30,7 @@ pub(super) struct Edges {
     rate_used: GaugeVec,
     route_score: GaugeVec,
     config_version: GaugeVec,
-    dead_letters: IntCounterVec,
+    pub(super) dead_letters: IntCounterVec,
     rate_limited: IntCounterVec,
     spillover: IntCounterVec,
     attempt_duration: HistogramVec,
@@ -209,11 +209,14 @@ impl Metrics {
         self.edges.guard.with_label_values(&[rule, "refused", country]).inc();
     }
 
-    /// A provider was rested, is being probed, or is in use again.
+    /// A provider rests, may be probed, or is in use. Told in words only when it changes.
     pub fn circuit(&self, provider: &ProviderId, state: Circuit) {
+        if self.edges.circuit.with_label_values(&[provider.as_str(), state.word()]).get() > 0.0 {
+            return;
+        }
         match state {
             Circuit::Open => warn!(%provider, "the provider fails and rests"),
-            Circuit::HalfOpen => info!(%provider, "the provider is probed"),
+            Circuit::HalfOpen => info!(%provider, "the provider has rested, and a leg may probe it"),
             Circuit::Closed => info!(%provider, "the provider is in use"),
         }
         for each in Circuit::ALL {
@@ -247,7 +250,7 @@ impl Metrics {
         match found {
             ReceiptMatch::Forged => warn!(%provider, "a receipt without proof of origin was refused"),
             ReceiptMatch::Flooded => warn!(%provider, "an unproven report was not kept: too many wait"),
-            ReceiptMatch::Matched | ReceiptMatch::Orphan | ReceiptMatch::Duplicate => {
+            ReceiptMatch::Matched | ReceiptMatch::Orphan | ReceiptMatch::Unkept | ReceiptMatch::Duplicate => {
                 debug!(%provider, found = found.word(), "a report came in");
             }
         }
@@ -276,5 +279,13 @@ impl Metrics {
         }
         edges.sweep_lag.with_label_values::<&str>(&[]).set(seconds(counts.oldest_due_ms));
         edges.inbox_oldest.with_label_values::<&str>(&[]).set(seconds(counts.oldest_inbox_ms));
+    }
+
+    /// Nobody could count what the store holds: the gauges show nothing until somebody can, not what was true before.
+    pub fn uncounted(&self) {
+        let edges = &self.edges;
+        for gauge in [&edges.live, &edges.due, &edges.receipt_orphans, &edges.sweep_lag, &edges.inbox_oldest] {
+            gauge.reset();
+        }
     }
 }

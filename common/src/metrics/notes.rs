@@ -113,7 +113,7 @@ impl Metrics {
             return;
         }
         self.journey.submitted.with_label_values(&[route, country, channel]).inc();
-        if previous(message, leg).is_none() {
+        if !message.legs.iter().any(|other| other.number < leg.number && was_taken(other)) {
             let labels = [message.purpose.word(), message.lane.word()];
             let took_ms = at.since_ms(message.accepted_at);
             self.journey.accept_to_submit.with_label_values(&labels).observe(seconds(took_ms));
@@ -247,6 +247,11 @@ fn is_spoken(leg: &Leg) -> bool {
     leg.call.is_some_and(|call| call.stage == CallStage::Spoken)
 }
 
+/// Whether a provider said that it took it; what may be out is no such word.
+fn was_taken(leg: &Leg) -> bool {
+    leg.taken && leg.outcome != Some(LegOutcome::Unknown)
+}
+
 /// The leg before this one.
 fn previous<'a>(message: &'a Message, leg: &Leg) -> Option<&'a Leg> {
     message.leg(leg.number.checked_sub(1)?)
@@ -261,7 +266,7 @@ fn bounded<'a>(word: &'a str, known: &[&str]) -> &'a str {
     if known.contains(&word) { word } else { "other" }
 }
 
-const fn is_security(reason: Reason) -> bool {
+pub(super) const fn is_security(reason: Reason) -> bool {
     match reason {
         Reason::GuessedOut | Reason::TransactionChanged | Reason::Leg(Class::OwnerChanged | Class::FraudBlocked) => {
             true

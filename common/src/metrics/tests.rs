@@ -240,6 +240,68 @@ fn a_journey_counts_where_it_went_and_how_long_it_took() {
 }
 
 #[test]
+fn what_was_counted_before_is_not_shown_while_nobody_can_count() {
+    let metrics = metrics();
+    let gauges = [
+        "otp_messages_live",
+        "otp_messages_due",
+        "otp_receipt_orphans",
+        "otp_sweep_lag_seconds",
+        "otp_inbox_oldest_seconds",
+    ];
+    let shown = |metrics: &Metrics| {
+        let text = metrics.text();
+        gauges.iter().filter(|name| text.lines().any(|line| line.starts_with(&format!("{name} ")))).count()
+    };
+    let counts = Counts { live: 3, ended: 4, due: 2, inbox: 1, oldest_due_ms: 1_500, oldest_inbox_ms: 2_500 };
+    metrics.counts(&counts);
+    assert_eq!(shown(&metrics), gauges.len());
+    metrics.uncounted();
+    assert_eq!(shown(&metrics), 0);
+    metrics.counts(&counts);
+    has(&metrics.text(), "otp_sweep_lag_seconds 1.5");
+}
+
+#[test]
+fn a_message_is_submitted_first_by_the_leg_that_was_taken_first() {
+    let taken = "otp_accept_to_submit_seconds_count{lane=\"normal\",purpose=\"login\"}";
+    for (outcome, is_taken, count) in [
+        (LegOutcome::NotSent, false, Some(1)),
+        (LegOutcome::Refused, false, Some(1)),
+        (LegOutcome::Unknown, true, Some(1)),
+        (LegOutcome::Refused, true, None),
+        (LegOutcome::Submitted, true, None),
+        (LegOutcome::Overdue, true, None),
+    ] {
+        let mut message = message();
+        (message.legs[0].outcome, message.legs[0].taken) = (Some(outcome), is_taken);
+        let metrics = metrics();
+        let note = Note::Answered { leg: 2, outcome: "submitted".to_owned(), class: None, code: None };
+        metrics.note(&message, &note, at(5_000));
+        let text = metrics.text();
+        let counted = text.lines().find_map(|line| line.strip_prefix(taken)?.trim().parse::<u64>().ok());
+        assert_eq!(counted, count, "{outcome:?} {is_taken}");
+    }
+}
+
+/// The first one of its kind would not be seen as an increase.
+#[test]
+fn what_people_watch_for_is_there_before_it_happens() {
+    let levels = [(route("jp-sakura"), ReceiptProfile::Handset)];
+    let text = Metrics::for_routes([Country::JP], levels).expect("the catalogue registers").text();
+    for line in [
+        "otp_dead_letters_total{queue=\"given_up\"} 0",
+        "otp_security_events_total{reason=\"fraud_blocked\"} 0",
+        "otp_duplicates_possible_total{cause=\"overdue\",route=\"jp-sakura\"} 0",
+        "otp_failures_total{country=\"JP\",purpose=\"login\",reason=\"no_route\"} 0",
+        "otp_failures_total{country=\"other\",purpose=\"notice\",reason=\"unsupported_country\"} 0",
+        "otp_expired_total{stage=\"gave_up\"} 0",
+    ] {
+        has(&text, line);
+    }
+}
+
+#[test]
 fn a_country_without_a_plan_and_an_unread_number_are_other() {
     let metrics = metrics();
     metrics.request(Purpose::Login, Country::parse("FR"), RequestResult::Refused);

@@ -44,6 +44,8 @@ pub enum ReceiptMatch {
     Matched,
     /// Waits in the inbox.
     Orphan,
+    /// Matches nothing and waits for nothing: unproven, or its message is gone, or the inbox is full.
+    Unkept,
     Duplicate,
     /// Its proof of origin is wrong.
     Forged,
@@ -56,6 +58,7 @@ impl ReceiptMatch {
         match self {
             Self::Matched => "matched",
             Self::Orphan => "orphan",
+            Self::Unkept => "unkept",
             Self::Duplicate => "duplicate",
             Self::Forged => "forged",
             Self::Flooded => "flooded",
