@@ -95,9 +95,9 @@ pub(crate) async fn trace(command: Trace, output: &Output) -> anyhow::Result<Out
 
 pub(crate) async fn find(command: Find, output: &Output) -> anyhow::Result<Outcome> {
     let Find { number, region, hours, before, access } = command;
-    let body = SearchBody { to: number, region, hours: Some(hours), before };
+    let body = SearchBody { to: number, region, hours: Some(hours), before: before.clone() };
     let found = client(&access)?.search(&body).await?;
-    output.answer(&found, || found::of(&found))?;
+    output.answer(&found, || found::of(&found, before.as_deref()))?;
     Ok(Outcome::of(!found.messages.is_empty()))
 }
 

@@ -1,14 +1,16 @@
-//! What went to a number, as a person reads it: a line each, newest first, and how far back was looked.
+//! What went to a number, as a person reads it: a line each, newest first, and from when to when was looked.
 
 use otodoke_producer::answer::{Found, FoundMessage, LegView};
 
-pub(super) fn of(found: &Found) -> String {
+/// `before` is where the look began, where that was not now.
+pub(super) fn of(found: &Found, before: Option<&str>) -> String {
     let Found { messages, looked_back_to: back, complete } = found;
     let lines: String = messages.iter().map(line).collect();
+    let when = before.map_or_else(|| format!("since {back}"), |before| format!("from {back} to {before}"));
     let all = if messages.is_empty() {
-        format!("Nothing was sent to this number since {back}.")
+        format!("Nothing was sent to this number {when}.")
     } else {
-        format!("\nThese are all since {back}. `otodoke trace ID` tells what happened to one of them.")
+        format!("\nThese are all {when}. `otodoke trace ID` tells what happened to one of them.")
     };
     let more = if *complete { String::new() } else { format!(" Looking went no further: `--before {back}` goes on.") };
     format!("{lines}{all}{more}")
@@ -64,13 +66,17 @@ mod tests {
         let accepted_at = "2026-11-22T10:05:00.123Z".to_owned();
         let looked_back_to = "2026-11-21T10:05:00Z".to_owned();
         let found = Found { messages: vec![FoundMessage { accepted_at, message }], looked_back_to, complete: false };
-        let told = of(&found);
+        let told = of(&found, None);
         let first = "2026-11-22T10:05:00.123Z  0199c0de  login: delivered; sms by jp-sakura refused, recipient_blocked; \
                      voice by jp-kodama delivered";
         assert_eq!(told.lines().next(), Some(first));
         assert!(told.contains("all since 2026-11-21T10:05:00Z"), "{told}");
         assert!(told.ends_with("`--before 2026-11-21T10:05:00Z` goes on."), "{told}");
-        let none = of(&Found { messages: Vec::new(), complete: true, ..found });
-        assert_eq!(none, "Nothing was sent to this number since 2026-11-21T10:05:00Z.");
+        let earlier = of(&found, Some("2026-11-22T12:00:00Z"));
+        assert!(earlier.contains("all from 2026-11-21T10:05:00Z to 2026-11-22T12:00:00Z."), "{earlier}");
+        let none = Found { messages: Vec::new(), complete: true, ..found };
+        assert_eq!(of(&none, None), "Nothing was sent to this number since 2026-11-21T10:05:00Z.");
+        let nothing_then = "Nothing was sent to this number from 2026-11-21T10:05:00Z to 2026-11-22T12:00:00Z.";
+        assert_eq!(of(&none, Some("2026-11-22T12:00:00Z")), nothing_then);
     }
 }
