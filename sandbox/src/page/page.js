@@ -181,7 +181,8 @@ async function resend(channel) {
   if (channel) request.channel = channel;
   const { ok, body } = await post("/sandbox/resend", request);
   if (!ok) return say(body.detail ?? "The resend did not come through.", "bad");
-  say(body.leg ? "On its way again, the same code." : "Nothing new is sent while the last one is still young.", "wait");
+  const nothing = "Nothing goes out now: the last one may still be on its way, or no way to the phone is left.";
+  say(body.leg ? "On its way again, the same code." : nothing, "wait");
 }
 
 function say(text, tone) {

@@ -19,6 +19,15 @@ async fn the_page_loads_nothing_from_elsewhere_and_holds_no_key() {
     }
 }
 
+/// `"leg": false` is also the answer where no route is left: then nobody shall wait for a text.
+#[tokio::test]
+async fn a_resend_that_leads_nowhere_is_not_told_as_one_that_waits() {
+    let stand = Stand::open().await;
+    let script =
+        stand.client.get(format!("{}/sandbox/page.js", stand.page)).send().await.unwrap().text().await.unwrap();
+    assert!(script.contains("may still be on its way, or no way to the phone is left."));
+}
+
 #[tokio::test]
 async fn an_unknown_handset_is_empty_and_a_wrong_number_is_refused() {
     let stand = Stand::open().await;
