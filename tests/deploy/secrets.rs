@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use otodoke_common::config::{Root, Secret};
+
 use crate::{read, root};
 
 /// Vendors give these; no script can make them.
@@ -26,6 +28,20 @@ fn secrets_are_for_their_owner_alone() {
     for (name, mode) in made(place.path()).iter().map(|name| (name, mode_of(&place.path().join(name)))) {
         assert_eq!(mode, 0o600, "{name}");
     }
+}
+
+/// Older versions of KEDA take a file as it is, and a newline would become a part of the URL or the password.
+#[test]
+fn nothing_stands_behind_a_secret_and_ours_are_read_all_the_same() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    make(place.path());
+    for name in made(place.path()) {
+        let path = place.path().join(&name);
+        let text = fs::read_to_string(&path).expect("readable");
+        assert_eq!(text.ends_with('\n'), name == "rabbitmq.conf", "{name}");
+        assert_eq!(Secret::read(&path).expect("not empty").expose(), text.trim_end(), "{name}");
+    }
+    Root::read(&place.path().join("seal-root")).expect("a root");
 }
 
 #[test]
