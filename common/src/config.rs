@@ -5,11 +5,15 @@
 //! `OTODOKE_SEAL__ROOT_FILE`, `OTODOKE_TENANT__<NAME>__REQUIRE_TO` (and the other keys of `TenantSettings`),
 //! `OTODOKE_TEMPLATE__<NAME>__JA`, `..._EN`, `..._JA_FILE`, `..._EN_FILE` (and the same with `__PAYMENT` before them),
 //! `OTODOKE_PLAN__JP__INTERNATIONAL`, `OTODOKE_PLAN__JP__VOICE`, `OTODOKE_POLICY__<KEY>` (the keys of `Policy`),
-//! `OTODOKE_LANES__<LANE>__CONCURRENCY`, `OTODOKE_LANES__<LANE>__WINDOW`, `OTODOKE_AMQP__URL_FILE`, `OTODOKE_AMQP__URL`,
-//! `OTODOKE_POSTGRES__URL_FILE`, `OTODOKE_POSTGRES__URL` and `OTODOKE_AMQP__<KEY>`, `OTODOKE_POSTGRES__<KEY>` (the other
-//! keys of `RabbitSettings` and `PostgresSettings`; `amqp.own_users` names users of our programs besides those of the URLs). `[[provider]]` and `[[route]]` are lists and
-//! come from the file; a provider's `secret_file` keeps its secret out of it. A value reads as TOML does, so a text that
-//! looks like a number is quoted twice: `OTODOKE_CODES__ACTIVE='"1"'`. Paths are relative to where the process starts.
+//! `OTODOKE_LANES__<LANE>__CONCURRENCY`, `OTODOKE_LANES__<LANE>__WINDOW`,
+//! `OTODOKE_AMQP__<KEY>` with the keys `URL_FILE`, `URL` or `URLS`; `CA_FILE`, `OWN_USERS` (users of our programs besides those
+//! of the URLs), `NAMESPACE`, `SHARDS`, `PREFETCH`, `PUBLISHERS`, `WINDOW`, `BATCH`, `PUBLISH_DEADLINE_MS` (of
+//! `RabbitSettings`), `LANE_LENGTH`, `RECEIPTS_LENGTH`, `PARKED_LENGTH` (of `QueueLengths`); and
+//! `OTODOKE_POSTGRES__<KEY>` with the keys `URL_FILE` or `URL`; `CA_FILE`, `POOL_SIZE`, `STATEMENT_TIMEOUT_MS`,
+//! `WAIT_TIMEOUT_MS`, `CREATE_TIMEOUT_MS`, `RECYCLE_TIMEOUT_MS`, `INBOX_MAX` (of `PostgresSettings`).
+//! `[[provider]]` and `[[route]]` are lists and come from the file; a provider's `secret_file` keeps its secret out of it. A
+//! value reads as TOML does, so a text that looks like a number is quoted twice: `OTODOKE_CODES__ACTIVE='"1"'`. Paths are
+//! relative to where the process starts.
 //! No settings, but read elsewhere: `OTODOKE_URL`, `OTODOKE_API_KEY`, `OTODOKE_DATA`, `OTODOKE_MANAGEMENT_URL`,
 //! `OTODOKE_BENCH_AMQP_URL` and `OTODOKE_BENCH_POSTGRES_URL` (the command line), `OTODOKE_LOG` and `OTODOKE_LOG_FORMAT` (`startup`).
 

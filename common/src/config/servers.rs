@@ -174,3 +174,34 @@ fn postgres_problems(postgres: &PostgresSettings) -> Vec<Problem> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use figment::Figment;
+    use figment::error::Kind;
+    use figment::providers::{Format, Toml};
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    /// The keys that the section takes, as its reader lists them where one is unknown.
+    fn keys<T: DeserializeOwned>() -> &'static [&'static str] {
+        let refused = Figment::from(Toml::string("no_such_key = 1")).extract::<T>().err();
+        match refused.map(|error| error.kind) {
+            Some(Kind::UnknownField(_, known)) => known,
+            other => panic!("no list of keys: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_servers_is_where_people_look_for_it() {
+        let listed = include_str!("../config.rs");
+        for (section, keys) in [("AMQP", keys::<AmqpText>()), ("POSTGRES", keys::<PostgresText>())] {
+            let (_, rest) = listed.split_once(&format!("`OTODOKE_{section}__<KEY>`")).expect("the section is listed");
+            let of_section = rest.split("OTODOKE_").next().unwrap_or(rest);
+            for key in keys {
+                assert!(of_section.contains(&format!("`{}`", key.to_uppercase())), "{section}: {key}");
+            }
+        }
+    }
+}
