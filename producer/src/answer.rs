@@ -92,7 +92,8 @@ pub enum CheckStatus {
 /// 202 of `POST /v1/verifications/{id}/resend`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Resent {
-    /// Whether a new leg follows; false while the last one may still be on its way.
+    /// Whether a new leg follows; false while the last one may still be on its way, and where nothing is left that could reach
+    /// the person.
     pub leg: bool,
     pub next_resend_at: Option<String>,
 }

@@ -52,8 +52,8 @@ pub(super) fn answered(turn: &mut Turn<'_>, leg: LegNumber, answer: &Answer) {
 }
 
 /// A repeat that went nowhere says nothing about the request before it: that one may be out still. Nor does a repeat
-/// that its provider would not take just now, as where the request before it used up what one number may get; nor does
-/// an answer unsay a report that came before it.
+/// that its provider would not take just now, as where the request before it used up what one number may get, or for a
+/// reason that nobody knows; nor does an answer unsay a report that came before it.
 fn says_nothing(turn: &Turn<'_>, leg: LegNumber, answer: &Answer) -> bool {
     let out_before = turn.leg(leg).is_some_and(|leg| leg.sends > 1 || (leg.outcome.is_none() && leg.taken));
     out_before
@@ -61,7 +61,7 @@ fn says_nothing(turn: &Turn<'_>, leg: LegNumber, answer: &Answer) -> bool {
             Answer::NotSent { .. } => true,
             Answer::Refused(refusal) => matches!(
                 (refusal.class, refusal.scope),
-                (_, Scope::Provider) | (Class::Throttled, _) | (Class::Config, Scope::Message)
+                (_, Scope::Provider) | (Class::Throttled | Class::Unknown, _) | (Class::Config, Scope::Message)
             ),
             Answer::Submitted { .. } | Answer::Unknown { .. } => false,
         }

@@ -95,7 +95,7 @@ fn a_reference_is_kept_whenever_it_is_proven_and_never_when_it_is_not() {
 
 #[test]
 fn a_repeat_that_goes_nowhere_leaves_the_first_request_unknown() {
-    for nowhere in [NotSent, Refused(Class::Throttled), Refused(Class::Config)] {
+    for nowhere in [NotSent, Refused(Class::Throttled), Refused(Class::Config), Refused(Class::Unknown)] {
         let told = story().resting("sakura", at(60_000)).goes(&[
             (Taken, "sending by fuji"),
             (Lost, "unsure of fuji"),
