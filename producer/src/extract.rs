@@ -2,13 +2,16 @@
 //!
 //! Each refuses with a `Problem`, so that no answer is in the framework's own words.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use hyper::body::Body;
 use otodoke_common::config::TenantSettings;
 use otodoke_common::dice::Dice;
 use otodoke_common::leg::ProviderId;
@@ -147,21 +150,35 @@ pub(crate) struct Raw<const MAX: usize>(pub(crate) Bytes);
 impl<S: Send + Sync, const MAX: usize> FromRequest<S> for Raw<MAX> {
     type Rejection = Problem;
 
-    async fn from_request(mut request: Request, state: &S) -> Result<Self, Problem> {
-        DefaultBodyLimit::max(MAX).apply(&mut request);
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let wait = Duration::from_millis(BODY_WAIT_MS_MAX);
-        match tokio::time::timeout(wait, Bytes::from_request(request, state)).await {
-            Ok(Ok(bytes)) => Ok(Self(bytes)),
-            Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
-            Ok(Err(_)) => {
-                Err(Problem::new(StatusCode::BAD_REQUEST, "body_broken", "the body broke off: send the request again"))
-            }
-            Err(_) => {
-                let detail = format!("the body did not arrive within {BODY_WAIT_MS_MAX} ms: send it faster");
-                Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail))
-            }
-        }
+        let read = tokio::time::timeout(wait, read(request.into_body(), MAX)).await;
+        read.unwrap_or_else(|_| {
+            let detail = format!("the body did not arrive within {BODY_WAIT_MS_MAX} ms: send it faster");
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail))
+        })
+        .map(Self)
     }
+}
+
+/// What came in one piece is taken as it is. Other pieces are copied: each is a part of a buffer, and holds all of it, so a
+/// body in pieces of one byte would hold thousands of times its size.
+async fn read(mut body: axum::body::Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    let mut read = Vec::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|_| {
+            Problem::new(StatusCode::BAD_REQUEST, "body_broken", "the body broke off: send the request again")
+        })?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if read.len() + piece.len() > bytes_max {
+            return Err(too_large());
+        }
+        if read.is_empty() && body.is_end_stream() {
+            return Ok(piece);
+        }
+        read.extend_from_slice(&piece);
+    }
+    Ok(read.into())
 }
 
 /// The trace that the caller works in, as `traceparent` and `tracestate` say; else one that begins here.
@@ -189,4 +206,67 @@ fn not_json() -> Problem {
 fn too_large() -> Problem {
     let detail = format!("a body may hold {BODY_BYTES_MAX} bytes, that of a provider {WEBHOOK_BYTES_MAX}");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::body::Body;
+    use axum::response::IntoResponse;
+    use futures_util::stream;
+
+    use super::*;
+
+    const BUFFER_BYTES: usize = 8 * 1024;
+
+    /// As a connection has them; each counts as long as a piece of it is held.
+    struct Buffer {
+        bytes: [u8; BUFFER_BYTES],
+        _held: Arc<()>,
+    }
+
+    impl AsRef<[u8]> for Buffer {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+
+    /// What a body of so many pieces of one byte comes to, and the most buffers that were held meanwhile.
+    async fn in_pieces<const MAX: usize>(count: usize) -> (Result<usize, StatusCode>, usize) {
+        let (held, most) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
+        let seen = Arc::clone(&most);
+        let pieces = (0..count).map(move |_| {
+            seen.fetch_max(Arc::strong_count(&held) - 1, Ordering::Relaxed);
+            let buffer = Buffer { bytes: [7; BUFFER_BYTES], _held: Arc::clone(&held) };
+            Ok::<_, Infallible>(Bytes::from_owner(buffer).slice(..1))
+        });
+        let request = Request::new(Body::from_stream(stream::iter(pieces)));
+        let read = Raw::<MAX>::from_request(request, &()).await;
+        let read = read.map(|Raw(bytes)| bytes.len()).map_err(|problem| problem.into_response().status());
+        (read, most.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn a_body_in_small_pieces_holds_none_of_the_buffers_they_came_in() {
+        let (read, held) = in_pieces::<BODY_BYTES_MAX>(BODY_BYTES_MAX).await;
+        assert_eq!(read, Ok(BODY_BYTES_MAX));
+        assert!(held <= 1, "{held} buffers were held at once");
+    }
+
+    #[tokio::test]
+    async fn pieces_count_towards_the_limit_together() {
+        let (read, _) = in_pieces::<100>(101).await;
+        assert_eq!(read, Err(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+
+    #[tokio::test]
+    async fn a_body_in_one_piece_is_not_copied() {
+        let sent = Bytes::from(vec![7; 100]);
+        let Ok(Raw(read)) = Raw::<100>::from_request(Request::new(Body::from(sent.clone())), &()).await else {
+            panic!("a body at its limit was refused");
+        };
+        assert_eq!(read.as_ptr(), sent.as_ptr());
+    }
 }
