@@ -9,8 +9,12 @@ use tokio::sync::Semaphore;
 
 use crate::auth::KeyCache;
 
-/// Requests of all kinds in hand at once; past that the answer is 503.
+/// Callers' requests of all kinds in hand at once; past that the answer is 503.
 pub const REQUESTS_IN_HAND_MAX: usize = 4_096;
+/// Providers' requests in hand at once, each with a body of up to `extract::WEBHOOK_BYTES_MAX`; past that the answer is 503.
+/// Not every vendor repeats what was answered so, and its leg is asked about or goes overdue: far more than come at once while
+/// they are answered in milliseconds.
+pub const WEBHOOKS_IN_HAND_MAX: usize = 2_048;
 /// Messages being accepted at once, by lane: bulk is shed first, what is critical last.
 pub const ACCEPTING_BULK_MAX: usize = 512;
 pub const ACCEPTING_NORMAL_MAX: usize = 1_536;
@@ -30,6 +34,7 @@ pub const SEARCHES_IN_HAND_MAX: usize = 1;
 
 pub struct Hands {
     pub(crate) requests: Arc<Semaphore>,
+    pub(crate) webhooks: Arc<Semaphore>,
     pub(crate) checks: Arc<Semaphore>,
     pub(crate) repeats: Semaphore,
     pub(crate) searches: Arc<Semaphore>,
@@ -42,6 +47,7 @@ impl Default for Hands {
     fn default() -> Self {
         Self {
             requests: Arc::new(Semaphore::new(REQUESTS_IN_HAND_MAX)),
+            webhooks: Arc::new(Semaphore::new(WEBHOOKS_IN_HAND_MAX)),
             checks: Arc::new(Semaphore::new(CHECKS_IN_HAND_MAX)),
             repeats: Semaphore::new(REPEATS_IN_HAND_MAX),
             searches: Arc::new(Semaphore::new(SEARCHES_IN_HAND_MAX)),

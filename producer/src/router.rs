@@ -10,18 +10,16 @@ use axum::handler::Handler;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 use otodoke_common::trace;
+use tokio::sync::Semaphore;
 
 use crate::door::Door;
 use crate::extract;
+use crate::hands::Hands;
 use crate::problem::{Problem, RETRY_UNAVAILABLE_S};
 use crate::{health, messages, openapi, receipts, search, verifications, voice};
 
 /// Longest time one request may take; past that the answer is 503, and what was begun is finished all the same.
 pub const REQUEST_MS_MAX: u64 = 15_000;
-
-/// Answered however many requests are in hand: a process is not to be killed, nor to go unwatched, because it has much
-/// to do.
-const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 pub fn router(door: Arc<Door>) -> Router {
     routes()
@@ -47,22 +45,51 @@ pub(crate) fn routes() -> Vec<Route> {
         post("/v1/messages/{id}/cancel", messages::cancel),
         post("/v1/trace", search::search),
         get("/v1/trace/{id}", crate::trace::read),
-        post("/receipts/{provider}", receipts::untagged),
-        post("/receipts/{provider}/{tag}", receipts::tagged),
-        post("/voice/{provider}/{leg}/{tag}", voice::speak),
-        get("/healthz", health::alive),
-        get("/readyz", health::ready),
-        get("/metrics", health::metrics),
+        webhook("/receipts/{provider}", receipts::untagged),
+        webhook("/receipts/{provider}/{tag}", receipts::tagged),
+        webhook("/voice/{provider}/{leg}/{tag}", voice::speak),
+        probe("/healthz", health::alive),
+        probe("/readyz", health::ready),
+        probe("/metrics", health::metrics),
         get("/openapi.json", openapi::document),
     ]
 }
 
 fn get<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<Door>>) -> Route {
-    (path, routing::get(Bounded { path, handler }))
+    (path, routing::get(Bounded { path, among: Among::Requests, handler }))
 }
 
 fn post<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<Door>>) -> Route {
-    (path, routing::post(Bounded { path, handler }))
+    (path, routing::post(Bounded { path, among: Among::Requests, handler }))
+}
+
+fn webhook<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<Door>>) -> Route {
+    (path, routing::post(Bounded { path, among: Among::Webhooks, handler }))
+}
+
+fn probe<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<Door>>) -> Route {
+    (path, routing::get(Bounded { path, among: Among::Probes, handler }))
+}
+
+/// Whose places a request takes.
+#[derive(Clone, Copy)]
+enum Among {
+    Requests,
+    /// Whoever knows the address is listened to before it proves anything: silent ones shall hold no caller's place.
+    Webhooks,
+    /// Answered however many requests are in hand: a process is not to be killed, nor to go unwatched, because it has much
+    /// to do.
+    Probes,
+}
+
+impl Among {
+    fn places(self, hands: &Hands) -> Option<&Arc<Semaphore>> {
+        match self {
+            Self::Requests => Some(&hands.requests),
+            Self::Webhooks => Some(&hands.webhooks),
+            Self::Probes => None,
+        }
+    }
 }
 
 /// A handler and what goes around it; as a layer it would cost each request half a dozen allocations more. `path` is its
@@ -70,6 +97,7 @@ fn post<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<Door>>) -> 
 #[derive(Clone)]
 struct Bounded<H> {
     path: &'static str,
+    among: Among,
     handler: H,
 }
 
@@ -79,18 +107,15 @@ impl<T: 'static, H: Handler<T, Arc<Door>>> Handler<T, Arc<Door>> for Bounded<H> 
     fn call(self, request: Request, door: Arc<Door>) -> Self::Future {
         Box::pin(async move {
             let started = tokio::time::Instant::now();
-            let Self { path, handler } = self;
-            let response = if PROBES.contains(&path) {
-                in_time(handler.call(request, Arc::clone(&door))).await
-            } else {
-                match Arc::clone(&door.hands.requests).try_acquire_owned() {
-                    Ok(_permit) => {
-                        let trace = extract::trace(request.headers(), &door.desk.dice);
-                        trace::within(Some(trace), in_time(handler.call(request, Arc::clone(&door)))).await
-                    }
-                    Err(_) => {
-                        Problem::busy("too many requests are in hand: try again", RETRY_UNAVAILABLE_S).into_response()
-                    }
+            let Self { path, among, handler } = self;
+            let response = match among.places(&door.hands).map(|places| Arc::clone(places).try_acquire_owned()) {
+                None => in_time(handler.call(request, Arc::clone(&door))).await,
+                Some(Ok(_permit)) => {
+                    let trace = extract::trace(request.headers(), &door.desk.dice);
+                    trace::within(Some(trace), in_time(handler.call(request, Arc::clone(&door)))).await
+                }
+                Some(Err(_)) => {
+                    Problem::busy("too many requests are in hand: try again", RETRY_UNAVAILABLE_S).into_response()
                 }
             };
             door.desk.metrics.http(path, response.status().as_str(), started.elapsed().as_secs_f64());

@@ -283,6 +283,23 @@ async fn too_many_requests_in_hand_are_busy() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn callers_and_providers_take_no_places_from_each_other() {
+    let bed = Bed::new().await;
+    let (requests, webhooks) = (bed.door.hands.requests.clone(), bed.door.hands.webhooks.clone());
+    let all = |max: usize| u32::try_from(max).expect("a small limit");
+    let proof = [("x-proof", "https://otp.example.com/receipts/kodama")];
+    let receipt = || bed.raw(Method::POST, "/receipts/kodama", &proof, b"one".to_vec());
+    let held = webhooks.try_acquire_many_owned(all(crate::hands::WEBHOOKS_IN_HAND_MAX)).expect("nothing is in hand");
+    let refused = receipt().await;
+    expect(&refused, 503, "busy", None);
+    assert_eq!(refused.header("retry-after"), Some("5"));
+    bed.login().await;
+    drop(held);
+    let _held = requests.try_acquire_many_owned(all(crate::hands::REQUESTS_IN_HAND_MAX)).expect("nothing is in hand");
+    assert_eq!(receipt().await.status, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_that_never_comes_is_given_up() {
     let bed = Bed::new().await;
     let silence = futures_util::stream::pending::<Result<axum::body::Bytes, std::io::Error>>();
