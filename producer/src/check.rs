@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use otodoke_common::bucket::Spend;
 use otodoke_common::code::{Code, CodeError, CodeFields};
-use otodoke_common::desk::{Applied, Routing};
-use otodoke_common::lifecycle::{Event, Note, Verdict};
+use otodoke_common::desk::{Applied, Committed, Routing, SAVE_TRIES_MAX};
+use otodoke_common::lifecycle::{Effect, Event, Note, Step, Verdict};
 use otodoke_common::message::{End, Kind, Message, Person, Purpose, State, Tag};
 use otodoke_common::outcome::Reason;
 use otodoke_common::phone::PhoneNumber;
@@ -82,12 +82,14 @@ fn number(caller: &Caller, message: &Message, raw: Option<&str>) -> Result<Optio
 }
 
 pub(crate) async fn check(door: &Arc<Door>, message: Message, guess: Guess) -> Result<Checked, Problem> {
-    if let Some(status) = standing(door, &message, &guess) {
+    let repeats = repeats(door, &message, &guess);
+    if !repeats && let Some(status) = standing(door, &message) {
         return Ok(answer(status, &message));
     }
     let comparison = match Comparison::prepare(door, &message, &guess) {
         Ok(comparison) => comparison,
-        Err(NoCode::Revoked) => return revoked(door, message, &guess).await,
+        Err(_) if repeats => return Ok(answer(CheckStatus::AlreadyVerified, &message)),
+        Err(NoCode::Revoked) => return revoked(door, message).await,
         Err(NoCode::Now(problem)) => return Err(problem),
     };
     let Ok(place) = Arc::clone(&door.hands.checks).try_acquire_owned() else {
@@ -106,20 +108,33 @@ pub(crate) async fn check(door: &Arc<Door>, message: Message, guess: Guess) -> R
 
 /// Runs to its end even when the caller hangs up, and has its place until then: a guess that was paid is judged.
 async fn compare(door: &Door, message: Message, guess: &Guess, comparison: &Comparison) -> Result<Checked, Problem> {
+    if repeats(door, &message, guess) {
+        return repeat(door, message, guess, comparison).await;
+    }
     match pay(door, message).await? {
-        Payment::Paid(message) => judge(door, message, guess, comparison.verdict(guess)).await,
-        Payment::NoneLeft(message) => {
-            let status = standing(door, &message, guess).unwrap_or(CheckStatus::TooManyGuesses);
-            Ok(answer(status, &message))
-        }
+        Payment::Paid(message) => judge(door, message, guess, comparison).await,
+        Payment::NoneLeft(message) => unjudged(door, message, guess, comparison, CheckStatus::TooManyGuesses).await,
     }
 }
 
+/// Somebody else may have ended it meanwhile, the same request sent twice among them; else it is `otherwise`.
+async fn unjudged(
+    door: &Door,
+    message: Message,
+    guess: &Guess,
+    comparison: &Comparison,
+    otherwise: CheckStatus,
+) -> Result<Checked, Problem> {
+    if repeats(door, &message, guess) {
+        return repeat(door, message, guess, comparison).await;
+    }
+    Ok(answer(standing(door, &message).unwrap_or(otherwise), &message))
+}
+
 /// What is said without a comparison; `None` where a guess is to be made.
-fn standing(door: &Door, message: &Message, guess: &Guess) -> Option<CheckStatus> {
+fn standing(door: &Door, message: &Message) -> Option<CheckStatus> {
     match &message.state {
         State::Ended { end } => Some(match end {
-            End::Verified if repeats(door, message, guess) => CheckStatus::Verified,
             End::Verified => CheckStatus::AlreadyVerified,
             End::Failed { reason: Reason::GuessedOut } => CheckStatus::TooManyGuesses,
             End::Failed { reason: Reason::TransactionChanged } => CheckStatus::TransactionChanged,
@@ -143,21 +158,55 @@ fn standing(door: &Door, message: &Message, guess: &Guess) -> Option<CheckStatus
     }
 }
 
-/// Whether this is the very request that verified, sent again: a caller's key may come back with another body, so the
-/// code must be right this time too.
+/// Whether this has the key of the request that verified, a moment ago.
 fn repeats(door: &Door, message: &Message, guess: &Guess) -> bool {
     let within = |at: Timestamp| door.now().since_ms(at) < door.desk.policy.verified_repeat_ms;
-    let same_key = message.verified.as_ref().is_some_and(|it| it.key == Some(guess.key) && within(it.at));
-    same_key && Comparison::prepare(door, message, guess).is_ok_and(|it| it.verdict(guess) == Verdict::Right)
+    let verified = matches!(message.state, State::Ended { end: End::Verified });
+    verified && message.verified.as_ref().is_some_and(|it| it.key == Some(guess.key) && within(it.at))
+}
+
+/// A caller's key may come back with another body, so the code must be right this time too. That is a guess like any other,
+/// paid by the number before it is compared and given back where it is right: else whoever has the key could try every code.
+async fn repeat(door: &Door, message: Message, guess: &Guess, comparison: &Comparison) -> Result<Checked, Problem> {
+    let spend = guess_of_number(door, &message);
+    let before = message.clone();
+    let Some(message) = save_ended(door, message, &[], &[spend]).await? else {
+        return Ok(answer(CheckStatus::AlreadyVerified, &before));
+    };
+    if comparison.verdict(guess) != Verdict::Right {
+        return Ok(answer(CheckStatus::AlreadyVerified, &message));
+    }
+    let message = save_ended(door, message, &[Effect::RefundGuesses], &[]).await?.unwrap_or(before);
+    Ok(answer(CheckStatus::Verified, &message))
+}
+
+/// Saves a message that stays as it is, for what is paid and given back with it. `None`: there is nothing left to pay with.
+async fn save_ended(
+    door: &Door,
+    mut message: Message,
+    effects: &[Effect],
+    spends: &[Spend],
+) -> Result<Option<Message>, Problem> {
+    for _ in 0..SAVE_TRIES_MAX {
+        let (same, effects) = (message.clone(), effects.to_vec());
+        let step = Step { waits_until: None, message: same, save: true, effects, notes: Vec::new() };
+        match door.desk.save(&message, step, spends).await? {
+            Committed::Done(step) => return Ok(Some(step.message)),
+            Committed::OverLimit { .. } => return Ok(None),
+            Committed::Lost => {}
+        }
+        message = door.desk.store.load(message.id).await?.ok_or_else(Problem::not_found)?;
+    }
+    Err(Problem::unavailable())
 }
 
 /// The root of its code is gone, so no guess can be right any more.
-async fn revoked(door: &Door, message: Message, guess: &Guess) -> Result<Checked, Problem> {
+async fn revoked(door: &Door, message: Message) -> Result<Checked, Problem> {
     let Applied::Done(step) = door.desk.apply_to(message, &Event::Revoked, &Routing::ELSEWHERE, &[]).await? else {
         return Err(Problem::not_found());
     };
     effects::perform(door, &step).await;
-    Ok(answer(standing(door, &step.message, guess).unwrap_or(CheckStatus::Expired), &step.message))
+    Ok(answer(standing(door, &step.message).unwrap_or(CheckStatus::Expired), &step.message))
 }
 
 /// Why a code cannot be computed.
@@ -233,15 +282,8 @@ enum Payment {
 
 /// One guess from the message and one from the number, in one commit.
 async fn pay(door: &Door, message: Message) -> Result<Payment, Problem> {
-    let policy = &door.desk.policy;
-    let limit = match message.purpose {
-        Purpose::Payment => policy.guesses_per_number_payment,
-        Purpose::Login | Purpose::Signup | Purpose::Notice => policy.guesses_per_number,
-    };
-    let bucket = door.desk.vault.guesses_bucket(&message);
-    let spend = Spend { bucket, cost: 1, limit: limit.into(), window_ms: DAY_MS };
     // Where the message has none left, there is nothing that the number could pay for.
-    let spends = if message.guesses_left == 0 { vec![] } else { vec![spend] };
+    let spends = if message.guesses_left == 0 { vec![] } else { vec![guess_of_number(door, &message)] };
     let before = message.clone();
     match door.desk.apply_to(message, &Event::GuessPaid, &Routing::ELSEWHERE, &spends).await? {
         Applied::Missing => Err(Problem::not_found()),
@@ -254,7 +296,18 @@ async fn pay(door: &Door, message: Message) -> Result<Payment, Problem> {
     }
 }
 
-async fn judge(door: &Door, message: Message, guess: &Guess, verdict: Verdict) -> Result<Checked, Problem> {
+fn guess_of_number(door: &Door, message: &Message) -> Spend {
+    let policy = &door.desk.policy;
+    let limit = match message.purpose {
+        Purpose::Payment => policy.guesses_per_number_payment,
+        Purpose::Login | Purpose::Signup | Purpose::Notice => policy.guesses_per_number,
+    };
+    let bucket = door.desk.vault.guesses_bucket(message);
+    Spend { bucket, cost: 1, limit: limit.into(), window_ms: DAY_MS }
+}
+
+async fn judge(door: &Door, message: Message, guess: &Guess, comparison: &Comparison) -> Result<Checked, Problem> {
+    let verdict = comparison.verdict(guess);
     let event = Event::Guessed { verdict, key: Some(guess.key) };
     let Applied::Done(step) = door.desk.apply_to(message, &event, &Routing::ELSEWHERE, &[]).await? else {
         return Err(Problem::unavailable());
@@ -262,9 +315,7 @@ async fn judge(door: &Door, message: Message, guess: &Guess, verdict: Verdict) -
     effects::perform(door, &step).await;
     let judged = step.notes.iter().any(|note| matches!(note, Note::Guessed { .. }));
     if !judged {
-        // Somebody else ended it between the payment and the judgement.
-        let status = standing(door, &step.message, guess).unwrap_or(CheckStatus::Expired);
-        return Ok(answer(status, &step.message));
+        return unjudged(door, step.message, guess, comparison, CheckStatus::Expired).await;
     }
     let status = match verdict {
         Verdict::Right => CheckStatus::Verified,

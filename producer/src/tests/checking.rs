@@ -66,6 +66,24 @@ async fn a_key_that_verified_verifies_nothing_but_the_right_code() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_verified_tries_no_more_codes_than_the_number_has_guesses() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let (path, key) = (format!("/v1/verifications/{id}/check"), [("idempotency-key", "check-1")]);
+    let (right, wrong) = (json!({"code": bed.code(id).await}), json!({"code": bed.wrong_code(id).await}));
+    said(&bed.post_with(&path, &right, &key).await, "verified", true, 4);
+    let guesses = bed.door.desk.policy.guesses_per_number;
+    for _ in 0..guesses - 1 {
+        said(&bed.post_with(&path, &wrong, &key).await, "already_verified", false, 4);
+    }
+    said(&bed.post_with(&path, &right, &key).await, "verified", true, 4);
+    for _ in 0..guesses {
+        said(&bed.post_with(&path, &wrong, &key).await, "already_verified", false, 4);
+    }
+    said(&bed.post_with(&path, &right, &key).await, "already_verified", false, 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_code_whose_root_is_not_known_here_is_neither_right_nor_wrong() {
     let mut bed = Bed::new().await;
     let id = bed.sent_login().await;
