@@ -163,7 +163,16 @@ pub enum Settlement {
     /// Handled, or carried by its row from here.
     Done,
     /// Put aside for people, with the reason.
-    Park { reason: String },
+    Park { reason: String, where_full: WhereFull },
+}
+
+/// What becomes of a body where no more are put aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhereFull {
+    /// It comes again.
+    Again,
+    /// It is settled, though nobody has it then; the answer is `BrokerError::ParkedFull` all the same.
+    Drop,
 }
 
 struct Settler {
@@ -203,7 +212,12 @@ impl Delivery {
     }
 
     pub async fn park(self, reason: String) -> Result<(), BrokerError> {
-        self.settle(Settlement::Park { reason }).await
+        self.settle(Settlement::Park { reason, where_full: WhereFull::Again }).await
+    }
+
+    /// For a body that can be nobody's message: it shall hold up nobody's.
+    pub async fn park_or_drop(self, reason: String) -> Result<(), BrokerError> {
+        self.settle(Settlement::Park { reason, where_full: WhereFull::Drop }).await
     }
 
     async fn settle(mut self, how: Settlement) -> Result<(), BrokerError> {
@@ -233,6 +247,9 @@ pub enum BrokerError {
     /// The queue holds as much as it may.
     #[error("queue {queue} is full at {limit} messages", queue = .queue.word())]
     Full { queue: Queue, limit: u64 },
+    /// As many bodies wait for people as may.
+    #[error("{limit} bodies are parked, and no more may be; look with `otodoke parked list`")]
+    ParkedFull { limit: u64 },
     /// The body may or may not be in the queue; its id makes a second publish harmless.
     #[error("the broker did not confirm in time: {why}")]
     Unconfirmed { why: String },

@@ -252,3 +252,32 @@ async fn a_publication_in_the_hands_of_a_dying_worker_comes_again() {
     }
     assert_eq!(parked(&world).await, Vec::<String>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_no_more_may_be_parked_what_others_published_unreadably_is_dropped_and_the_lane_goes_on() {
+    let world = World::new().await;
+    world.memory.faults().refuse_parking(4);
+    let now = world.clock.now();
+    for number in 0..3 {
+        let label = label("acme-app", &id(number), now);
+        world.memory.publish_from(label, NORMAL, b"{".to_vec()).expect("memory takes it");
+    }
+    let forged = label("acme-app", &id(4), now);
+    world.memory.publish_from(forged, Queue::Receipts, b"[]".to_vec()).expect("memory takes it");
+    publish(&world, "acme-app", &id(5), &code(PHONE));
+    world.until_status(&id(5), "delivered").await;
+    let dropped = |queue: &str| world.metric("otp_dead_letters_dropped_total", &[queue]);
+    assert_eq!((dropped("normal"), dropped("receipts")), (3.0, 1.0));
+    assert_eq!(parked(&world).await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_our_own_programs_published_is_never_dropped() {
+    let world = World::new().await;
+    world.memory.faults().refuse_parking(6);
+    for queue in [NORMAL, Queue::Receipts, Queue::GivenUp] {
+        world.memory.broker().publish(queue, b"{".to_vec()).await.expect("memory takes it");
+    }
+    world.wait_ms(1_000).await;
+    assert_eq!(parked(&world).await.len(), 3, "each came again until there was room");
+}

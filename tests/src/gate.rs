@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use otodoke_common::broker::{Backlog, Broker, BrokerError, Delivery, Parked, Queue, Settle, Settlement, Unpark};
+use otodoke_common::broker::{
+    Backlog, Broker, BrokerError, Delivery, Parked, Queue, Settle, Settlement, Unpark, WhereFull,
+};
 use otodoke_common::dice::Dice;
 use otodoke_common::leg::{Abilities, Channel, LegNumber, ProviderId};
 use otodoke_common::message::{Message, MessageId, Tag};
@@ -94,7 +96,8 @@ impl Settle for Gate {
         let delivery = delivery.expect("a gate that is open still holds what was taken through it");
         match how {
             Settlement::Done => delivery.done().await,
-            Settlement::Park { reason } => delivery.park(reason).await,
+            Settlement::Park { reason, where_full: WhereFull::Again } => delivery.park(reason).await,
+            Settlement::Park { reason, where_full: WhereFull::Drop } => delivery.park_or_drop(reason).await,
         }
     }
 

@@ -18,7 +18,7 @@ use otodoke_common::time::Timestamp;
 use crate::courier::Courier;
 use crate::deliver::write_ended;
 use crate::given_up;
-use crate::parking::park;
+use crate::parking::park_or_drop;
 
 /// What is to be carried by another lane is woken there; where that wake is lost, the sweep carries it after this.
 const OTHER_LANE_WAIT_MS: u64 = 5_000;
@@ -54,12 +54,12 @@ pub(crate) async fn deliver(
             Ok(())
         }
         Ok(Became::Parked(why)) => {
-            park(courier, lane.into(), delivery, &why).await;
+            park_or_drop(courier, lane.into(), delivery, &why).await;
             Ok(())
         }
         // Not now and not later, as where the time in its id is long ago.
         Err(StoreError::Refused { why }) => {
-            park(courier, lane.into(), delivery, &format!("the store refused it: {why}")).await;
+            park_or_drop(courier, lane.into(), delivery, &format!("the store refused it: {why}")).await;
             Ok(())
         }
         Err(error) => Err(error),
@@ -211,11 +211,11 @@ pub(crate) async fn give_up(courier: &Courier, label: &Label, delivery: Delivery
         Ok(Became::Row(message)) => given_up::end_row(courier, Some(*message), delivery).await,
         Ok(Became::Ended) => given_up::end_row(courier, None, delivery).await,
         Ok(Became::Parked(more)) => {
-            park(courier, Queue::GivenUp, delivery, &format!("{why}; {more}")).await;
+            park_or_drop(courier, Queue::GivenUp, delivery, &format!("{why}; {more}")).await;
             Ok(())
         }
         Err(StoreError::Refused { why: more }) => {
-            park(courier, Queue::GivenUp, delivery, &format!("{why}; the store refused it: {more}")).await;
+            park_or_drop(courier, Queue::GivenUp, delivery, &format!("{why}; the store refused it: {more}")).await;
             Ok(())
         }
         Err(error) => Err(error),

@@ -14,7 +14,7 @@ use otodoke_common::wire::decode_reports;
 
 use crate::courier::Courier;
 use crate::hearing::Heard;
-use crate::parking::park;
+use crate::parking::{park, park_or_drop};
 
 /// Deliveries of reports in hand at once, each of one webhook, and so mostly one report; a question to a provider holds one of
 /// them. So many fill several of the store's groups. What they hold is bounded again by what RabbitMQ hands out unsettled:
@@ -30,7 +30,8 @@ pub(crate) async fn handle(courier: Arc<Courier>, delivery: Delivery) {
         if ours { decode_reports(&delivery.body).map_err(|error| error.to_string()) } else { Err(NOT_OURS.into()) };
     let reports = match read {
         Ok(reports) => reports,
-        Err(why) => return park(&courier, Queue::Receipts, delivery, &why).await,
+        Err(why) if ours => return park(&courier, Queue::Receipts, delivery, &why).await,
+        Err(why) => return park_or_drop(&courier, Queue::Receipts, delivery, &why).await,
     };
     let heard = join_all(by_leg(&reports).into_values().map(|of_one| hear_in_order(&courier, of_one))).await;
     if let Some(error) = heard.into_iter().find_map(Result::err) {

@@ -194,7 +194,8 @@ impl Settle for Line {
                 self.lock().settled(ticket, Instant::now());
                 self.writer.hand_in(move |db| delete_body(db, queue, ticket)).await?;
             }
-            Settlement::Park { reason } => self.park(ticket, reason).await?,
+            // Never full: of too many, the oldest go.
+            Settlement::Park { reason, where_full: _ } => self.park(ticket, reason).await?,
         }
         Ok(())
     }

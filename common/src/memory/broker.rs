@@ -9,7 +9,9 @@ use tokio::time::Instant;
 
 use super::faults::Faults;
 use crate::broker::drain::Watched;
-use crate::broker::{Backlog, Broker, BrokerError, Delivery, Origin, Parked, Queue, Settle, Settlement, Unpark};
+use crate::broker::{
+    Backlog, Broker, BrokerError, Delivery, Origin, Parked, Queue, Settle, Settlement, Unpark, WhereFull,
+};
 use crate::clock::Clock;
 use crate::trace::{self, TraceContext};
 
@@ -119,20 +121,28 @@ impl Settle for Inner {
             self.give_back(ticket);
             return Err(error);
         }
+        let room = match &how {
+            Settlement::Done => Ok(()),
+            Settlement::Park { .. } => self.faults.parking(),
+        };
+        if room.is_err() && matches!(how, Settlement::Park { where_full: WhereFull::Again, .. }) {
+            self.give_back(ticket);
+            return room;
+        }
         let at = self.clock.now();
         let mut state = self.lock();
         let (queue, entry) = state.taken.remove(&ticket).expect("a ticket is settled once");
         state.look(queue, 1);
         match how {
-            Settlement::Done => {}
-            Settlement::Park { reason } => {
+            Settlement::Park { reason, .. } if room.is_ok() => {
                 let parked_id = i64::try_from(ticket).expect("tickets are counted from 1");
                 state
                     .parked
                     .insert(parked_id, Parked { parked_id, queue, at, reason, body: entry.body, trace: entry.trace });
             }
+            Settlement::Done | Settlement::Park { .. } => {}
         }
-        Ok(())
+        room
     }
 
     fn give_back(&self, ticket: u64) {

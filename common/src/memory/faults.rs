@@ -12,6 +12,7 @@ pub struct Faults {
     applied_unknown: AtomicU32,
     lost_unknown: AtomicU32,
     away_after_unknown: AtomicBool,
+    parking_refused: AtomicU32,
 }
 
 /// What happens to one write.
@@ -46,6 +47,18 @@ impl Faults {
     /// With the next write whose outcome is not known the store goes away: nobody can look what became of it.
     pub fn go_away_after_unknown(&self) {
         self.away_after_unknown.store(true, Ordering::SeqCst);
+    }
+
+    /// The next `count` bodies find no room among the parked.
+    pub fn refuse_parking(&self, count: u32) {
+        self.parking_refused.store(count, Ordering::SeqCst);
+    }
+
+    pub(super) fn parking(&self) -> Result<(), BrokerError> {
+        if take_one(&self.parking_refused) {
+            return Err(BrokerError::ParkedFull { limit: 0 });
+        }
+        Ok(())
     }
 
     pub(super) fn store(&self) -> Result<(), StoreError> {

@@ -71,7 +71,7 @@ catalogue! {
     PUBLISH_CONFIRM: Call "otp_publish_confirm_seconds" ["queue"]
         "Time until the broker confirmed a message as durable.";
     BROKER_ERRORS: Counter "otp_broker_errors_total" ["kind"]
-        "Calls to the broker that failed: unavailable, full or unconfirmed.";
+        "Calls to the broker that failed: unavailable, full, parked_full or unconfirmed.";
     AMQP_RECONNECTS: Counter "otp_amqp_reconnects_total" []
         "Connections to RabbitMQ that were built after an earlier one of this process had ended.";
     PUBLISH_NACKS: Counter "otp_publish_nacks_total" ["queue"]
@@ -84,6 +84,8 @@ catalogue! {
         "When a consumer last took something from the queue, Unix seconds.";
     DEAD_LETTERS: Counter "otp_dead_letters_total" ["queue"]
         "Bodies parked because they could not be handled.";
+    DEAD_LETTERS_DROPPED: Counter "otp_dead_letters_dropped_total" ["queue"]
+        "Bodies of other programs that could not be read and were dropped, because no more may be parked.";
     QUEUE_WAIT: Wait "otp_queue_wait_seconds" ["lane"]
         "From acceptance to the beginning of the first leg.";
     RATE_ALLOWED: Gauge "otp_rate_limit_permits_per_second" ["provider"]

@@ -1,6 +1,9 @@
 //! What happens around a message: requests, calls to providers, the broker, the store. One method, one event.
 
+use std::sync::Mutex;
+
 use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec, Registry};
+use tokio::time::{Duration, Instant};
 use tracing::{debug, info, warn};
 
 use super::words::{self, Circuit, ReceiptMatch, RequestResult};
@@ -15,6 +18,9 @@ use crate::provider::AskError;
 use crate::store::{Counts, StoreError};
 use crate::time::Timestamp;
 use crate::transaction::Currency;
+
+/// Between two log lines about bodies that were dropped.
+const DROPPING_TOLD_EVERY_MS: u64 = 60_000;
 
 pub(super) struct Edges {
     requests: IntCounterVec,
@@ -31,6 +37,8 @@ pub(super) struct Edges {
     route_score: GaugeVec,
     config_version: GaugeVec,
     pub(super) dead_letters: IntCounterVec,
+    dead_letters_dropped: IntCounterVec,
+    dropping_told_at: Mutex<Option<Instant>>,
     rate_limited: IntCounterVec,
     spillover: IntCounterVec,
     attempt_duration: HistogramVec,
@@ -69,6 +77,8 @@ impl Edges {
             route_score: gauge(catalogue::ROUTE_SCORE)?,
             config_version: gauge(catalogue::CONFIG_VERSION)?,
             dead_letters: counter(catalogue::DEAD_LETTERS)?,
+            dead_letters_dropped: counter(catalogue::DEAD_LETTERS_DROPPED)?,
+            dropping_told_at: Mutex::default(),
             rate_limited: counter(catalogue::RATE_LIMITED)?,
             spillover: counter(catalogue::SPILLOVER)?,
             attempt_duration: histogram(catalogue::ATTEMPT_DURATION)?,
@@ -165,6 +175,20 @@ impl Metrics {
     pub fn parked(&self, queue: Queue, reason: &str) {
         warn!(queue = queue.word(), reason, "a body was parked; `otodoke parked list` shows it");
         self.edges.dead_letters.with_label_values(&[queue.word()]).inc();
+    }
+
+    /// A body of another program could not be read, and there was no room to park it. Whoever publishes one such body may
+    /// publish any number: told in words once a minute.
+    pub fn parked_dropped(&self, queue: Queue) {
+        self.edges.dead_letters_dropped.with_label_values(&[queue.word()]).inc();
+        let mut told_at = self.edges.dropping_told_at.lock().expect("no code panics while it holds a time");
+        if told_at.is_none_or(|at| at.elapsed() >= Duration::from_millis(DROPPING_TOLD_EVERY_MS)) {
+            *told_at = Some(Instant::now());
+            warn!(
+                queue = queue.word(),
+                "bodies that cannot be read are dropped: no more may be parked; empty `otodoke parked list`, and see who publishes them"
+            );
+        }
     }
 
     /// A leg found no permit.

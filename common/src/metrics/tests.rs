@@ -164,6 +164,7 @@ fn tell_all(metrics: &Metrics) {
     metrics.store_error(&StoreError::Unavailable { why: away() });
     metrics.delivery(Queue::Receipts, at(7_000));
     metrics.parked(Queue::Receipts, "not JSON");
+    metrics.parked_dropped(Queue::Receipts);
     metrics.rate_limited(&provider(), Lane::Normal);
     metrics.spillover(&route("jp-atlas"), Lane::Normal);
     metrics.provider_call(&route("jp-sakura"), &Answer::Unknown { why: away() }, 2.0);

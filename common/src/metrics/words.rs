@@ -135,6 +135,7 @@ pub(super) const fn broker_error(error: &BrokerError) -> &'static str {
     match error {
         BrokerError::Unavailable { .. } => "unavailable",
         BrokerError::Full { .. } => "full",
+        BrokerError::ParkedFull { .. } => "parked_full",
         BrokerError::Unconfirmed { .. } => "unconfirmed",
     }
 }

@@ -23,10 +23,11 @@ use super::line::{Address, Line};
 use super::names::{Names, Place};
 use super::publisher::{Context, Landing, Publish, Publisher, To};
 use super::readings::Readings;
-use super::{Shared, consumer, envelope, error, readings, topology};
+use super::{Shared, consumer, envelope, error, parking, readings, topology};
 use crate::broker::BrokerError;
 use crate::clock::Clock;
 use crate::message::MessageId;
+use crate::time::Timestamp;
 use crate::trace;
 use outboxes::Outboxes;
 
@@ -46,6 +47,7 @@ pub(super) struct Generation {
     identity: Identity,
     clock: Clock,
     prefetch: u16,
+    parked_keep_ms: u64,
     deadline: Duration,
     ending: Ending,
     consumers: TaskTracker,
@@ -113,6 +115,7 @@ impl Generation {
             identity,
             clock: shared.clock.clone(),
             prefetch: shared.settings.prefetch,
+            parked_keep_ms: shared.settings.parked_keep_ms,
             deadline: Duration::from_millis(shared.settings.publish_deadline_ms),
             ending,
             consumers: TaskTracker::new(),
@@ -129,6 +132,7 @@ impl Generation {
             let intake = Arc::clone(shared.intake(place.queue));
             self.ending.watch(&self.consumers, consumer::run(Arc::clone(self), Arc::clone(place), intake));
         }
+        self.ending.watch(&self.publishers, parking::run(Arc::clone(self)));
         self.ending.watch(&self.publishers, readings::run(Arc::clone(self), shared.intakes.clone()));
     }
 
@@ -175,6 +179,15 @@ impl Generation {
 
     pub(super) fn prefetch(&self) -> u16 {
         self.prefetch
+    }
+
+    /// How long what was parked stays.
+    pub(super) fn parked_keep_ms(&self) -> u64 {
+        self.parked_keep_ms
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(super) fn names(&self) -> &Names {
@@ -229,12 +242,15 @@ impl Generation {
     pub(super) async fn park(&self, copy: Copy, reason: &str) -> Result<(), BrokerError> {
         let (properties, body) = copy.letter.alone(&self.identity);
         let properties = envelope::of_parked(&self.identity, &properties, self.clock.now(), copy.home, reason);
+        // It may hold a number in the clear, so it waits no longer than people need to look.
+        let properties = properties.with_expiration(self.parked_keep_ms.to_string().into());
+        let sent_at = Instant::now();
         match self.send(To::Parked, Letter::whole(properties, body)).await? {
             Landing::Confirmed => Ok(()),
-            Landing::Nacked => Err(unavailable(format!(
-                "the parked queue holds its {} bodies or cannot take one; look with `otodoke parked list`",
-                self.names.parked_length()
-            ))),
+            Landing::Nacked if self.readings.is_parked_full(&self.names, sent_at).await => {
+                Err(BrokerError::ParkedFull { limit: self.names.parked_length().into() })
+            }
+            Landing::Nacked => Err(unavailable("the parked queue refused a body".to_owned())),
             Landing::Returned => {
                 self.ending.end(format!("queue {} is gone", self.names.parked()));
                 Err(unavailable("the parked queue is gone; it is being made".to_owned()))

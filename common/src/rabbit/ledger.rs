@@ -19,7 +19,7 @@ use super::generation::Generation;
 use super::intake::Intake;
 use super::letter::Letter;
 use super::watermark::{Order, Watermark};
-use crate::broker::{BrokerError, Delivery, Origin, Queue, Settle, Settlement};
+use crate::broker::{BrokerError, Delivery, Origin, Queue, Settle, Settlement, WhereFull};
 
 pub(super) struct Ledger {
     myself: Weak<Self>,
@@ -187,15 +187,15 @@ impl Ledger {
     }
 
     /// First parked, then acknowledged: between the two the body is in both queues, never in none.
-    async fn park(&self, ticket: u64, reason: &str) -> Result<(), BrokerError> {
+    async fn park(&self, ticket: u64, reason: &str, where_full: WhereFull) -> Result<(), BrokerError> {
         let copy = self.lock().copies.get(&ticket).cloned();
         let parked = match (copy, self.generation.upgrade()) {
             (Some(copy), Some(generation)) => generation.park(copy, reason).await,
             (_, _) => Err(BrokerError::Unavailable { why: "its connection is gone; the body comes again".to_owned() }),
         };
-        match parked {
-            Ok(()) => self.done(ticket),
-            Err(_) => self.back(ticket),
+        match (&parked, where_full) {
+            (Ok(()), _) | (Err(BrokerError::ParkedFull { .. }), WhereFull::Drop) => self.done(ticket),
+            (Err(_), WhereFull::Again | WhereFull::Drop) => self.back(ticket),
         }
         parked
     }
@@ -213,10 +213,10 @@ impl Settle for Ledger {
                 self.done(ticket);
                 Ok(())
             }
-            Settlement::Park { reason } => {
+            Settlement::Park { reason, where_full } => {
                 // A task of its own: who stops waiting must not leave the delivery without an end.
                 let ledger = self.myself();
-                let parking = tokio::spawn(async move { ledger.park(ticket, &reason).await });
+                let parking = tokio::spawn(async move { ledger.park(ticket, &reason, where_full).await });
                 let stopped = |_| BrokerError::Unconfirmed { why: "the process is stopping".to_owned() };
                 parking.await.map_err(stopped)?
             }

@@ -1,7 +1,9 @@
 //! Looking into the parked queue, and taking single bodies out of it. For people: seldom, and a few at a time.
 //!
 //! AMQP has no way to look without taking, so bodies are taken, looked at and given back. Meanwhile other processes do
-//! not see them.
+//! not see them. The time that a body has left is counted from when it was parked, whoever looks.
+
+use std::sync::Arc;
 
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
@@ -13,10 +15,13 @@ use super::generation::Generation;
 use super::{envelope, error, line};
 use crate::broker::{BrokerError, Parked, Queue, Unpark};
 use crate::message::Lane;
+use crate::time::Timestamp;
 
 /// Bodies that one look reads; deeper ones show once those before them are gone.
 const LOOK_MAX: usize = 1_000;
 const LOOK_MS_MAX: u64 = 30_000;
+/// Looks for what is too old, in the time that a body may stay.
+const PRUNES_PER_KEEP: u64 = 24;
 
 /// All bodies held by one look, given back when it ends.
 struct Look<'a> {
@@ -58,13 +63,47 @@ pub(super) async fn take_out(
             if how == Unpark::Replay {
                 replay(parked, envelope::again(generation.identity(), &message.properties)).await?;
             }
-            let one = BasicAckOptions { multiple: false };
-            look.channel.basic_ack(message.delivery_tag, one).await.map_err(failed)?;
+            look.take_away(&message).await?;
             look.close().await?;
             return Ok(true);
         }
         look.close().await?;
         Ok(false)
+    })
+    .await
+}
+
+/// What we park goes by itself in time. What RabbitMQ put there, as it does with what kills whoever takes it, has no such
+/// time, and whatever is behind it stays as well: so every now and then what is too old is taken away. Until deliveries end.
+pub(super) async fn run(generation: Arc<Generation>) -> Result<(), String> {
+    let keep_ms = generation.parked_keep_ms();
+    loop {
+        tokio::select! {
+            () = generation.consuming_ends() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_millis(keep_ms / PRUNES_PER_KEEP)) => {}
+        }
+        match prune(&generation, generation.now().minus_ms(keep_ms)).await {
+            Ok(0) => {}
+            Ok(gone) => tracing::warn!(gone, "parked bodies that nobody saw to were taken away: too old"),
+            Err(why) => tracing::debug!(%why, "nobody could look whether parked bodies are too old"),
+        }
+    }
+}
+
+/// The oldest are the first. Returns how many went.
+async fn prune(generation: &Generation, before: Timestamp) -> Result<usize, BrokerError> {
+    within_bounds(async {
+        let look = Look::open(generation).await?;
+        let mut gone = 0;
+        while gone < LOOK_MAX
+            && let Some(message) = look.next().await?
+            && envelope::story(&message.properties).at < before
+        {
+            look.take_away(&message).await?;
+            gone += 1;
+        }
+        look.close().await?;
+        Ok(gone)
     })
     .await
 }
@@ -78,6 +117,11 @@ impl<'a> Look<'a> {
         // no_ack: a body leaves the queue when somebody says so.
         let options = BasicGetOptions { no_ack: false };
         self.channel.basic_get(self.generation.names().parked(), options).await.map_err(failed)
+    }
+
+    async fn take_away(&self, message: &BasicGetMessage) -> Result<(), BrokerError> {
+        let one = BasicAckOptions { multiple: false };
+        self.channel.basic_ack(message.delivery_tag, one).await.map_err(failed)
     }
 
     /// Gives back all that was not acknowledged: tag 0 stands for every one of them. A look that fails before it comes

@@ -39,15 +39,22 @@ impl Readings {
     /// Why a publish was refused: because of the queue's length, or something is wrong with the queue. Refusals come in
     /// crowds; one reading answers for all that were sent before it.
     pub(super) async fn is_full(&self, place: &Place, sent_at: Instant) -> bool {
-        let refusing = |ready: u64| ready * 100 >= u64::from(place.length) * REFUSING_PERCENT;
-        let last = || self.lock().get(&place.name).copied();
-        if last().is_some_and(|(ready, _)| refusing(ready)) {
-            return true;
-        }
+        let last = self.lock().get(&place.name).copied();
+        last.is_some_and(|(ready, _)| refuses(ready, place.length))
+            || self.was_full(&place.name, place.length, sent_at).await
+    }
+
+    /// The same of the parked queue, which nobody reads between two refusals.
+    pub(super) async fn is_parked_full(&self, names: &Names, sent_at: Instant) -> bool {
+        self.was_full(&names.parked(), names.parked_length(), sent_at).await
+    }
+
+    async fn was_full(&self, name: &ShortString, length: u32, sent_at: Instant) -> bool {
         let channel = self.channel.lock().await;
-        match last() {
-            Some((ready, at)) if at >= sent_at => refusing(ready),
-            Some(_) | None => self.ask(&channel, &place.name).await.is_ok_and(|occupancy| refusing(occupancy.ready)),
+        let last = self.lock().get(name).copied();
+        match last {
+            Some((ready, at)) if at >= sent_at => refuses(ready, length),
+            Some(_) | None => self.ask(&channel, name).await.is_ok_and(|occupancy| refuses(occupancy.ready, length)),
         }
     }
 
@@ -81,6 +88,10 @@ impl Readings {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ShortString, (u64, Instant)>> {
         self.ready.lock().expect("no code panics while it holds the readings")
     }
+}
+
+fn refuses(ready: u64, length: u32) -> bool {
+    ready * 100 >= u64::from(length) * REFUSING_PERCENT
 }
 
 /// Until the generation closes.

@@ -22,6 +22,9 @@ const PUBLISHERS_MAX: usize = 64;
 const WINDOW_MAX: usize = 4_096;
 const PUBLISH_DEADLINE_MS_MAX: u64 = 60_000;
 
+/// As long as in the file of the embedded backend.
+const PARKED_KEEP_MS: u64 = 24 * 3_600_000;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RabbitSettings {
     /// `amqp://user:password@host:port/vhost`, any number of brokers of one cluster. Tried in a shuffled order.
@@ -49,6 +52,8 @@ pub struct RabbitSettings {
     pub batch: usize,
     /// From the call of `publish` until its answer.
     pub publish_deadline_ms: u64,
+    /// How long a parked body stays, ms.
+    pub parked_keep_ms: u64,
     pub lengths: QueueLengths,
 }
 
@@ -76,6 +81,7 @@ impl RabbitSettings {
             window: 256,
             batch: PARTS_MAX,
             publish_deadline_ms: 5_000,
+            parked_keep_ms: PARKED_KEEP_MS,
             lengths: QueueLengths { lane: 1_000_000, receipts: 1_000_000, parked: 100_000 },
         }
     }

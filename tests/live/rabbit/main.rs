@@ -15,6 +15,7 @@ mod backend;
 mod batches;
 mod faults;
 mod handing;
+mod parked;
 mod peers;
 mod publishing;
 mod tls;
