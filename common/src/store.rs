@@ -75,6 +75,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// A small value kept under a name: keys of tenants, revoked kids. `None` deletes.
     async fn setting_put(&self, name: &str, value: Option<&str>) -> Result<(), StoreError>;
+    /// `Full` where the store is there and too many of this process asked it at once.
     async fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;
     /// All settings whose name begins with `prefix`, by name.
     async fn settings(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError>;

@@ -1,23 +1,31 @@
 //! API keys: made once and shown once, stored as SHA-256 under a setting, remembered for a short while.
 //!
 //! A revoked key stops working within `KEY_FRESH_MS`. While the store is away, keys seen lately keep working, because
-//! a message can still be accepted by the broker alone.
+//! a message can still be accepted by the broker alone; a store that only has much to do is not away. Keys that were never
+//! seen are looked up one after the other, because anybody can send any number of them.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 
 use otodoke_common::message::{Tag, TenantId};
-use otodoke_common::store::{KeyRecord, Store};
+use otodoke_common::store::{KeyRecord, Store, StoreError};
 use otodoke_common::time::Timestamp;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Duration, timeout};
 
+use crate::hands::BUSY_RETRY_S;
 use crate::problem::Problem;
 
 /// How long a key is believed without asking the store again.
 pub const KEY_FRESH_MS: u64 = 30_000;
 /// How long it is believed while the store cannot be asked.
 pub const KEY_STALE_MS_MAX: u64 = 3_600_000;
+/// Keys that were never seen, looked up at once: the store has few connections for this, and other keys need them.
+pub const STRANGERS_ASKED_MAX: usize = 1;
+/// Longest wait of such a key for its turn.
+pub const STRANGER_WAIT_MS_MAX: u64 = 1_000;
 /// Keys remembered at once.
 pub const KEYS_REMEMBERED_MAX: usize = 10_000;
 /// Longest key looked at, bytes.
@@ -63,13 +71,21 @@ pub(crate) async fn tenant_of(
     now: Timestamp,
 ) -> Result<TenantId, Problem> {
     let hash = authorization.and_then(bearer).map(hash).ok_or_else(Problem::unauthorized)?;
-    let seen = cache.get(&hash);
+    let mut seen = cache.get(&hash);
+    let mut turn = None;
+    if seen.is_none() {
+        turn = Some(cache.turn().await?);
+        // Whoever had the turn before may have asked for the same one.
+        seen = cache.get(&hash);
+    }
     if let Some(seen) = &seen
         && now.since_ms(seen.at) < KEY_FRESH_MS
     {
         return Ok(seen.tenant.clone());
     }
-    match store.setting(&setting_name(&hash.hex())).await {
+    let asked = store.setting(&setting_name(&hash.hex())).await;
+    drop(turn);
+    match asked {
         Ok(Some(value)) => {
             let record: KeyRecord = serde_json::from_str(&value).map_err(|error| {
                 tracing::error!(%error, "the record of an API key cannot be read: create the key anew");
@@ -82,6 +98,8 @@ pub(crate) async fn tenant_of(
             cache.forget(&hash);
             Err(Problem::unauthorized())
         }
+        // It is there, and could say that the key was revoked.
+        Err(error @ StoreError::Full { .. }) => Err(error.into()),
         Err(error) => match seen {
             Some(seen) if now.since_ms(seen.at) < KEY_STALE_MS_MAX => Ok(seen.tenant),
             Some(_) | None => Err(error.into()),
@@ -96,9 +114,11 @@ fn bearer(value: &[u8]) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && fits).then_some(key)
 }
 
-/// Keys seen lately, by hash.
-#[derive(Default)]
-pub struct KeyCache(Mutex<HashMap<Tag, Seen>>);
+/// Keys seen lately, by hash; and whose turn it is to ask for one that was not.
+pub struct KeyCache {
+    seen: Mutex<HashMap<Tag, Seen>>,
+    pub(crate) strangers: Semaphore,
+}
 
 #[derive(Clone)]
 struct Seen {
@@ -106,7 +126,20 @@ struct Seen {
     at: Timestamp,
 }
 
+impl Default for KeyCache {
+    fn default() -> Self {
+        Self { seen: Mutex::default(), strangers: Semaphore::new(STRANGERS_ASKED_MAX) }
+    }
+}
+
 impl KeyCache {
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        let wait = Duration::from_millis(STRANGER_WAIT_MS_MAX);
+        let turn = timeout(wait, self.strangers.acquire()).await;
+        let turn = turn.map_err(|_| Problem::busy("too many keys are being looked up: try again", BUSY_RETRY_S))?;
+        Ok(turn.expect("nobody closes the semaphore"))
+    }
+
     fn get(&self, hash: &Tag) -> Option<Seen> {
         self.lock().get(hash).cloned()
     }
@@ -125,7 +158,7 @@ impl KeyCache {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Tag, Seen>> {
-        self.0.lock().expect("no code panics while it holds the keys")
+        self.seen.lock().expect("no code panics while it holds the keys")
     }
 }
 

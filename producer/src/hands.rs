@@ -8,6 +8,7 @@ use otodoke_common::message::Lane;
 use tokio::sync::Semaphore;
 
 use crate::auth::KeyCache;
+use crate::health::Looks;
 
 /// Callers' requests of all kinds in hand at once; past that the answer is 503.
 pub const REQUESTS_IN_HAND_MAX: usize = 4_096;
@@ -40,6 +41,7 @@ pub struct Hands {
     pub(crate) searches: Arc<Semaphore>,
     pub(crate) hang_ups: Arc<Semaphore>,
     pub(crate) keys: KeyCache,
+    pub(crate) looks: Looks,
     accepting: Arc<AtomicUsize>,
 }
 
@@ -53,6 +55,7 @@ impl Default for Hands {
             searches: Arc::new(Semaphore::new(SEARCHES_IN_HAND_MAX)),
             hang_ups: Arc::new(Semaphore::new(HANG_UPS_IN_HAND_MAX)),
             keys: KeyCache::default(),
+            looks: Looks::default(),
             accepting: Arc::new(AtomicUsize::new(0)),
         }
     }

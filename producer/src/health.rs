@@ -1,7 +1,7 @@
 //! `/healthz`, `/readyz`, `/metrics`: for those who run the process. No key, no personal data.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Json;
 use axum::extract::State;
@@ -9,7 +9,8 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use otodoke_common::broker::Queue;
 use otodoke_common::message::Lane;
-use otodoke_common::vitals;
+use otodoke_common::vitals::{self, Vitals};
+use tokio::sync::Mutex;
 
 use crate::answer::{Alive, Kids, Readiness};
 use crate::door::Door;
@@ -39,7 +40,7 @@ pub(crate) async fn ready(State(door): State<Arc<Door>>) -> (StatusCode, Json<Re
 /// one that works.
 async fn readiness(door: &Door) -> Readiness {
     let stopping = door.stopping.is_cancelled().then(|| "the process is stopping".to_owned());
-    let vitals = vitals::look(&door.desk, &*door.broker, &door.codes).await;
+    let vitals = door.hands.looks.share(vitals::look(&door.desk, &*door.broker, &door.codes)).await;
     let full: Vec<String> = Lane::ALL.into_iter().filter_map(|lane| full(door, lane)).collect();
     if vitals.broker.is_none() {
         door.met_broker.store(true, Ordering::Relaxed);
@@ -57,6 +58,26 @@ async fn readiness(door: &Door) -> Readiness {
     Readiness { ready, reasons, codes: Kids { active: door.codes.active().as_str().to_owned(), known } }
 }
 
+/// Anybody may ask, and each look asks the store. So one looks at a time, and whoever came before it began takes what it saw.
+#[derive(Default)]
+pub struct Looks {
+    begun: AtomicU64,
+    /// The last one that ended, by its number.
+    last: Mutex<(u64, Vitals)>,
+}
+
+impl Looks {
+    async fn share(&self, look: impl Future<Output = Vitals>) -> Vitals {
+        let begun_before = self.begun.load(Ordering::Acquire);
+        let mut last = self.last.lock().await;
+        if last.0 <= begun_before {
+            let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
+            *last = (number, look.await);
+        }
+        last.1.clone()
+    }
+}
+
 fn full(door: &Door, lane: Lane) -> Option<String> {
     let (waiting, window) = (door.broker.backlog(Queue::Lane(lane)).waiting, door.windows.of(lane));
     (waiting >= window).then(|| format!("lane {} is full: {waiting} of {window} messages wait", lane.word()))
@@ -69,4 +90,37 @@ fn full(door: &Door, lane: Lane) -> Option<String> {
 )]
 pub(crate) async fn metrics(State(door): State<Arc<Door>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], door.desk.metrics.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_looks_at_once_two_are_made_and_of_those_one_after_the_other_all() {
+        let (looks, made) = (Looks::default(), AtomicU64::new(0));
+        let look = async || {
+            let slow = async {
+                made.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Vitals::default()
+            };
+            looks.share(slow).await
+        };
+        let first = look();
+        let others = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            join_all((0..100).map(|_| look())).await
+        };
+        tokio::join!(first, others);
+        assert_eq!(made.load(Ordering::Relaxed), 2, "what began before they came says nothing of now");
+        for _ in 0..3 {
+            look().await;
+        }
+        assert_eq!(made.load(Ordering::Relaxed), 5);
+    }
 }

@@ -13,6 +13,7 @@ pub struct Faults {
     lost_unknown: AtomicU32,
     away_after_unknown: AtomicBool,
     parking_refused: AtomicU32,
+    settings_crowded: AtomicU32,
 }
 
 /// What happens to one write.
@@ -52,6 +53,18 @@ impl Faults {
     /// The next `count` bodies find no room among the parked.
     pub fn refuse_parking(&self, count: u32) {
         self.parking_refused.store(count, Ordering::SeqCst);
+    }
+
+    /// The next `count` looks for a setting find too many others before them.
+    pub fn crowd_settings(&self, count: u32) {
+        self.settings_crowded.store(count, Ordering::SeqCst);
+    }
+
+    pub(super) fn setting(&self) -> Result<(), StoreError> {
+        if take_one(&self.settings_crowded) {
+            return Err(StoreError::Full { what: "a pool", limit: 0 });
+        }
+        Ok(())
     }
 
     pub(super) fn parking(&self) -> Result<(), BrokerError> {

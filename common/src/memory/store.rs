@@ -175,6 +175,7 @@ impl Store for MemoryStore {
     }
 
     async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.faults.setting()?;
         Ok(self.read()?.settings.get(name).cloned())
     }
 

@@ -5,7 +5,7 @@
 //! tried once more is told at once: thousands that wait in turn would each wait for all before them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use deadpool_postgres::{Client, Object, Pool, PoolError, TimeoutType};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -56,6 +56,8 @@ pub(super) struct Exchanges {
 struct Silence {
     lasts: AtomicBool,
     is_tried: AtomicBool,
+    /// Answers that came, so that whoever waited for a connection knows whether the others were heard meanwhile.
+    answers: AtomicU64,
 }
 
 /// An exchange that may go on.
@@ -94,6 +96,7 @@ impl Turn<'_> {
 
     /// Whatever the server said.
     fn answered(&mut self) {
+        self.silence.answers.fetch_add(1, Ordering::Relaxed);
         self.concludes(false);
     }
 
@@ -159,7 +162,12 @@ impl Exchanges {
         };
         match &done {
             Err(Trouble::Lost { .. } | Trouble::Unknown { .. }) => turn.unanswered(),
-            Ok(_) | Err(Trouble::Raced { .. } | Trouble::Row { .. } | Trouble::Unavailable { .. }) => turn.answered(),
+            Ok(_)
+            | Err(
+                Trouble::Raced { .. } | Trouble::Row { .. } | Trouble::Unavailable { .. } | Trouble::Crowded { .. },
+            ) => {
+                turn.answered();
+            }
         }
         if let Err(Trouble::Lost { .. } | Trouble::Unknown { .. }) = &done {
             // Whatever state its session is in, nobody shall meet it.
@@ -171,7 +179,12 @@ impl Exchanges {
     /// A connection that nobody has, or room for one.
     async fn free(&self) -> Result<SemaphorePermit<'_>, Trouble> {
         let wait = self.pool.timeouts().wait.unwrap_or(Duration::MAX);
-        let too_long = |_| no_connection(&PoolError::Timeout(TimeoutType::Wait));
+        let answers = || self.silence.answers.load(Ordering::Relaxed);
+        let before = answers();
+        let too_long = |_| {
+            let why = unpooled(&PoolError::Timeout(TimeoutType::Wait));
+            if answers() == before { Trouble::Unavailable { why } } else { Trouble::Crowded { why } }
+        };
         let free = timeout(wait, self.free.acquire()).await.map_err(too_long)?;
         Ok(free.expect("nobody closes it"))
     }
@@ -258,6 +271,20 @@ mod tests {
         assert!(!waits(&people, settings.wait_timeout_ms + 1).await, "its time is over");
         drop(in_use);
         assert!(two_may_go_on(&people.silence), "they work on");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waited_for_others_that_were_answered_found_no_server_away() {
+        let settings = PostgresSettings::new(Secret::new("postgres://otodoke@localhost/otodoke"));
+        let pool = session::pool(&settings, Kind::People, 2).expect("a good url");
+        let people = Exchanges::new(pool, settings.statement_timeout_ms);
+        let _in_use = people.free.acquire_many(2).await.expect("nobody closes it");
+        let mut another = people.silence.turn().expect("nobody else tries");
+        another.asks();
+        let (waited, ()) = tokio::join!(people.free(), async { another.answered() });
+        assert!(matches!(waited, Err(Trouble::Crowded { .. })), "the server answered meanwhile");
+        let waited = people.free().await;
+        assert!(matches!(waited, Err(Trouble::Unavailable { .. })), "nobody was answered");
     }
 
     #[tokio::test(start_paused = true)]

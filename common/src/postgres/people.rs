@@ -10,7 +10,8 @@ use super::days::{OTHER, day_at, day_of};
 use super::exchange::{Effect, Exchanges};
 use super::floor::Floors;
 use super::statements::{COUNTS, HOT};
-use super::{Lasting, Plan};
+use super::trouble::Trouble;
+use super::{Lasting, PEOPLE_POOL_SIZE, Plan};
 use crate::message::{Message, MessageId, Tag};
 use crate::store::{Counts, JournalEntry, StoreError};
 use crate::time::Timestamp;
@@ -77,7 +78,17 @@ pub(super) async fn setting_put(people: &Exchanges, name: &str, value: Option<&s
 
 pub(super) async fn setting(people: &Exchanges, name: &str) -> Result<Option<String>, StoreError> {
     let sql = "SELECT value FROM setting WHERE name = $1";
-    let found = people.ask(Effect::Reads, async |client| client.query_opt(sql, &[&name.as_bytes()]).await).await?;
+    let look = async |client: &mut Client| {
+        client.query_opt(sql, &[&name.as_bytes()]).await.map_err(|error| Trouble::at_commit(&error))
+    };
+    let found = people.once(Effect::Reads, look).await.map_err(|trouble| match trouble {
+        Trouble::Crowded { .. } => StoreError::Full { what: "the pool for people", limit: PEOPLE_POOL_SIZE as u64 },
+        known @ (Trouble::Lost { .. }
+        | Trouble::Raced { .. }
+        | Trouble::Row { .. }
+        | Trouble::Unavailable { .. }
+        | Trouble::Unknown { .. }) => known.into(),
+    })?;
     found.map(|row| utf8(row.get(0))).transpose()
 }
 

@@ -15,6 +15,8 @@ pub(super) enum Trouble {
     Row { why: String },
     /// Nothing was written, and trying at once would not help.
     Unavailable { why: String },
+    /// Nothing was asked: others of this process had all connections, and were answered.
+    Crowded { why: String },
     /// The commit was asked for and not answered.
     Unknown { why: String },
 }
@@ -36,7 +38,9 @@ impl Trouble {
         match error.as_db_error() {
             Some(refusal) => match Self::refused(refusal) {
                 Self::Lost { why } | Self::Unknown { why } => Self::Unknown { why },
-                known @ (Self::Raced { .. } | Self::Row { .. } | Self::Unavailable { .. }) => known,
+                known @ (Self::Raced { .. } | Self::Row { .. } | Self::Unavailable { .. } | Self::Crowded { .. }) => {
+                    known
+                }
             },
             None => Self::Unknown { why: said(error) },
         }
@@ -67,7 +71,10 @@ impl Trouble {
 impl From<Trouble> for StoreError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Lost { why } | Trouble::Raced { why } | Trouble::Unavailable { why } => Self::Unavailable { why },
+            Trouble::Lost { why }
+            | Trouble::Raced { why }
+            | Trouble::Unavailable { why }
+            | Trouble::Crowded { why } => Self::Unavailable { why },
             Trouble::Row { why } => Self::Refused { why },
             Trouble::Unknown { why } => Self::UnknownOutcome { why },
         }

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::bed::{Bed, NUMBER, OTHER_NUMBER, advance_ms, payment};
 use crate::LaneWindows;
-use crate::auth::{KEY_FRESH_MS, KEY_STALE_MS_MAX, key_setting};
+use crate::auth::{KEY_FRESH_MS, KEY_STALE_MS_MAX, STRANGERS_ASKED_MAX, key_setting};
 use crate::spill::SPILLED_MAX;
 
 const NORMAL: Queue = Queue::Lane(Lane::Normal);
@@ -281,6 +281,31 @@ async fn a_revoked_key_stops_working_within_its_freshness() {
     advance_ms(KEY_FRESH_MS).await;
     let reply = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await;
     assert_eq!(reply.problem().0, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_only_has_much_to_do_lets_no_revoked_key_work_on() {
+    let bed = bed_that_knows_its_key().await;
+    let body = json!({"to": NUMBER, "purpose": "login"});
+    advance_ms(KEY_FRESH_MS).await;
+    bed.memory.faults().crowd_settings(1);
+    assert_eq!(bed.post("/v1/verifications", &body).await.problem(), unavailable());
+    bed.post("/v1/verifications", &body).await.accepted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_keys_that_nobody_knows_holds_up_no_key_that_was_seen() {
+    let bed = bed_that_knows_its_key().await;
+    let keys = &bed.door.hands.keys;
+    let all = u32::try_from(STRANGERS_ASKED_MAX).expect("a small limit");
+    let flood = keys.strangers.acquire_many(all).await.expect("nobody closes it");
+    let (body, stranger) = (json!({"to": NUMBER, "purpose": "login"}), [("authorization", "Bearer otk_unheard_of")]);
+    let refused = bed.post_with("/v1/verifications", &body, &stranger).await;
+    assert_eq!((refused.problem(), refused.header("retry-after")), ((503, "busy".to_owned(), None), Some("1")));
+    advance_ms(KEY_FRESH_MS).await;
+    bed.post("/v1/verifications", &body).await.accepted();
+    drop(flood);
+    assert_eq!(bed.post_with("/v1/verifications", &body, &stranger).await.problem().0, 401);
 }
 
 #[tokio::test(start_paused = true)]
