@@ -1,13 +1,16 @@
 //! `keys`: made, listed and revoked in the store. A key is shown when it is made and never again.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context;
 use otodoke_common::clock::Clock;
+use otodoke_common::config::TenantSettings;
 use otodoke_common::message::TenantId;
 use otodoke_common::store::{KeyRecord, Store};
 use otodoke_producer::auth::{KEY_FRESH_MS, KEY_STALE_MS_MAX, mint};
 use serde::Serialize;
 
-use super::{begin, with_store};
+use super::{begin, settings_of, with_store};
 use crate::cli::{Keys, KeysVerb};
 use crate::output::{Outcome, Output};
 
@@ -25,7 +28,14 @@ pub(crate) async fn keys(command: &Keys, output: &Output) -> anyhow::Result<Outc
         KeysVerb::Create { tenant, place } => {
             let tenant = tenant_of(tenant)?;
             begin(place).await?;
-            with_store(place, async |store| create(store, &tenant, output).await).await
+            let settings = settings_of(place)?;
+            let created = with_store(place, async |store| create(store, &tenant, output).await).await?;
+            if let Some(settings) = settings
+                && let Some(warning) = without_section(&tenant, &settings.tenants)
+            {
+                Output::complain("warning", &warning);
+            }
+            Ok(created)
         }
         KeysVerb::List { tenant, place } => {
             let tenant = tenant.as_deref().map(tenant_of).transpose()?;
@@ -51,6 +61,19 @@ async fn create(store: &dyn Store, tenant: &TenantId, output: &Output) -> anyhow
         format!("{}\n\nKey {} of tenant {tenant}. It is not shown again.", minted.key, minted.record.key_id)
     })?;
     Ok(Outcome::Done)
+}
+
+/// A name that was mistyped looks like a tenant that needs no settings of its own.
+fn without_section(tenant: &TenantId, known: &BTreeMap<TenantId, TenantSettings>) -> Option<String> {
+    let names: Vec<&str> = known.keys().map(TenantId::as_str).collect();
+    let those =
+        if names.is_empty() { "no tenant has one".to_owned() } else { format!("known are {}", names.join(", ")) };
+    (!known.contains_key(tenant)).then(|| {
+        format!(
+            "tenant {tenant} has no section [tenant.{tenant}] in these settings, so none of their limits narrows what this \
+             key may do ({those}); if the name is mistyped, revoke the key"
+        )
+    })
 }
 
 async fn list(store: &dyn Store, tenant: Option<&TenantId>, output: &Output) -> anyhow::Result<Outcome> {
@@ -93,4 +116,20 @@ async fn revoke(store: &dyn Store, tenant: &TenantId, key_id: &str, output: &Out
         }
     }
     anyhow::bail!("tenant {tenant} has no key {key_id}; `otodoke keys list --tenant {tenant}` shows them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_a_tenant_without_a_section_is_warned_of_with_those_that_have_one() {
+        let tenant = |name| TenantId::parse(name).expect("a tenant");
+        let known: BTreeMap<_, _> =
+            [tenant("acme"), tenant("beta")].into_iter().map(|tenant| (tenant, TenantSettings::default())).collect();
+        assert_eq!(without_section(&tenant("acme"), &known), None);
+        let warning = without_section(&tenant("amce"), &known).expect("it has none");
+        assert!(warning.contains("[tenant.amce]") && warning.contains("acme, beta"), "{warning}");
+        assert!(without_section(&tenant("acme"), &BTreeMap::new()).is_some_and(|said| said.contains("no tenant")));
+    }
 }
