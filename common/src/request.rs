@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::message::{Locale, Person, Purpose, Voice};
 use crate::phone::{Country, LineType, Parsed, PhoneNumber};
-use crate::text;
+use crate::text::{self, TEMPLATE_DEFAULT};
 use crate::transaction::Transaction;
 
 pub mod body;
@@ -37,7 +37,6 @@ const CODE_DIGITS_DEFAULT: u64 = 6;
 const CODE_TTL_S_DEFAULT: u64 = 300;
 const TEXT_TTL_S_DEFAULT: u64 = 3_600;
 const VOICE_AFTER_S_DEFAULT: u64 = 60;
-const TEMPLATE_DEFAULT: &str = "default";
 
 /// What shall be sent, to whom. Two requests are the same when these are equal.
 #[derive(Clone, PartialEq, Eq, Serialize)]

@@ -9,7 +9,8 @@ mod templates;
 
 pub use lint::{has_4_byte_chars, lint, parse_domain};
 pub use segments::{Counting, Encoding, Segments, segments};
-pub use templates::{PAYMENT_SUFFIX, RenderInput, Templates};
+pub(crate) use templates::unknown_template;
+pub use templates::{PAYMENT_SUFFIX, RenderInput, TEMPLATE_DEFAULT, Templates};
 
 use crate::message::Locale;
 use crate::transaction::Transaction;

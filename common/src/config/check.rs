@@ -92,6 +92,11 @@ fn tenant_routes(settings: &Settings, tenant: &TenantSettings, key: impl Fn(&str
             found.push(Problem::new(key(field), country, remedy));
         }
     }
+    for template in tenant.templates.iter().flatten().filter(|name| !settings.templates.contains_key(*name)) {
+        let known: Vec<&str> = settings.templates.keys().map(String::as_str).collect();
+        let remedy = format!("is not a [template.NAME]; known are: {}", known.join(", "));
+        found.push(Problem::new(key("templates"), template, remedy));
+    }
     for (route, sender) in &tenant.senders {
         if !settings.routes.iter().any(|each| each.id == *route) {
             let known: Vec<&str> = settings.routes.iter().map(|route| route.id.as_str()).collect();

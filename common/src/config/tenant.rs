@@ -38,6 +38,8 @@ pub struct TenantSettings {
     pub voice_countries: Option<BTreeSet<Country>>,
     /// The sender that people see in place of a route's own.
     pub senders: BTreeMap<RouteId, String>,
+    /// The templates it may ask for besides `default`; left out, all of them.
+    pub templates: Option<BTreeSet<String>>,
 }
 
 impl Default for TenantSettings {
@@ -56,6 +58,7 @@ impl Default for TenantSettings {
             countries: None,
             voice_countries: None,
             senders: BTreeMap::new(),
+            templates: None,
         }
     }
 }
@@ -99,6 +102,7 @@ impl TenantSettings {
             countries: self.countries.clone(),
             voice_countries: self.voice_countries.clone(),
             senders: self.senders.clone(),
+            templates: self.templates.clone(),
         }
     }
 }

@@ -332,16 +332,24 @@ fn a_wrong_server_is_named_and_its_password_is_not() {
 
 #[test]
 fn a_tenants_own_settings_are_read_and_what_they_name_must_be_there() {
-    let tenant = "require_to = true\nspend_per_hour = 500\nresends_max = 1\ncountries = [\"JP\"]\nvoice_countries = []\nsenders = { jp-sakura = \"ACME\" }";
+    let tenant = "require_to = true\nspend_per_hour = 500\nresends_max = 1\ncountries = [\"JP\"]\nvoice_countries = []\nsenders = { jp-sakura = \"ACME\" }\ntemplates = [\"shop\"]\n[template.shop]\nen = \"{code} shop\"\n[template.bank]\nen = \"{code} bank\"";
     let settings = read(&GOOD.replace("require_to = true", tenant), &[]).expect("good settings");
     let table = settings.route_table(|_| Some((Abilities::default(), Counting::Standard)));
-    let acme = TenantId::parse("acme").expect("a tenant");
+    let [acme, other] = ["acme", "other"].map(|tenant| TenantId::parse(tenant).expect("a tenant"));
     assert_eq!(table.sender(&acme, &table.routes[0]), "ACME");
-    assert_eq!(table.sender(&TenantId::parse("other").expect("a tenant"), &table.routes[0]), "Acme");
+    assert_eq!(table.sender(&other, &table.routes[0]), "Acme");
+    let speaks = |tenant| ["default", "shop", "bank"].map(|template| table.speaks(tenant, template));
+    assert_eq!((speaks(&acme), speaks(&other)), ([true, true, false], [true, true, true]));
     assert_eq!(settings.tenants[&acme].limits().spend_per_hour, Some(500));
-    let wrong = "spend_per_hour = 0\ncountries = [\"US\"]\nsenders = { jp-fuji = \" \" }";
+    let wrong = "spend_per_hour = 0\ncountries = [\"US\"]\nsenders = { jp-fuji = \" \" }\ntemplates = [\"shop\"]";
     let told = refused(&GOOD.replace("require_to = true", wrong)).join("\n");
-    for key in ["acme.spend_per_hour", "acme.countries = US", "acme.senders = jp-fuji", "acme.senders.jp-fuji"] {
+    for key in [
+        "acme.spend_per_hour",
+        "acme.countries = US",
+        "acme.senders = jp-fuji",
+        "acme.senders.jp-fuji",
+        "acme.templates = shop",
+    ] {
         assert!(told.contains(key), "{key} is not in:\n{told}");
     }
 }

@@ -19,6 +19,11 @@ pub fn usual_ms(
     let routes = |channel: Channel| -> Vec<&Route> { table.open_to(country, channel).collect() };
     let voice = if plan.voice && request.voice != Voice::Never { routes(Channel::Voice) } else { Vec::new() };
     let texts = if takes_texts(request.line) { routes(Channel::Sms) } else { Vec::new() };
+    if let Content::Code { template, .. } = &request.content
+        && !table.speaks(tenant, template)
+    {
+        return Err(text::unknown_template(template, request.locale).into());
+    }
     check_words(templates, request, &texts)?;
     let fastest = if texts.is_empty() { &voice } else { &texts };
     match fastest.iter().map(|route| route.usual_ms).min() {

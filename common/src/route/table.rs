@@ -8,7 +8,7 @@ use crate::leg::{Abilities, Channel, ProviderId, RouteClass, RouteId};
 use crate::message::TenantId;
 use crate::phone::Country;
 use crate::policy::Policy;
-use crate::text::Counting;
+use crate::text::{Counting, TEMPLATE_DEFAULT};
 
 /// A way to a country over a provider, with everything that choosing and sending must know of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +114,9 @@ pub struct TenantRoutes {
     pub voice_countries: Option<BTreeSet<Country>>,
     /// The sender that people see in place of the route's own.
     pub senders: BTreeMap<RouteId, String>,
+    /// Whose words its texts may have, besides the default ones; `None`: all.
+    #[serde(default)]
+    pub templates: Option<BTreeSet<String>>,
 }
 
 impl RouteTable {
@@ -123,6 +126,12 @@ impl RouteTable {
         let Some(own) = self.tenants.get(tenant) else { return Some(plan) };
         let named = |countries: &Option<BTreeSet<Country>>| countries.as_ref().is_none_or(|all| all.contains(&country));
         named(&own.countries).then(|| Plan { voice: plan.voice && named(&own.voice_countries), ..plan })
+    }
+
+    /// Whether its texts may have the words of this template: people know others by theirs.
+    pub fn speaks(&self, tenant: &TenantId, template: &str) -> bool {
+        let own = self.tenants.get(tenant).and_then(|own| own.templates.as_ref());
+        template == TEMPLATE_DEFAULT || own.is_none_or(|templates| templates.contains(template))
     }
 
     /// The routes that new legs may take there.

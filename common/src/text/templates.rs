@@ -12,12 +12,14 @@ const NAME_BYTES_MAX: usize = 40;
 const BODY_CHARS_MAX: usize = 1_000;
 /// Most texts are no longer: room for one from the start.
 const TEXT_BYTES_USUAL: usize = 256;
+/// The template of whoever names none.
+pub const TEMPLATE_DEFAULT: &str = "default";
 /// Ends the name of a template that is for payments, beside the one of the same name for everything else.
 pub const PAYMENT_SUFFIX: &str = ".payment";
 
 const BUILTIN: [(&str, Locale, &str); 4] = [
-    ("default", Locale::Ja, "認証コード:{code}\n{minutes}分間有効です。誰にも教えないでください。"),
-    ("default", Locale::En, "Your code is {code}. Valid for {minutes} min. Do not share it with anyone."),
+    (TEMPLATE_DEFAULT, Locale::Ja, "認証コード:{code}\n{minutes}分間有効です。誰にも教えないでください。"),
+    (TEMPLATE_DEFAULT, Locale::En, "Your code is {code}. Valid for {minutes} min. Do not share it with anyone."),
     (
         "default.payment",
         Locale::Ja,
@@ -102,7 +104,7 @@ impl Templates {
         };
         let pieces = pieces
             .or_else(|| self.find(input.template, input.locale, false))
-            .ok_or_else(|| unknown(input.template, input.locale))?;
+            .ok_or_else(|| unknown_template(input.template, input.locale))?;
         let mut text = String::with_capacity(TEXT_BYTES_USUAL);
         for piece in pieces {
             fill(&mut text, piece, input)?;
@@ -119,7 +121,7 @@ impl Templates {
 }
 
 /// Repeats of a name only what could be one: the caller chose its length.
-fn unknown(name: &str, locale: Locale) -> TextError {
+pub(crate) fn unknown_template(name: &str, locale: Locale) -> TextError {
     TextError::UnknownTemplate { name: name.chars().take(NAME_BYTES_MAX).collect(), locale: locale.word() }
 }
 

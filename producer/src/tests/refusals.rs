@@ -1,9 +1,14 @@
 //! Every refusal names its field, a stable code and a remedy, and costs nothing.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use axum::http::{Method, StatusCode};
 use otodoke_common::broker::Queue;
 use otodoke_common::config::TenantSettings;
-use otodoke_common::message::Lane;
+use otodoke_common::message::{Lane, Locale, TenantId};
+use otodoke_common::route::{RouteTable, TenantRoutes};
+use otodoke_common::text::Templates;
 use serde_json::{Value, json};
 
 use super::bed::{Bed, NUMBER, payment, tenant, transaction};
@@ -105,6 +110,25 @@ async fn a_text_that_fits_no_route_is_refused_with_its_length() {
     expect(&bed.post("/v1/verifications", &body).await, 422, "template_too_long", Some("template"));
 }
 
+/// People know the shop by its words.
+#[tokio::test(start_paused = true)]
+async fn a_template_is_unknown_to_tenants_whose_it_is_not() {
+    let bed = Bed::with(|door| {
+        let mut templates = Templates::builtin();
+        templates.add("shop", Locale::Ja, "{code} はショップのコードです。").expect("a good template");
+        door.templates = Arc::new(templates);
+        let own = TenantRoutes { templates: Some(BTreeSet::new()), ..TenantRoutes::default() };
+        let tenants = [(TenantId::parse("acme").expect("a tenant"), own)].into();
+        door.routes = Arc::new(RouteTable { tenants, ..(*door.routes).clone() });
+    })
+    .await;
+    let login = |template: &str| json!({"to": NUMBER, "purpose": "login", "template": template});
+    expect(&bed.post("/v1/verifications", &login("shop")).await, 422, "unknown_template", Some("template"));
+    bed.post("/v1/verifications", &login("default")).await.accepted();
+    let stranger = [("authorization", bed.stranger_key.as_str())];
+    bed.post_with("/v1/verifications", &login("shop"), &stranger).await.accepted();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_that_cannot_be_is_refused_by_field() {
     let bed = Bed::new().await;
@@ -165,7 +189,7 @@ async fn an_idempotency_key_that_cannot_be_is_refused() {
 async fn without_a_valid_key_every_operation_answers_the_same_401() {
     let bed = Bed::new().await;
     let id = bed.login().await;
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for (method, path) in [
         (Method::POST, "/v1/verifications".to_owned()),
         (Method::GET, format!("/v1/verifications/{id}")),
@@ -192,7 +216,7 @@ async fn without_a_valid_key_every_operation_answers_the_same_401() {
 async fn an_id_of_another_tenant_is_as_unknown_as_one_nobody_has() {
     let bed = Bed::new().await;
     let id = bed.sent_login().await;
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for (key, id) in [
         (&bed.stranger_key, id.to_string()),
         (&bed.key, "01980000-0000-7000-8000-000000000000".to_owned()),
