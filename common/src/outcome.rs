@@ -124,7 +124,8 @@ pub enum Reason {
     Revoked,
     /// Accepted while the store was away, or published by another program, and another message held its key.
     Duplicate,
-    /// Accepted while the store was away, or published by another program, and over a cap.
+    /// What its tenant may have in an hour is used up; or accepted while the store was away, or published by another program,
+    /// and over a cap.
     OverLimit,
     /// Published by another program, and there is no plan for its country.
     UnsupportedCountry,
@@ -233,8 +234,8 @@ const fn guidance(reason: Reason) -> (&'static str, &'static str) {
             "It could not be delivered just now. Try again in a while.",
         ),
         Reason::OverLimit => (
-            "この番号への送信が続いたため、いまは送れません。しばらくしてから、もう一度お試しください。",
-            "This number was sent as many messages as it may get for now. Try again in a while.",
+            "送信が続いたため、いまは送れません。しばらくしてから、もう一度お試しください。",
+            "No more can be sent for now. Try again in a while.",
         ),
         Reason::Duplicate => (
             "同じ内容のコードがすでに送られています。先に届いたコードをお使いください。",

@@ -98,8 +98,13 @@ pub(crate) async fn tenant_of(
             cache.forget(&hash);
             Err(Problem::unauthorized())
         }
-        // It is there, and could say that the key was revoked.
-        Err(error @ StoreError::Full { .. }) => Err(error.into()),
+        // It is there, and could say that the key was revoked. Somebody else with this key may have been told that it was not.
+        Err(error @ StoreError::Full { .. }) => {
+            match cache.get(&hash).filter(|seen| now.since_ms(seen.at) < KEY_FRESH_MS) {
+                Some(seen) => Ok(seen.tenant),
+                None => Err(error.into()),
+            }
+        }
         Err(error) => match seen {
             Some(seen) if now.since_ms(seen.at) < KEY_STALE_MS_MAX => Ok(seen.tenant),
             Some(_) | None => Err(error.into()),

@@ -176,9 +176,19 @@ async fn read(mut body: axum::body::Body, bytes_max: usize) -> Result<Bytes, Pro
         if read.is_empty() && body.is_end_stream() {
             return Ok(piece);
         }
+        make_room(&mut read, piece.len(), bytes_max);
         read.extend_from_slice(&piece);
     }
     Ok(read.into())
+}
+
+/// Twice as much each time, but never more than a body may have.
+fn make_room(read: &mut Vec<u8>, more: usize, bytes_max: usize) {
+    let needed = read.len() + more;
+    if needed > read.capacity() {
+        let room = (2 * read.capacity()).clamp(needed, bytes_max);
+        read.reserve_exact(room - read.len());
+    }
 }
 
 /// The trace that the caller works in, as `traceparent` and `tracestate` say; else one that begins here.
@@ -253,6 +263,16 @@ mod tests {
         let (read, held) = in_pieces::<BODY_BYTES_MAX>(BODY_BYTES_MAX).await;
         assert_eq!(read, Ok(BODY_BYTES_MAX));
         assert!(held <= 1, "{held} buffers were held at once");
+    }
+
+    #[test]
+    fn no_more_room_is_taken_than_a_body_may_have() {
+        let mut read = Vec::new();
+        for _ in 0..100 {
+            make_room(&mut read, 1, 100);
+            read.push(7);
+        }
+        assert_eq!(read.capacity(), 100);
     }
 
     #[tokio::test]

@@ -14,8 +14,8 @@ use crate::health::Looks;
 pub const REQUESTS_IN_HAND_MAX: usize = 4_096;
 /// Providers' requests in hand at once, each with a body of up to `extract::WEBHOOK_BYTES_MAX`; past that the answer is 503.
 /// Not every vendor repeats what was answered so, and its leg is asked about or goes overdue: far more than come at once while
-/// they are answered in milliseconds.
-pub const WEBHOOKS_IN_HAND_MAX: usize = 2_048;
+/// they are answered in milliseconds, and 128 MiB where each is of the longest.
+pub const WEBHOOKS_IN_HAND_MAX: usize = 512;
 /// Messages being accepted at once, by lane: bulk is shed first, what is critical last.
 pub const ACCEPTING_BULK_MAX: usize = 512;
 pub const ACCEPTING_NORMAL_MAX: usize = 1_536;

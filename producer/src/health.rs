@@ -1,16 +1,18 @@
 //! `/healthz`, `/readyz`, `/metrics`: for those who run the process. No key, no personal data.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use futures_util::FutureExt;
+use futures_util::future::Shared;
 use otodoke_common::broker::Queue;
 use otodoke_common::message::Lane;
 use otodoke_common::vitals::{self, Vitals};
-use tokio::sync::Mutex;
 
 use crate::answer::{Alive, Kids, Readiness};
 use crate::door::Door;
@@ -38,9 +40,11 @@ pub(crate) async fn ready(State(door): State<Arc<Door>>) -> (StatusCode, Json<Re
 /// All doors share one store: were they not ready while it is away, nobody would take codes, receipts and calls, which can do
 /// without. One that has never met its servers is not ready: wrong settings look like that, and it shall not take the place of
 /// one that works.
-async fn readiness(door: &Door) -> Readiness {
+async fn readiness(door: &Arc<Door>) -> Readiness {
     let stopping = door.stopping.is_cancelled().then(|| "the process is stopping".to_owned());
-    let vitals = door.hands.looks.share(vitals::look(&door.desk, &*door.broker, &door.codes)).await;
+    let looking = Arc::clone(door);
+    let look = async move { vitals::look(&looking.desk, &*looking.broker, &looking.codes).await };
+    let vitals = door.hands.looks.share(look).await;
     let full: Vec<String> = Lane::ALL.into_iter().filter_map(|lane| full(door, lane)).collect();
     if vitals.broker.is_none() {
         door.met_broker.store(true, Ordering::Relaxed);
@@ -58,24 +62,33 @@ async fn readiness(door: &Door) -> Readiness {
     Readiness { ready, reasons, codes: Kids { active: door.codes.active().as_str().to_owned(), known } }
 }
 
-/// Anybody may ask, and each look asks the store. So one looks at a time, and whoever came before it began takes what it saw.
+/// Anybody may ask, and each look asks the store. So one looks at a time, and whoever comes meanwhile takes what it sees: nobody
+/// waits for longer than one look, and one that was begun ends, whoever hangs up.
 #[derive(Default)]
-pub struct Looks {
-    begun: AtomicU64,
-    /// The last one that ended, by its number.
-    last: Mutex<(u64, Vitals)>,
-}
+pub struct Looks(Mutex<Option<Look>>);
+
+type Look = Shared<Pin<Box<dyn Future<Output = Vitals> + Send>>>;
 
 impl Looks {
-    async fn share(&self, look: impl Future<Output = Vitals>) -> Vitals {
-        let begun_before = self.begun.load(Ordering::Acquire);
-        let mut last = self.last.lock().await;
-        if last.0 <= begun_before {
-            let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
-            *last = (number, look.await);
-        }
-        last.1.clone()
+    async fn share(&self, look: impl Future<Output = Vitals> + Send + 'static) -> Vitals {
+        let look = {
+            let mut last = self.0.lock().expect("no code panics while it holds a look");
+            match last.as_ref().filter(|look| look.peek().is_none()) {
+                Some(under_way) => under_way.clone(),
+                None => last.insert(begun(look)).clone(),
+            }
+        };
+        look.await
     }
+}
+
+fn begun(look: impl Future<Output = Vitals> + Send + 'static) -> Look {
+    let look = tokio::spawn(look);
+    let look: Pin<Box<dyn Future<Output = Vitals> + Send>> = Box::pin(async move {
+        let stopped = |_| Vitals { store: Some("the process is stopping".to_owned()), ..Vitals::default() };
+        look.await.unwrap_or_else(stopped)
+    });
+    look.shared()
 }
 
 fn full(door: &Door, lane: Lane) -> Option<String> {
@@ -94,33 +107,38 @@ pub(crate) async fn metrics(State(door): State<Arc<Door>>) -> impl IntoResponse 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
     use std::time::Duration;
 
     use futures_util::future::join_all;
+    use tokio::time::Instant;
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn of_many_looks_at_once_two_are_made_and_of_those_one_after_the_other_all() {
-        let (looks, made) = (Looks::default(), AtomicU64::new(0));
+    async fn of_many_looks_at_once_one_is_made_and_of_those_one_after_the_other_all() {
+        let (looks, made) = (Looks::default(), Arc::new(AtomicU64::new(0)));
         let look = async || {
-            let slow = async {
+            let made = Arc::clone(&made);
+            let slow = async move {
                 made.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 Vitals::default()
             };
             looks.share(slow).await
         };
-        let first = look();
+        let begun = Instant::now();
         let others = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
             join_all((0..100).map(|_| look())).await
         };
-        tokio::join!(first, others);
-        assert_eq!(made.load(Ordering::Relaxed), 2, "what began before they came says nothing of now");
+        let hangs_up = tokio::time::timeout(Duration::from_millis(600), look());
+        let (hung_up, _) = tokio::join!(hangs_up, others);
+        assert!(hung_up.is_err(), "it left before the look was over");
+        assert_eq!((made.load(Ordering::Relaxed), begun.elapsed()), (1, Duration::from_secs(1)));
         for _ in 0..3 {
             look().await;
         }
-        assert_eq!(made.load(Ordering::Relaxed), 5);
+        assert_eq!(made.load(Ordering::Relaxed), 4);
     }
 }

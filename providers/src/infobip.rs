@@ -87,8 +87,8 @@ impl Provider for Infobip {
         let reply = self.api.call(request).await.map_err(|lost| lost.asking(&self.id))?;
         let logs: Batch<Value> = reply.answer_to_asking(&self.id)?;
         let tells = |entry: &Entry| entry.message_id.as_deref() == Some(ours) && entry.read() != ReportStatus::Hint;
-        // The latest record may be a repeat, which only says that there is another.
-        let entry = logs.readable().filter(tells).min_by_key(Entry::is_repeat);
+        // The latest records may be repeats that were not taken, which say nothing of the request that was.
+        let entry = logs.readable().filter(tells).min_by_key(Entry::is_rejection);
         let report = |entry: Entry| asked(&self.id, question, entry.read(), entry.happened_at(question.now));
         Ok(entry.map(report).into_iter().collect())
     }
@@ -294,8 +294,8 @@ impl Entry {
         self.status.as_ref().map_or(ReportStatus::Hint, |status| codes::read(status, self.error.as_ref()))
     }
 
-    fn is_repeat(&self) -> bool {
-        self.status.is_some_and(|status| status.is_repeat())
+    fn is_rejection(&self) -> bool {
+        self.status.is_some_and(|status| status.is_rejection())
     }
 
     fn happened_at(&self, now: Timestamp) -> Option<Timestamp> {

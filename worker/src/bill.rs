@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use otodoke_common::bucket::Spend;
 use otodoke_common::leg::{Channel, Leg};
-use otodoke_common::lifecycle::{Note, Step};
+use otodoke_common::lifecycle::{Cap, Note, Step};
 use otodoke_common::message::Message;
 use otodoke_common::provider::{SendContent, SendRequest};
 use otodoke_common::route::Route;
+use otodoke_common::text::Counting;
 
 use crate::courier::Courier;
 
@@ -15,16 +16,16 @@ use crate::courier::Courier;
 #[derive(Default)]
 pub(crate) struct Bill {
     pub(crate) spends: Vec<Spend>,
-    /// Of one segment or one call, by which channel.
-    price: Option<(Channel, u32)>,
+    /// Of one segment or one call, by which channel, and how segments are counted.
+    price: Option<((Channel, Counting), u32)>,
 }
 
 /// What was found out about the tenant's money while one decision was made.
 #[derive(Default)]
 pub(crate) struct Budget {
     calls_are_out: bool,
-    /// By channel, the lowest price that was more than what is left.
-    too_dear: BTreeMap<Channel, u32>,
+    /// By channel and by how segments are counted, the lowest price that was more than what is left.
+    too_dear: BTreeMap<(Channel, Counting), u32>,
 }
 
 impl Budget {
@@ -34,7 +35,7 @@ impl Budget {
     }
 
     pub(crate) fn pays_for(&self, route: &Route) -> bool {
-        self.too_dear.get(&route.channel).is_none_or(|price| route.price < *price)
+        self.too_dear.get(&(route.channel, route.counting)).is_none_or(|price| route.price < *price)
     }
 }
 
@@ -42,28 +43,25 @@ impl Courier {
     pub(crate) fn bill(&self, decided: &Step) -> Bill {
         let begun = |note: &Note| if let Note::LegBegan { leg, .. } = note { decided.message.leg(*leg) } else { None };
         let Some(leg) = decided.notes.iter().find_map(begun) else { return Bill::default() };
-        let price = self.price(leg);
-        if price == 0 {
-            return Bill::default();
-        }
+        let Some(route) = self.words().route(leg).filter(|route| route.price > 0) else { return Bill::default() };
         let units = match leg.channel {
             Channel::Sms => self.words().segments(&decided.message, leg),
             Channel::Voice => 1,
         };
-        let spend = self.desk.spend(&decided.message, u64::from(price) * u64::from(units));
-        Bill { spends: vec![spend], price: Some((leg.channel, price)) }
+        let spend = self.desk.spend(&decided.message, u64::from(route.price) * u64::from(units));
+        Bill { spends: vec![spend], price: Some(((route.channel, route.counting), route.price)) }
     }
 
     /// `bill` was not paid: its spend comes before that of the number of calls.
     pub(crate) fn unpaid(&self, message: &Message, bill: &Bill, index: usize, budget: &mut Budget) {
         match bill.price.filter(|_| index < bill.spends.len()) {
-            Some((channel, price)) => {
-                self.desk.metrics.guarded("spend_per_hour", message);
-                let least = budget.too_dear.entry(channel).or_insert(price);
+            Some((kind, price)) => {
+                self.desk.metrics.guarded(Cap::SpendPerHour.word(), message);
+                let least = budget.too_dear.entry(kind).or_insert(price);
                 *least = price.min(*least);
             }
             None => {
-                self.desk.metrics.guarded("calls_per_hour", message);
+                self.desk.metrics.guarded(Cap::CallsPerHour.word(), message);
                 budget.calls_are_out = true;
             }
         }
@@ -86,6 +84,6 @@ impl Courier {
     }
 
     fn price(&self, leg: &Leg) -> u32 {
-        self.routes.routes.iter().find(|route| route.id == leg.route).map_or(0, |route| route.price)
+        self.words().route(leg).map_or(0, |route| route.price)
     }
 }

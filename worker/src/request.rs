@@ -28,7 +28,7 @@ pub(crate) enum Unsendable {
     Refused(Answer),
 }
 
-impl Words<'_> {
+impl<'a> Words<'a> {
     pub(crate) fn request(&self, message: &Message, leg: &Leg, now: Timestamp) -> Result<SendRequest, Unsendable> {
         let person = self.vault.open(message).map_err(|_| refused("the sealed part cannot be opened"))?;
         let content = match leg.channel {
@@ -74,7 +74,7 @@ impl Words<'_> {
         text::segments(text, self.route(leg).map_or(Counting::Standard, |route| route.counting)).count
     }
 
-    fn route(&self, leg: &Leg) -> Option<&Route> {
+    pub(crate) fn route(&self, leg: &Leg) -> Option<&'a Route> {
         self.routes.routes.iter().find(|route| route.id == leg.route)
     }
 

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 const ASKS_KEPT_FOR_SWEEP: u8 = 2;
 /// A lost answer that nobody can be asked about counts as one that nobody knows after so long, since its leg began.
 const ANSWER_PUT_OFF_MS_MAX: u64 = 15_000;
-/// After a question at the overdue time, or the second one about a lost answer, its answer gets this long.
+/// After a question at the overdue time, its answer gets this long.
 const ASK_SETTLE_MS: u64 = 1_000;
 /// Questions about a lost answer: soon, whether the provider has it, and after the grace, whether it still has not.
 const ASKS_OF_ANSWER: u8 = 2;
@@ -269,13 +269,12 @@ fn answer_is_due(turn: &mut Turn<'_>, number: LegNumber) {
         turn.enter_sending(number);
         return turn.effect(Effect::Call { leg: number });
     }
-    if can_ask(&leg) && leg.asks < ASKS_OF_ANSWER {
+    if can_ask(&leg) && leg.asks < ASKS_OF_ANSWER.min(turn.view.policy.asks_max) {
         let unsure = State::Awaiting { leg: number, what: Awaited::Answer };
         let in_ms = (turn.view.asks_in_ms)(&leg);
         if in_ms == 0 {
             ask(turn, number);
-            let settles_ms = if leg.asks == 0 { turn.view.policy.unknown_grace_ms } else { ASK_SETTLE_MS };
-            return turn.enter(unsure, turn.now().plus_ms(settles_ms));
+            return turn.enter(unsure, turn.now().plus_ms(turn.view.policy.unknown_grace_ms));
         }
         let later = turn.now().plus_ms(in_ms);
         if later <= leg.started_at.plus_ms(ANSWER_PUT_OFF_MS_MAX) {

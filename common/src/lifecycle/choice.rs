@@ -22,7 +22,7 @@ pub enum Choice {
     Nothing,
 }
 
-/// Why the first route to become free is not free now.
+/// Why the route that will be free first is not free now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hold {
@@ -39,13 +39,13 @@ pub enum Hold {
 }
 
 impl Hold {
-    /// With what waits for it: "Waiting, because ...".
+    /// Of the route that is waited for.
     pub const fn sentence(self) -> &'static str {
         match self {
-            Self::Full => "every fitting route is busy",
-            Self::Resting => "the provider of every fitting route rests after failures",
-            Self::Throttled => "the routes that fit throttled this message",
-            Self::NotReached => "the routes that fit could not be reached",
+            Self::Full => "the provider of the next route is busy",
+            Self::Resting => "the provider of the next route rests after failures",
+            Self::Throttled => "the next route throttled this message",
+            Self::NotReached => "the next route could not be reached",
             Self::NoRoot => "the worker that looked does not hold the root of its code",
         }
     }

@@ -61,7 +61,9 @@ fn says_nothing(turn: &Turn<'_>, leg: LegNumber, answer: &Answer) -> bool {
             Answer::NotSent { .. } => true,
             Answer::Refused(refusal) => matches!(
                 (refusal.class, refusal.scope),
-                (_, Scope::Provider) | (Class::Throttled | Class::Unknown, _) | (Class::Config, Scope::Message)
+                (_, Scope::Provider)
+                    | (Class::NotSent | Class::Throttled | Class::Unknown, _)
+                    | (Class::Config, Scope::Message)
             ),
             Answer::Submitted { .. } | Answer::Unknown { .. } => false,
         }

@@ -85,7 +85,7 @@ catalogue! {
     DEAD_LETTERS: Counter "otp_dead_letters_total" ["queue"]
         "Bodies parked because they could not be handled.";
     DEAD_LETTERS_DROPPED: Counter "otp_dead_letters_dropped_total" ["queue"]
-        "Bodies of other programs that could not be read and were dropped, because no more may be parked.";
+        "Bodies of other programs that no message can come of and that were dropped, because no more may be parked.";
     QUEUE_WAIT: Wait "otp_queue_wait_seconds" ["lane"]
         "From acceptance to the beginning of the first leg.";
     RATE_ALLOWED: Gauge "otp_rate_limit_permits_per_second" ["provider"]

@@ -37,7 +37,7 @@ pub(super) struct Edges {
     route_score: GaugeVec,
     config_version: GaugeVec,
     pub(super) dead_letters: IntCounterVec,
-    dead_letters_dropped: IntCounterVec,
+    pub(super) dead_letters_dropped: IntCounterVec,
     dropping_told_at: Mutex<Option<Instant>>,
     rate_limited: IntCounterVec,
     spillover: IntCounterVec,
@@ -177,7 +177,7 @@ impl Metrics {
         self.edges.dead_letters.with_label_values(&[queue.word()]).inc();
     }
 
-    /// A body of another program could not be read, and there was no room to park it. Whoever publishes one such body may
+    /// No message can come of a body of another program, and there was no room to park it. Whoever publishes one such body may
     /// publish any number: told in words once a minute.
     pub fn parked_dropped(&self, queue: Queue) {
         self.edges.dead_letters_dropped.with_label_values(&[queue.word()]).inc();
@@ -186,7 +186,7 @@ impl Metrics {
             *told_at = Some(Instant::now());
             warn!(
                 queue = queue.word(),
-                "bodies that cannot be read are dropped: no more may be parked; empty `otodoke parked list`, and see who publishes them"
+                "bodies that no message can come of are dropped: no more may be parked; empty `otodoke parked list`, and see who publishes them"
             );
         }
     }
@@ -235,10 +235,9 @@ impl Metrics {
 
     /// A provider rests, may be probed, or is in use. Told in words only when it changes.
     pub fn circuit(&self, provider: &ProviderId, state: Circuit) {
-        if self.edges.circuit.with_label_values(&[provider.as_str(), state.word()]).get() > 0.0 {
-            return;
-        }
+        let is_known = self.edges.circuit.with_label_values(&[provider.as_str(), state.word()]).get() > 0.0;
         match state {
+            _ if is_known => {}
             Circuit::Open => warn!(%provider, "the provider fails and rests"),
             Circuit::HalfOpen => info!(%provider, "the provider has rested, and a leg may probe it"),
             Circuit::Closed => info!(%provider, "the provider is in use"),

@@ -62,7 +62,7 @@ impl Metrics {
             Note::HeldBack { leg } => self.held_back(message, *leg),
             Note::DuplicatePossible { leg, cause } => self.duplicate_possible(message, *leg, *cause),
             Note::Waiting { until, why } => waits(id, *until, *why),
-            Note::OverLimit { cap } => warn!(%id, cap = cap.word(), "its tenant is at its limit: no leg begins"),
+            Note::OverLimit { cap } => debug!(%id, cap = cap.word(), "its tenant is at its limit: no leg begins"),
             Note::Late { what } => {
                 debug!(%id, what, "an event came too late to change anything");
                 self.journey.late.with_label_values::<&str>(&[]).inc();

@@ -292,6 +292,7 @@ fn what_people_watch_for_is_there_before_it_happens() {
     let text = Metrics::for_routes([Country::JP], levels).expect("the catalogue registers").text();
     for line in [
         "otp_dead_letters_total{queue=\"given_up\"} 0",
+        "otp_dead_letters_dropped_total{queue=\"receipts\"} 0",
         "otp_security_events_total{reason=\"fraud_blocked\"} 0",
         "otp_duplicates_possible_total{cause=\"overdue\",route=\"jp-sakura\"} 0",
         "otp_failures_total{country=\"JP\",purpose=\"login\",reason=\"no_route\"} 0",

@@ -16,7 +16,9 @@ const DUPLICATE_CAUSES: [Class; 2] = [Class::Unknown, Class::Overdue];
 impl Metrics {
     pub(super) fn begin_at_zero(&self) {
         for queue in Queue::ALL {
-            self.edges.dead_letters.with_label_values(&[queue.word()]);
+            for counter in [&self.edges.dead_letters, &self.edges.dead_letters_dropped] {
+                counter.with_label_values(&[queue.word()]);
+            }
         }
         for reason in Reason::all().filter(|reason| is_security(*reason)) {
             self.journey.security.with_label_values(&[reason.word()]);

@@ -266,7 +266,7 @@ pub(super) const INBOX_DROP: Statement = Statement {
 };
 
 /// What the gauges show, every few seconds in every process that sweeps. Whatever lives has a due time, and with these words
-/// the index of the living does: the table holds what has ended, too, until it is erased.
+/// the index of the living will do: the table holds what has ended, too, until it is erased.
 pub(super) const COUNTS: Statement = Statement {
     name: "counts",
     sql: "SELECT (SELECT coalesce(sum(messages), 0)::bigint FROM tally),

@@ -94,15 +94,16 @@ pub(super) fn said(error: &Error) -> String {
     }
 }
 
-/// Whether the same may go well later with nobody changing anything: the connection was lost, the server stops, or somebody
-/// holds what was wanted.
+/// Whether the same may go well later with nobody changing anything: the connection was lost, the server stops, or two
+/// waited for each other.
 pub(super) fn passes(error: &Error) -> bool {
     error.code().map_or_else(|| is_connection(error), is_passing)
 }
 
-/// A deadlock, a connection that failed, a server that stops or begins; never a statement that is wrong.
+/// A deadlock, a connection that failed, a server that stops or begins; never a statement that is wrong, nor one that a person
+/// cancelled. Nor a lock that is not given: whoever waits for one makes others wait, so to try again soon is no way.
 fn is_passing(code: &SqlState) -> bool {
-    *code == SqlState::LOCK_NOT_AVAILABLE || ["08", "40", "57"].contains(&&code.code()[..2])
+    *code != SqlState::QUERY_CANCELED && ["08", "40", "57"].contains(&&code.code()[..2])
 }
 
 fn is_connection(error: &Error) -> bool {
@@ -130,17 +131,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_that_is_not_given_passes_and_a_wrong_statement_does_not() {
+    fn a_lost_connection_passes_and_a_wrong_statement_or_a_lock_that_is_not_given_does_not() {
         let passing = [
-            SqlState::LOCK_NOT_AVAILABLE,
             SqlState::ADMIN_SHUTDOWN,
             SqlState::CANNOT_CONNECT_NOW,
             SqlState::T_R_DEADLOCK_DETECTED,
             SqlState::CONNECTION_FAILURE,
         ];
         assert!(passing.iter().all(is_passing));
-        let wrong =
-            [SqlState::SYNTAX_ERROR, SqlState::UNDEFINED_TABLE, SqlState::INSUFFICIENT_PRIVILEGE, SqlState::DISK_FULL];
+        let wrong = [
+            SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::QUERY_CANCELED,
+            SqlState::SYNTAX_ERROR,
+            SqlState::UNDEFINED_TABLE,
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            SqlState::DISK_FULL,
+        ];
         assert!(!wrong.iter().any(is_passing));
     }
 }

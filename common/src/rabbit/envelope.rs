@@ -196,11 +196,13 @@ pub(super) struct Story {
     pub(super) at: Timestamp,
 }
 
-pub(super) fn story(properties: &BasicProperties) -> Story {
+/// What our headers say of that counts only where we put it there.
+pub(super) fn story(identity: &Identity, properties: &BasicProperties) -> Story {
+    let by_us = properties.user_id().as_ref().is_some_and(|user| identity.own.contains(user.as_str()));
     let ours = (header(properties, QUEUE_HEADER).and_then(text), header(properties, REASON_HEADER).and_then(text));
     let sent_at = seconds(properties.timestamp().unwrap_or(0));
     match ours {
-        (Some(queue), Some(reason)) => {
+        (Some(queue), Some(reason)) if by_us => {
             let at = header(properties, PARKED_AT_HEADER).and_then(integer).map(Timestamp::from_unix_ms);
             Story { queue: Some(queue), reason, at: at.unwrap_or(sent_at) }
         }
@@ -314,7 +316,7 @@ mod tests {
     fn a_parked_body_tells_its_story() {
         let sent = of(&us(), &part(None));
         let properties = of_parked(&us(), &sent, NOW, Queue::Lane(Lane::Bulk), &"x".repeat(2_000));
-        let Story { queue, reason, at } = story(&properties);
+        let Story { queue, reason, at } = story(&us(), &properties);
         assert_eq!((queue.as_deref(), reason.len(), at), (Some("bulk"), REASON_CHARS_MAX, NOW));
     }
 
@@ -323,7 +325,12 @@ mod tests {
         let mut headers = FieldTable::default();
         headers.insert("x-first-death-queue".into(), AMQPValue::LongString("otodoke.normal".into()));
         headers.insert("x-first-death-reason".into(), AMQPValue::LongString("delivery_limit".into()));
-        let story = story(&BasicProperties::default().with_headers(headers).with_timestamp(7));
+        // Its publisher may have written these, to have it stay or go.
+        headers.insert(QUEUE_HEADER.into(), AMQPValue::LongString("bulk".into()));
+        headers.insert(REASON_HEADER.into(), AMQPValue::LongString("forged".into()));
+        headers.insert(PARKED_AT_HEADER.into(), AMQPValue::LongLongInt(i64::MAX));
+        let theirs = BasicProperties::default().with_user_id("them".into()).with_headers(headers).with_timestamp(7);
+        let story = story(&us(), &theirs);
         assert_eq!((story.queue.as_deref(), story.at.unix_ms()), (Some("otodoke.normal"), 7_000));
         assert!(story.reason.contains("too often"), "{}", story.reason);
     }

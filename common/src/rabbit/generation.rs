@@ -24,7 +24,7 @@ use super::names::{Names, Place};
 use super::publisher::{Context, Landing, Publish, Publisher, To};
 use super::readings::Readings;
 use super::{Shared, consumer, envelope, error, parking, readings, topology};
-use crate::broker::BrokerError;
+use crate::broker::{BrokerError, Origin};
 use crate::clock::Clock;
 use crate::message::MessageId;
 use crate::time::Timestamp;
@@ -181,7 +181,7 @@ impl Generation {
         self.prefetch
     }
 
-    /// How long what was parked stays.
+    /// How long what others published stays where it was parked.
     pub(super) fn parked_keep_ms(&self) -> u64 {
         self.parked_keep_ms
     }
@@ -242,8 +242,11 @@ impl Generation {
     pub(super) async fn park(&self, copy: Copy, reason: &str) -> Result<(), BrokerError> {
         let (properties, body) = copy.letter.alone(&self.identity);
         let properties = envelope::of_parked(&self.identity, &properties, self.clock.now(), copy.home, reason);
-        // It may hold a number in the clear, so it waits no longer than people need to look.
-        let properties = properties.with_expiration(self.parked_keep_ms.to_string().into());
+        let properties = match copy.origin {
+            Origin::Ours => properties,
+            // It may hold a number in the clear, so it waits no longer than people need to look.
+            Origin::Other(_) => properties.with_expiration(self.parked_keep_ms.to_string().into()),
+        };
         let sent_at = Instant::now();
         match self.send(To::Parked, Letter::whole(properties, body)).await? {
             Landing::Confirmed => Ok(()),

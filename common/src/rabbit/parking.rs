@@ -13,7 +13,7 @@ use tokio::time::Duration;
 
 use super::generation::Generation;
 use super::{envelope, error, line};
-use crate::broker::{BrokerError, Parked, Queue, Unpark};
+use crate::broker::{BrokerError, Origin, Parked, Queue, Unpark};
 use crate::message::Lane;
 use crate::time::Timestamp;
 
@@ -73,8 +73,9 @@ pub(super) async fn take_out(
     .await
 }
 
-/// What we park goes by itself in time. What RabbitMQ put there, as it does with what kills whoever takes it, has no such
-/// time, and whatever is behind it stays as well: so every now and then what is too old is taken away. Until deliveries end.
+/// What others published and we parked goes by itself in time, once it is the first. What RabbitMQ put there, as it does with
+/// what kills whoever takes it, has no such time, and ours stays, with whatever is behind it: so every now and then what is too
+/// old is taken away. Until deliveries end.
 pub(super) async fn run(generation: Arc<Generation>) -> Result<(), String> {
     let keep_ms = generation.parked_keep_ms();
     loop {
@@ -84,23 +85,28 @@ pub(super) async fn run(generation: Arc<Generation>) -> Result<(), String> {
         }
         match prune(&generation, generation.now().minus_ms(keep_ms)).await {
             Ok(0) => {}
-            Ok(gone) => tracing::warn!(gone, "parked bodies that nobody saw to were taken away: too old"),
+            Ok(gone) => {
+                tracing::warn!(gone, "parked bodies of other programs that nobody saw to were taken away: too old");
+            }
             Err(why) => tracing::debug!(%why, "nobody could look whether parked bodies are too old"),
         }
     }
 }
 
-/// The oldest are the first. Returns how many went.
+/// The oldest are the first: as far as one look reaches. Returns how many went.
 async fn prune(generation: &Generation, before: Timestamp) -> Result<usize, BrokerError> {
     within_bounds(async {
         let look = Look::open(generation).await?;
-        let mut gone = 0;
-        while gone < LOOK_MAX
-            && let Some(message) = look.next().await?
-            && envelope::story(&message.properties).at < before
-        {
-            look.take_away(&message).await?;
-            gone += 1;
+        let (identity, mut gone) = (generation.identity(), 0);
+        for _ in 0..LOOK_MAX {
+            let Some(message) = look.next().await? else { break };
+            if envelope::story(identity, &message.properties).at >= before {
+                break;
+            }
+            if envelope::origin(identity, &message.properties) != Origin::Ours {
+                look.take_away(&message).await?;
+                gone += 1;
+            }
         }
         look.close().await?;
         Ok(gone)
@@ -135,7 +141,7 @@ impl<'a> Look<'a> {
 }
 
 fn read(generation: &Generation, message: &BasicGetMessage) -> Parked {
-    let story = envelope::story(&message.properties);
+    let story = envelope::story(generation.identity(), &message.properties);
     let word = story.queue.unwrap_or_default();
     let by_word = Queue::ALL.into_iter().find(|queue| queue.word() == word);
     // A body from nowhere goes where most would.

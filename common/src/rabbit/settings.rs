@@ -52,7 +52,7 @@ pub struct RabbitSettings {
     pub batch: usize,
     /// From the call of `publish` until its answer.
     pub publish_deadline_ms: u64,
-    /// How long a parked body stays, ms.
+    /// How long a parked body of another program stays, ms. Ours are sealed, and stay until people see to them.
     pub parked_keep_ms: u64,
     pub lengths: QueueLengths,
 }

@@ -1,5 +1,7 @@
 //! Tables of choices: who carries the next leg, by what was tried and what providers can do now.
 
+mod cooling;
+
 use super::*;
 use crate::fallback::{call, text};
 use crate::lifecycle::tests::given::{START as NOW, TEXT_USUAL_MS, TTL_MS, at, code, leg, table};
@@ -109,37 +111,6 @@ fn full(ms: u64) -> Standing {
 
 fn resting(ms: u64) -> Standing {
     Standing::Resting { until: NOW.plus_ms(ms) }
-}
-
-/// What `retry::Delays` of production gives.
-fn waits_after(failures: usize, id_end: u8) -> u64 {
-    let delays = crate::retry::Delays::new(500, 8_000);
-    let mut row = row().but("fuji", |route| route.country = Country::parse("FR").expect("a country"));
-    row.message.id.0 = uuid::Uuid::from_bytes([id_end; 16]);
-    for _ in 0..failures {
-        row = row.tried("sakura", LegOutcome::Refused, Some(Class::Throttled));
-    }
-    let scene = Scene {
-        now: row.now,
-        table: &row.table,
-        standing: &|_| Standing::Ready,
-        score: &|_| 0,
-        cooling_ms: &|failures, roll| delays.delay_ms(failures, roll),
-    };
-    match choose(&row.message, &row.want, &scene).choice {
-        Choice::Wait { until, .. } => until.since_ms(row.now),
-        other @ (Choice::Go(_) | Choice::Elsewhere | Choice::OverLimit(_) | Choice::Nothing) => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn a_route_that_throttles_is_left_alone_for_the_delays_of_the_policy_each_message_by_its_own_chance() {
-    for (failures, middle_ms) in [(1, 500), (2, 1_000), (3, 2_000), (4, 4_000), (5, 8_000), (9, 8_000)] {
-        let waited = waits_after(failures, 7);
-        assert!((middle_ms * 3 / 4..=middle_ms * 5 / 4).contains(&waited), "{failures} failures: {waited} ms");
-    }
-    assert_ne!(waits_after(3, 7), waits_after(3, 200), "two messages");
-    assert_eq!(waits_after(3, 7), waits_after(3, 7), "looked at twice");
 }
 
 #[test]

@@ -29,7 +29,7 @@ const GSM7_ASCII: u128 = {
 };
 
 /// How a vendor counts what it bills.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Counting {
     #[default]
@@ -64,13 +64,12 @@ pub struct Segments {
 }
 
 pub fn segments(text: &str, counting: Counting) -> Segments {
-    if counting == Counting::Alike {
-        return pack(Encoding::Ucs2, counting, text.chars().map(|c| c.len_utf16() + usize::from(c == '\n')));
-    }
-    if text.chars().all(|c| septets(c).is_some()) {
-        pack(Encoding::Gsm7, counting, text.chars().filter_map(septets))
-    } else {
-        pack(Encoding::Ucs2, counting, text.chars().map(char::len_utf16))
+    match counting {
+        Counting::Standard if text.chars().all(|c| septets(c).is_some()) => {
+            pack(Encoding::Gsm7, counting, text.chars().filter_map(septets))
+        }
+        Counting::Standard => pack(Encoding::Ucs2, counting, text.chars().map(char::len_utf16)),
+        Counting::Alike => pack(Encoding::Ucs2, counting, text.chars().map(|c| c.len_utf16() + usize::from(c == '\n'))),
     }
 }
 

@@ -37,11 +37,6 @@ pub(super) fn read(status: &Status, error: Option<&ErrorCode>) -> ReportStatus {
 }
 
 impl Status {
-    /// Whether it is our own repeat, which the vendor keeps beside the message it repeats.
-    pub(super) fn is_repeat(&self) -> bool {
-        self.id == Some(DUPLICATE_MESSAGE_ID)
-    }
-
     /// Whether the vendor said that it did not take the message, whatever the reason.
     pub(super) fn is_rejection(&self) -> bool {
         self.group_id == Some(REJECTED)

@@ -259,12 +259,14 @@ async fn a_rejected_repeat_does_not_hide_the_message_it_repeats() {
     let record = |status: &str| format!(r#"{{"messageId":"{}","status":{status}}}"#, our_reference());
     let repeat = record(r#"{"groupId":5,"id":23}"#);
     let failed = record(r#"{"groupId":4,"id":15}"#);
+    let flooding = record(r#"{"groupId":5,"id":20}"#);
     let unreadable = record("{}");
     let expired = crate::report::failed((Class::ExpiredAtProvider, Scope::Message), "status 15");
     let underway = ReportStatus::Underway { reference: None };
     for (records, want) in [
         ([&repeat, &repeat, &failed].as_slice(), Some(expired.clone())),
-        (&[&failed, &repeat], Some(expired)),
+        (&[&failed, &repeat], Some(expired.clone())),
+        (&[&flooding, &failed], Some(expired)),
         (&[&unreadable, &repeat], Some(underway)),
         (&[&unreadable], None),
     ] {

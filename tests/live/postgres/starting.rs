@@ -101,7 +101,6 @@ async fn a_schema_that_is_missing_older_or_newer_is_named() {
     assert!(Postgres::migrate(&settings(&url)).await.is_err(), "an old program does not touch a newer schema");
 }
 
-/// A lock that is not given is told the same way, after a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_whose_connection_is_lost_is_tried_again() {
     let server = postgres().await;

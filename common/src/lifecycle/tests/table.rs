@@ -39,21 +39,26 @@ fn throttled_is_not_tried_so_it_waits_for_a_domestic_route_and_goes_abroad_only_
 /// As a vendor's limit of texts to one number in an hour, which the first request may have used up.
 #[test]
 fn a_route_that_takes_no_more_of_this_message_is_tried_no_more_and_unsays_no_earlier_request() {
-    let answer = Answer::Refused(Refusal { scope: Scope::Message, ..refusal(Class::Config) });
-    let full = Event::Answered { leg: 1, answer };
+    let refused = |class| {
+        let answer = Answer::Refused(Refusal { scope: Scope::Message, ..refusal(class) });
+        Event::Answered { leg: 1, answer }
+    };
+    let full = refused(Class::Config);
     let mut first = story().plan(International::Never).goes(&[FIRST]);
     first.apply(&full);
     assert_eq!(first.stands(), "sending by fuji");
     let told = first.goes(&[(NotSent, "waiting for sms"), (Due, "sending by fuji")]);
     assert_eq!(told.legs(), "sakura fuji fuji", "however long it waits");
-    let mut repeat = story().resting("sakura", at(60_000)).goes(&[
-        (Taken, "sending by fuji"),
-        (Lost, "unsure of fuji"),
-        (Due, "sending by fuji"),
-    ]);
-    repeat.apply(&full);
-    assert_eq!(repeat.stands(), "unsure of fuji");
-    assert!(repeat.message.legs[0].may_be_out());
+    for refused in [full, refused(Class::NotSent)] {
+        let mut repeat = story().resting("sakura", at(60_000)).goes(&[
+            (Taken, "sending by fuji"),
+            (Lost, "unsure of fuji"),
+            (Due, "sending by fuji"),
+        ]);
+        repeat.apply(&refused);
+        assert_eq!(repeat.stands(), "unsure of fuji");
+        assert!(repeat.message.legs[0].may_be_out());
+    }
 }
 
 #[test]

@@ -58,6 +58,7 @@ fn carriers_that_throttle_for_long_are_tried_until_little_time_is_left_and_a_cal
         while told.message.legs.iter().all(|leg| leg.channel == Channel::Sms) {
             last_text_ms = told.since_start_ms();
             told.happens(&Refused(Class::Throttled));
+            assert!(told.message.is_live(), "no call followed: {}", told.stands());
             while matches!(told.message.state, State::Retrying { want } if want.channel == Channel::Sms) {
                 told.happens(&Due);
             }
@@ -65,7 +66,7 @@ fn carriers_that_throttle_for_long_are_tried_until_little_time_is_left_and_a_cal
         assert_eq!(told.stands(), "sending by kodama");
         let lifetime_ms = told.message.useful_until.since_ms(START);
         assert!(last_text_ms > lifetime_ms / 2, "the last text was tried after {last_text_ms} of {lifetime_ms} ms");
-        assert!(told.message.legs.len() <= TEXT_LEGS_MAX + 1);
+        assert_eq!(told.message.legs.len(), TEXT_LEGS_MAX + 1);
     }
 }
 

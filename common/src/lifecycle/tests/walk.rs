@@ -66,9 +66,10 @@ impl Script {
 
     fn choose(&self, want: &Want, now: Timestamp) -> Choice {
         let wait = |until| Choice::Wait { until, why: Hold::Full };
-        let mut choices = vec![Choice::Nothing, wait(now.plus_ms(WAIT_MS))];
+        let spent = Choice::OverLimit(Cap::SpendPerHour);
+        let mut choices = vec![Choice::Nothing, wait(now.plus_ms(WAIT_MS)), spent];
         choices.extend(routes(want).into_iter().map(|route| Choice::Go(Box::new(route))));
-        choices.extend([wait(now), Choice::Elsewhere, Choice::OverLimit(Cap::SpendPerHour)]);
+        choices.extend([wait(now), Choice::Elsewhere]);
         choices.swap_remove(self.next(choices.len()))
     }
 
@@ -150,8 +151,8 @@ fn decide(node: &Node, event: &Event, script: &Script, policy: &Policy) -> Step 
 
 /// From here, its due times alone bring a message to its end and to its erasure, whatever is chosen for it.
 fn leads_on(node: &Node, policy: &Policy) {
-    // Nothing, waiting, and two routes: as `Script::choose` lists them. Every other of these says "not punctual".
-    for answer in 0..4 {
+    // Nothing, waiting, over a limit, and two routes: as `Script::choose` lists them. Every other of these says "not punctual".
+    for answer in 0..5 {
         let mut at = node.clone();
         let mut times = 0;
         while let Some(due) = at.message.due {
@@ -236,7 +237,7 @@ fn long_paths_keep_the_promises() {
                     None if events.is_empty() => continue,
                     None => events.swap_remove(roll(events.len())),
                 };
-                let answers = (0..4).map(|_| roll(8)).collect();
+                let answers = (0..4).map(|_| roll(9)).collect();
                 node = take(&Node { now, ..node }, &event, answers, &policy).0;
             }
             longest = longest.max(node.message.legs.len());

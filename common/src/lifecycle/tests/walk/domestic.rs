@@ -149,7 +149,7 @@ impl Judge<'_> {
             Choice::OverLimit(_) => {
                 !ready && !full && self.table.routes.iter().any(|route| self.excuse(route) == Excuse::Spent)
             }
-            Choice::Nothing => !ready && !full,
+            Choice::Nothing => !ready && !full && !spent,
             Choice::Elsewhere => false,
         };
         let (message, want) = (self.message, self.want);
