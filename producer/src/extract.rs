@@ -31,6 +31,8 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024;
 pub const WEBHOOK_BYTES_MAX: usize = 256 * 1024;
 /// Longest wait for a body.
 pub const BODY_WAIT_MS_MAX: u64 = 5_000;
+/// The same of a vendor's, which sends what it has at once, and whose place nobody else has meanwhile.
+pub const WEBHOOK_WAIT_MS_MAX: u64 = 2_000;
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// Who calls, proven by an API key.
@@ -123,7 +125,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Strict<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let json = is_json(request.headers());
-        let Raw(bytes) = Raw::<BODY_BYTES_MAX>::from_request(request, state).await?;
+        let Raw(bytes) = Raw::<BODY_BYTES_MAX, BODY_WAIT_MS_MAX>::from_request(request, state).await?;
         if json { Ok(Self(strict::read(&bytes)?)) } else { Err(not_json()) }
     }
 }
@@ -136,7 +138,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for StrictOrN
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let json = is_json(request.headers());
-        let Raw(bytes) = Raw::<BODY_BYTES_MAX>::from_request(request, state).await?;
+        let Raw(bytes) = Raw::<BODY_BYTES_MAX, BODY_WAIT_MS_MAX>::from_request(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -144,17 +146,17 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for StrictOrN
     }
 }
 
-/// The bytes of a body, no more of them than `MAX` and in time.
-pub(crate) struct Raw<const MAX: usize>(pub(crate) Bytes);
+/// The bytes of a body, no more of them than `MAX`, and within `WAIT_MS`.
+pub(crate) struct Raw<const MAX: usize, const WAIT_MS: u64>(pub(crate) Bytes);
 
-impl<S: Send + Sync, const MAX: usize> FromRequest<S> for Raw<MAX> {
+impl<S: Send + Sync, const MAX: usize, const WAIT_MS: u64> FromRequest<S> for Raw<MAX, WAIT_MS> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let wait = Duration::from_millis(BODY_WAIT_MS_MAX);
+        let wait = Duration::from_millis(WAIT_MS);
         let read = tokio::time::timeout(wait, read(request.into_body(), MAX)).await;
         read.unwrap_or_else(|_| {
-            let detail = format!("the body did not arrive within {BODY_WAIT_MS_MAX} ms: send it faster");
+            let detail = format!("the body did not arrive within {WAIT_MS} ms: send it faster");
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail))
         })
         .map(Self)
@@ -253,7 +255,7 @@ mod tests {
             Ok::<_, Infallible>(Bytes::from_owner(buffer).slice(..1))
         });
         let request = Request::new(Body::from_stream(stream::iter(pieces)));
-        let read = Raw::<MAX>::from_request(request, &()).await;
+        let read = Raw::<MAX, BODY_WAIT_MS_MAX>::from_request(request, &()).await;
         let read = read.map(|Raw(bytes)| bytes.len()).map_err(|problem| problem.into_response().status());
         (read, most.load(Ordering::Relaxed))
     }
@@ -284,7 +286,9 @@ mod tests {
     #[tokio::test]
     async fn a_body_in_one_piece_is_not_copied() {
         let sent = Bytes::from(vec![7; 100]);
-        let Ok(Raw(read)) = Raw::<100>::from_request(Request::new(Body::from(sent.clone())), &()).await else {
+        let Ok(Raw(read)) =
+            Raw::<100, BODY_WAIT_MS_MAX>::from_request(Request::new(Body::from(sent.clone())), &()).await
+        else {
             panic!("a body at its limit was refused");
         };
         assert_eq!(read.as_ptr(), sent.as_ptr());

@@ -13,9 +13,9 @@ use crate::health::Looks;
 /// Callers' requests of all kinds in hand at once; past that the answer is 503.
 pub const REQUESTS_IN_HAND_MAX: usize = 4_096;
 /// Providers' requests in hand at once, each with a body of up to `extract::WEBHOOK_BYTES_MAX`; past that the answer is 503.
-/// Not every vendor repeats what was answered so, and its leg is asked about or goes overdue: far more than come at once while
-/// they are answered in milliseconds, and 128 MiB where each is of the longest.
-pub const WEBHOOKS_IN_HAND_MAX: usize = 512;
+/// Not every vendor repeats what was answered so: a receipt's leg is asked about or goes overdue, and a call says nothing. So it is
+/// far more than come at once while they are answered in milliseconds; 256 MiB where each is of the longest.
+pub const WEBHOOKS_IN_HAND_MAX: usize = 1_024;
 /// Messages being accepted at once, by lane: bulk is shed first, what is critical last.
 pub const ACCEPTING_BULK_MAX: usize = 512;
 pub const ACCEPTING_NORMAL_MAX: usize = 1_536;

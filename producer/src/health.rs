@@ -13,6 +13,7 @@ use futures_util::future::Shared;
 use otodoke_common::broker::Queue;
 use otodoke_common::message::Lane;
 use otodoke_common::vitals::{self, Vitals};
+use tokio::task::AbortHandle;
 
 use crate::answer::{Alive, Kids, Readiness};
 use crate::door::Door;
@@ -67,28 +68,35 @@ async fn readiness(door: &Arc<Door>) -> Readiness {
 #[derive(Default)]
 pub struct Looks(Mutex<Option<Look>>);
 
-type Look = Shared<Pin<Box<dyn Future<Output = Vitals> + Send>>>;
+struct Look {
+    /// Ends by itself, whoever waits.
+    task: AbortHandle,
+    seen: Shared<Pin<Box<dyn Future<Output = Vitals> + Send>>>,
+}
 
 impl Looks {
     async fn share(&self, look: impl Future<Output = Vitals> + Send + 'static) -> Vitals {
-        let look = {
+        let seen = {
             let mut last = self.0.lock().expect("no code panics while it holds a look");
-            match last.as_ref().filter(|look| look.peek().is_none()) {
-                Some(under_way) => under_way.clone(),
-                None => last.insert(begun(look)).clone(),
+            match last.as_ref().filter(|look| !look.task.is_finished()) {
+                Some(under_way) => under_way.seen.clone(),
+                None => last.insert(Look::begin(look)).seen.clone(),
             }
         };
-        look.await
+        seen.await
     }
 }
 
-fn begun(look: impl Future<Output = Vitals> + Send + 'static) -> Look {
-    let look = tokio::spawn(look);
-    let look: Pin<Box<dyn Future<Output = Vitals> + Send>> = Box::pin(async move {
-        let stopped = |_| Vitals { store: Some("the process is stopping".to_owned()), ..Vitals::default() };
-        look.await.unwrap_or_else(stopped)
-    });
-    look.shared()
+impl Look {
+    fn begin(look: impl Future<Output = Vitals> + Send + 'static) -> Self {
+        let looking = tokio::spawn(look);
+        let task = looking.abort_handle();
+        let seen: Pin<Box<dyn Future<Output = Vitals> + Send>> = Box::pin(async move {
+            let broken = |_| Vitals { store: Some("nobody could look".to_owned()), ..Vitals::default() };
+            looking.await.unwrap_or_else(broken)
+        });
+        Self { task, seen: seen.shared() }
+    }
 }
 
 fn full(door: &Door, lane: Lane) -> Option<String> {
@@ -140,5 +148,10 @@ mod tests {
             look().await;
         }
         assert_eq!(made.load(Ordering::Relaxed), 4);
+        let alone = tokio::time::timeout(Duration::from_millis(500), look()).await;
+        assert!(alone.is_err(), "it hung up, and nobody saw what it began");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        look().await;
+        assert_eq!(made.load(Ordering::Relaxed), 6, "what was seen a minute ago is not what is");
     }
 }

@@ -15,7 +15,7 @@ use otodoke_common::wire::encode_reports;
 use crate::documented::{Busy, NotFound, WebhookRefused};
 use crate::door::Door;
 use crate::effects;
-use crate::extract::{Known, Raw, WEBHOOK_BYTES_MAX};
+use crate::extract::{Known, Raw, WEBHOOK_BYTES_MAX, WEBHOOK_WAIT_MS_MAX};
 use crate::problem::Problem;
 use crate::webhook::{self, Received};
 
@@ -34,7 +34,7 @@ pub(crate) async fn untagged(
     known: Known<String>,
     uri: Uri,
     headers: HeaderMap,
-    Raw(body): Raw<WEBHOOK_BYTES_MAX>,
+    Raw(body): Raw<WEBHOOK_BYTES_MAX, WEBHOOK_WAIT_MS_MAX>,
 ) -> Result<Response, Problem> {
     receive(&door, &known, None, &Received::new(&door, &uri, &headers, body)).await
 }
@@ -51,7 +51,7 @@ pub(crate) async fn tagged(
     known: Known<(String, String)>,
     uri: Uri,
     headers: HeaderMap,
-    Raw(body): Raw<WEBHOOK_BYTES_MAX>,
+    Raw(body): Raw<WEBHOOK_BYTES_MAX, WEBHOOK_WAIT_MS_MAX>,
 ) -> Result<Response, Problem> {
     let (_, tag) = &known.path;
     receive(&door, &known, Some(tag), &Received::new(&door, &uri, &headers, body)).await

@@ -19,7 +19,7 @@ use crate::check::sent_code;
 use crate::documented::{Busy, NotFound, WebhookRefused};
 use crate::door::Door;
 use crate::effects;
-use crate::extract::{Known, Raw, WEBHOOK_BYTES_MAX};
+use crate::extract::{Known, Raw, WEBHOOK_BYTES_MAX, WEBHOOK_WAIT_MS_MAX};
 use crate::problem::Problem;
 use crate::webhook::{self, Received};
 
@@ -35,7 +35,7 @@ pub(crate) async fn speak(
     Known { id, provider, path }: Known<(String, LegNumber, String)>,
     uri: Uri,
     headers: HeaderMap,
-    Raw(body): Raw<WEBHOOK_BYTES_MAX>,
+    Raw(body): Raw<WEBHOOK_BYTES_MAX, WEBHOOK_WAIT_MS_MAX>,
 ) -> Result<Response, Problem> {
     let (_, leg, tag) = path;
     let voice = provider.voice().ok_or_else(Problem::not_found)?;

@@ -16,16 +16,30 @@ use crate::courier::Courier;
 #[derive(Default)]
 pub(crate) struct Bill {
     pub(crate) spends: Vec<Spend>,
-    /// Of one segment or one call, by which channel, and how segments are counted.
-    price: Option<((Channel, Counting), u32)>,
+    /// Of one segment or one call.
+    price: Option<(Units, u32)>,
+}
+
+/// Prices are compared where a message is as many units: calls, or segments counted alike, of the same text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Units {
+    channel: Channel,
+    counting: Counting,
+    origin_line: bool,
+}
+
+impl Units {
+    const fn of(route: &Route) -> Self {
+        Self { channel: route.channel, counting: route.counting, origin_line: route.origin_line }
+    }
 }
 
 /// What was found out about the tenant's money while one decision was made.
 #[derive(Default)]
 pub(crate) struct Budget {
     calls_are_out: bool,
-    /// By channel and by how segments are counted, the lowest price that was more than what is left.
-    too_dear: BTreeMap<(Channel, Counting), u32>,
+    /// The lowest price that was more than what is left.
+    too_dear: BTreeMap<Units, u32>,
 }
 
 impl Budget {
@@ -35,7 +49,7 @@ impl Budget {
     }
 
     pub(crate) fn pays_for(&self, route: &Route) -> bool {
-        self.too_dear.get(&(route.channel, route.counting)).is_none_or(|price| route.price < *price)
+        self.too_dear.get(&Units::of(route)).is_none_or(|price| route.price < *price)
     }
 }
 
@@ -49,15 +63,15 @@ impl Courier {
             Channel::Voice => 1,
         };
         let spend = self.desk.spend(&decided.message, u64::from(route.price) * u64::from(units));
-        Bill { spends: vec![spend], price: Some(((route.channel, route.counting), route.price)) }
+        Bill { spends: vec![spend], price: Some((Units::of(route), route.price)) }
     }
 
     /// `bill` was not paid: its spend comes before that of the number of calls.
     pub(crate) fn unpaid(&self, message: &Message, bill: &Bill, index: usize, budget: &mut Budget) {
         match bill.price.filter(|_| index < bill.spends.len()) {
-            Some((kind, price)) => {
+            Some((units, price)) => {
                 self.desk.metrics.guarded(Cap::SpendPerHour.word(), message);
-                let least = budget.too_dear.entry(kind).or_insert(price);
+                let least = budget.too_dear.entry(units).or_insert(price);
                 *least = price.min(*least);
             }
             None => {

@@ -11,6 +11,7 @@ use crate::phone::Country;
 use crate::policy::REPEAT_PATIENCE_MS_MAX;
 use crate::rabbit::RabbitSettings;
 use crate::route::International;
+use crate::text::TEMPLATE_DEFAULT;
 
 pub(super) fn problems(settings: &Settings) -> Vec<Problem> {
     let mut found = Vec::new();
@@ -92,7 +93,8 @@ fn tenant_routes(settings: &Settings, tenant: &TenantSettings, key: impl Fn(&str
             found.push(Problem::new(key(field), country, remedy));
         }
     }
-    for template in tenant.templates.iter().flatten().filter(|name| !settings.templates.contains_key(*name)) {
+    let unknown = |name: &&String| *name != TEMPLATE_DEFAULT && !settings.templates.contains_key(*name);
+    for template in tenant.templates.iter().flatten().filter(unknown) {
         let known: Vec<&str> = settings.templates.keys().map(String::as_str).collect();
         let remedy = format!("is not a [template.NAME]; known are: {}", known.join(", "));
         found.push(Problem::new(key("templates"), template, remedy));

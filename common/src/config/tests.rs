@@ -332,7 +332,7 @@ fn a_wrong_server_is_named_and_its_password_is_not() {
 
 #[test]
 fn a_tenants_own_settings_are_read_and_what_they_name_must_be_there() {
-    let tenant = "require_to = true\nspend_per_hour = 500\nresends_max = 1\ncountries = [\"JP\"]\nvoice_countries = []\nsenders = { jp-sakura = \"ACME\" }\ntemplates = [\"shop\"]\n[template.shop]\nen = \"{code} shop\"\n[template.bank]\nen = \"{code} bank\"";
+    let tenant = "require_to = true\nspend_per_hour = 500\nresends_max = 1\ncountries = [\"JP\"]\nvoice_countries = []\nsenders = { jp-sakura = \"ACME\" }\ntemplates = [\"shop\", \"default\"]\n[template.shop]\nen = \"{code} shop\"\n[template.bank]\nen = \"{code} bank\"";
     let settings = read(&GOOD.replace("require_to = true", tenant), &[]).expect("good settings");
     let table = settings.route_table(|_| Some((Abilities::default(), Counting::Standard)));
     let [acme, other] = ["acme", "other"].map(|tenant| TenantId::parse(tenant).expect("a tenant"));

@@ -185,7 +185,7 @@ fn absent(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: 
     match turn.message.state {
         State::Awaiting { what: Awaited::Answer, .. } => {
             note(turn, number, status, proof);
-            if may_be_listed_yet(turn, number) {
+            if grace_of(turn, number).is_some_and(|until| turn.now() < until) {
                 return;
             }
             turn.close_leg(number, LegOutcome::NotSent, Some(Class::NotSent));
@@ -201,9 +201,9 @@ fn absent(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: 
     }
 }
 
-fn may_be_listed_yet(turn: &Turn<'_>, number: LegNumber) -> bool {
-    let lost_at = turn.leg(number).and_then(|leg| leg.ended_at);
-    lost_at.is_some_and(|at| turn.now() < at.plus_ms(turn.view.policy.unknown_grace_ms))
+/// Until when a request whose answer was lost may still show up.
+fn grace_of(turn: &Turn<'_>, number: LegNumber) -> Option<Timestamp> {
+    Some(turn.leg(number)?.ended_at?.plus_ms(turn.view.policy.unknown_grace_ms))
 }
 
 /// A poke, or a receipt without proof: it causes a question at the most.
@@ -280,6 +280,10 @@ fn answer_is_due(turn: &mut Turn<'_>, number: LegNumber) {
         if later <= leg.started_at.plus_ms(ANSWER_PUT_OFF_MS_MAX) {
             return turn.enter(unsure, later);
         }
+    }
+    // Looked at early for a question that cannot be put: its receipt still has the grace.
+    if let Some(until) = grace_of(turn, number).filter(|until| turn.now() < *until) {
+        return turn.enter(State::Awaiting { leg: number, what: Awaited::Answer }, until);
     }
     legs::react(turn, number, Class::Unknown, Told::Later);
 }

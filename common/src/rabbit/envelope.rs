@@ -194,6 +194,8 @@ pub(super) struct Story {
     pub(super) queue: Option<String>,
     pub(super) reason: String,
     pub(super) at: Timestamp,
+    /// Whether we parked it, and so know when.
+    pub(super) by_us: bool,
 }
 
 /// What our headers say of that counts only where we put it there.
@@ -204,7 +206,7 @@ pub(super) fn story(identity: &Identity, properties: &BasicProperties) -> Story 
     match ours {
         (Some(queue), Some(reason)) if by_us => {
             let at = header(properties, PARKED_AT_HEADER).and_then(integer).map(Timestamp::from_unix_ms);
-            Story { queue: Some(queue), reason, at: at.unwrap_or(sent_at) }
+            Story { queue: Some(queue), reason, at: at.unwrap_or(sent_at), by_us }
         }
         (_, _) => dead_lettered(properties, sent_at),
     }
@@ -222,7 +224,7 @@ fn dead_lettered(properties: &BasicProperties, sent_at: Timestamp) -> Story {
         Some(word) => format!("the broker gave it up: {word}"),
         None => "published here by another program".to_owned(),
     };
-    Story { queue: given_up_in(properties), reason, at: at.unwrap_or(sent_at) }
+    Story { queue: given_up_in(properties), reason, at: at.unwrap_or(sent_at), by_us: false }
 }
 
 fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a AMQPValue> {
@@ -316,8 +318,8 @@ mod tests {
     fn a_parked_body_tells_its_story() {
         let sent = of(&us(), &part(None));
         let properties = of_parked(&us(), &sent, NOW, Queue::Lane(Lane::Bulk), &"x".repeat(2_000));
-        let Story { queue, reason, at } = story(&us(), &properties);
-        assert_eq!((queue.as_deref(), reason.len(), at), (Some("bulk"), REASON_CHARS_MAX, NOW));
+        let Story { queue, reason, at, by_us } = story(&us(), &properties);
+        assert_eq!((queue.as_deref(), reason.len(), at, by_us), (Some("bulk"), REASON_CHARS_MAX, NOW, true));
     }
 
     #[test]

@@ -20,6 +20,8 @@ use crate::time::Timestamp;
 /// Bodies that one look reads; deeper ones show once those before them are gone.
 const LOOK_MAX: usize = 1_000;
 const LOOK_MS_MAX: u64 = 30_000;
+/// Bodies that a look for what is too old reads: past ours, which stay.
+const PRUNE_LOOK_MAX: usize = 10_000;
 /// Looks for what is too old, in the time that a body may stay.
 const PRUNES_PER_KEEP: u64 = 24;
 
@@ -93,17 +95,18 @@ pub(super) async fn run(generation: Arc<Generation>) -> Result<(), String> {
     }
 }
 
-/// The oldest are the first: as far as one look reaches. Returns how many went.
+/// The oldest are the first, but who published a body may have written its time, where we did not. Returns how many went.
 async fn prune(generation: &Generation, before: Timestamp) -> Result<usize, BrokerError> {
     within_bounds(async {
         let look = Look::open(generation).await?;
         let (identity, mut gone) = (generation.identity(), 0);
-        for _ in 0..LOOK_MAX {
+        for _ in 0..PRUNE_LOOK_MAX {
             let Some(message) = look.next().await? else { break };
-            if envelope::story(identity, &message.properties).at >= before {
+            let story = envelope::story(identity, &message.properties);
+            if story.at >= before && story.by_us {
                 break;
             }
-            if envelope::origin(identity, &message.properties) != Origin::Ours {
+            if story.at < before && envelope::origin(identity, &message.properties) != Origin::Ours {
                 look.take_away(&message).await?;
                 gone += 1;
             }

@@ -99,6 +99,15 @@ fn unknown_is_asked_about_where_it_can_be_asked() {
 }
 
 #[test]
+fn unknown_has_its_grace_also_where_no_question_may_be_put() {
+    let mut silent = story();
+    silent.table.routes[0].abilities.asks_by_our_id = true;
+    silent.policy.asks_max = 0;
+    let silent = silent.goes(&[FIRST, (Lost, "unsure of sakura"), (Due, "unsure of sakura"), (Due, "sending by fuji")]);
+    assert_eq!((silent.asked(), silent.since_start_ms()), (0, 200 + silent.policy.unknown_grace_ms));
+}
+
+#[test]
 fn a_crash_between_save_and_answer_is_unknown() {
     story().goes(&[FIRST, (Due, "unsure of sakura"), (Due, "sending by fuji")]);
 }
