@@ -70,7 +70,7 @@ pub fn sentence(note: &Note) -> String {
             format!("Waiting, at first until {}: {why}.", until.rfc3339())
         }
         Note::OverLimit { cap } => {
-            format!("Nothing was sent: the tenant's `{}` is used up for now.", cap.word())
+            format!("No leg began: the tenant's `{}` is used up for now.", cap.word())
         }
         Note::GuessPaid { left } => format!("A guess was paid; {left} left."),
         Note::Guessed { verdict } => guessed(*verdict).to_owned(),

@@ -133,7 +133,7 @@ fn voice_wanted(turn: &Turn<'_>, want: Want) -> bool {
 /// No route, or no room: a text falls back to a call, a call to nothing.
 fn exhausted(turn: &mut Turn<'_>, want: Want) {
     match (want.channel, want.trigger) {
-        (_, Trigger::Asked) => resume(turn),
+        (_, Trigger::Asked) => resume(turn, Reason::NoRoute),
         (Channel::Sms, Trigger::Failed | Trigger::Unknown) if fallback::phone_was_off(&turn.message) => {
             late_call(turn, Class::Absent);
         }
@@ -154,7 +154,7 @@ fn exhausted(turn: &mut Turn<'_>, want: Want) {
 fn over_limit(turn: &mut Turn<'_>, want: Want, cap: Cap) {
     turn.note(Note::OverLimit { cap });
     match (want.channel, want.trigger) {
-        (_, Trigger::Asked) => resume(turn),
+        (_, Trigger::Asked) => resume(turn, Reason::OverLimit),
         (Channel::Sms, Trigger::First) | (Channel::Voice, _) => settle(turn, Reason::OverLimit),
         (Channel::Sms, Trigger::Failed | Trigger::Unknown | Trigger::Overdue | Trigger::Unverified) => {
             exhausted(turn, want);
@@ -188,10 +188,10 @@ fn settle(turn: &mut Turn<'_>, reason: Reason) {
 }
 
 /// A leg that was asked for cannot be: an answer that was awaited before is awaited again, with all that follows it.
-fn resume(turn: &mut Turn<'_>) {
+fn resume(turn: &mut Turn<'_>, reason: Reason) {
     match turn.message.legs.last() {
         Some(leg) if leg.outcome == Some(LegOutcome::Unknown) => awaiting::enter(turn, leg.number, Awaited::Answer),
-        Some(_) | None => settle(turn, Reason::NoRoute),
+        Some(_) | None => settle(turn, reason),
     }
 }
 

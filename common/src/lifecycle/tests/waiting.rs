@@ -4,7 +4,7 @@ use super::given::{START, code};
 use super::story::Now::{Due, Failed, Lost, Named, NotSent, Refused, Submitted, Taken, Waited};
 use super::story::{Story, story};
 use crate::leg::Channel;
-use crate::lifecycle::{Choice, Event, Hold, Note, View, step};
+use crate::lifecycle::{Cap, Choice, Event, Hold, Note, View, step};
 use crate::message::{Message, State};
 use crate::outcome::Class;
 use crate::policy::{Policy, TEXT_LEGS_MAX};
@@ -67,6 +67,25 @@ fn carriers_that_throttle_for_long_are_tried_until_little_time_is_left_and_a_cal
         let lifetime_ms = told.message.useful_until.since_ms(START);
         assert!(last_text_ms > lifetime_ms / 2, "the last text was tried after {last_text_ms} of {lifetime_ms} ms");
         assert_eq!(told.message.legs.len(), TEXT_LEGS_MAX + 1);
+    }
+}
+
+/// The door leaves a resend to a worker, which finds the money spent as before.
+#[test]
+fn a_resend_that_cannot_be_paid_for_gives_up_for_that_reason() {
+    let mut told = story();
+    for (event, choice) in [
+        (Event::Taken, Choice::OverLimit(Cap::SpendPerHour)),
+        (Event::ResendAsked { channel: None }, Choice::Elsewhere),
+        (Event::Due, Choice::OverLimit(Cap::SpendPerHour)),
+    ] {
+        let choose = |_: &_, _: &_| choice.clone();
+        let now = told.message.accepted_at.plus_ms(60_000);
+        let view =
+            View { now, policy: &told.policy, choose: &choose, punctual: &|_| true, asks_in_ms: &|_| 0, roll: 0 };
+        told.message = step(&told.message, &event, &view).message;
+        let waits = matches!(event, Event::ResendAsked { .. });
+        assert_eq!(told.stands(), if waits { "waiting for sms" } else { "gave up: over_limit" });
     }
 }
 
