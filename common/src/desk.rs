@@ -154,8 +154,13 @@ impl Desk {
     }
 
     /// Commits a decision made on `before`. Where the outcome of a commit is not known, the row says it.
-    pub async fn save(&self, before: &Message, decided: Step, spends: &[Spend]) -> Result<Committed, StoreError> {
-        self.save_and_look(before, decided, spends, |id| self.store.load(id)).await
+    pub fn save(
+        &self,
+        before: &Message,
+        decided: Step,
+        spends: &[Spend],
+    ) -> impl Future<Output = Result<Committed, StoreError>> {
+        self.save_and_look(before, decided, spends, |id| self.store.load(id))
     }
 
     /// The same, with a way of its own to look at the row: a decision that may be committed is nobody else's to carry out, so

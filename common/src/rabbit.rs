@@ -53,7 +53,7 @@ use generation::Generation;
 use intake::Intake;
 use letter::Letter;
 use line::{Address, Line};
-use names::Names;
+use names::{Names, Place};
 
 /// Publishes and takes while a broker can be reached; keeps trying while none can.
 pub struct Rabbit {
@@ -174,14 +174,14 @@ impl Rabbit {
         }
     }
 
-    /// A queue that is known to be full is not asked; the broker refuses what comes in before that is known.
-    async fn put(&self, generation: &Generation, queue: Queue, letter: Letter) -> Result<(), BrokerError> {
+    /// Where a body with this id goes. A queue that is known to be full is not asked; the broker refuses what comes in before
+    /// that is known.
+    fn place(&self, queue: Queue, id: MessageId) -> Result<&Arc<Place>, BrokerError> {
         let limit = self.shared.names.length(queue);
         if self.backlog(queue).waiting >= limit {
             return Err(BrokerError::Full { queue, limit });
         }
-        let id = letter.id().unwrap_or_else(|| self.new_id());
-        generation.publish(self.shared.names.place_of(queue, id), letter).await
+        Ok(self.shared.names.place_of(queue, id))
     }
 
     fn new_id(&self) -> MessageId {
@@ -198,7 +198,8 @@ impl Broker for Rabbit {
             Queue::Receipts => None,
         };
         let id = id.unwrap_or_else(|| self.new_id());
-        self.put(&generation, queue, generation.letter(id, body)).await
+        let place = self.place(queue, id)?;
+        generation.publish(place, generation.letter(id, body)).await
     }
 
     /// Waits through times without a broker.
@@ -228,7 +229,9 @@ impl Broker for Rabbit {
         let generation = self.generation().await?;
         let _alone = self.looking.lock().await;
         let replay = async |parked: Parked, properties| {
-            self.put(&generation, parked.queue, Letter::whole(properties, parked.body)).await
+            let letter = Letter::whole(properties, parked.body);
+            let place = self.place(parked.queue, letter.id().unwrap_or_else(|| self.new_id()))?;
+            generation.publish(place, letter).await
         };
         parking::take_out(&generation, parked_id, how, replay).await
     }

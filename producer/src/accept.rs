@@ -104,7 +104,7 @@ async fn admitted(entry: &Entry) -> Result<(Accepted, RequestResult), Problem> {
         // Nobody could verify it; readiness says what to do.
         return Err(Problem::unavailable());
     }
-    let lane = caller.settings.lane(request.purpose);
+    let lane = door.settings(&caller.tenant).lane(request.purpose);
     let Some(_accepting) = door.hands.accepting(lane) else {
         return Err(Problem::busy("too much is being accepted at this moment: try again", BUSY_RETRY_S));
     };
@@ -134,7 +134,7 @@ async fn open(entry: &Entry, wait_ms: u64) -> Result<Option<(Accepted, RequestRe
             Ok(Some((accepted(&opening.message), RequestResult::Accepted)))
         }
         Ok(Opened::Repeat(message)) => {
-            carry_again(door, &message).await?;
+            Box::pin(carry_again(door, &message)).await?;
             Ok(Some((accepted(&message), RequestResult::Accepted)))
         }
         Ok(Opened::Held { kind: ClaimKind::Key, by }) => {
@@ -164,7 +164,7 @@ fn opening(entry: &Entry, wait_ms: u64) -> Opening {
         policy: &door.desk.policy,
         kid: door.codes.active(),
         tenant: &caller.tenant,
-        terms: caller.settings.terms(request.purpose, &door.desk.policy),
+        terms: door.settings(&caller.tenant).terms(request.purpose, &door.desk.policy),
     };
     let birth = Birth { id: MessageId::new(now, door.desk.dice.id_bits()), accepted_at: now, now };
     opener.opening(birth, key.as_deref(), request, wait_ms)

@@ -68,6 +68,11 @@ async fn give(door: &Door, message: &Message, body: Vec<u8>) -> Result<Given, Pr
     if effects::publish(door, Queue::Lane(message.lane), body).await.is_ok() {
         return Ok(Given::ToItsLane);
     }
+    // Every request has a task of this future's size, so what is rare is boxed.
+    Box::pin(give_to_the_sweep(door, message)).await
+}
+
+async fn give_to_the_sweep(door: &Door, message: &Message) -> Result<Given, Problem> {
     let Some(stored) = door.desk.store.load(message.id).await? else { return Err(Problem::unavailable()) };
     due_by(door, stored, door.now()).await?;
     Ok(Given::ToTheSweep)

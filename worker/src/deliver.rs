@@ -52,13 +52,7 @@ async fn deliver(courier: &Courier, lane: Lane, delivery: Delivery) -> Result<()
         // What was taken before has likely moved on, or is there no more.
         Ok(LaneMessage::Row(message)) => Box::pin(wake(courier, message.id, delivery)).await,
         Ok(LaneMessage::Wake { id }) => Box::pin(wake(courier, id, delivery)).await,
-        Ok(LaneMessage::Send(opening)) => match Box::pin(courier.patiently(|| open(courier, &opening))).await? {
-            Some(message) => courier.carry(&message, Event::Taken, Some(delivery)).await,
-            None => {
-                courier.settle(delivery).await;
-                Ok(())
-            }
-        },
+        Ok(LaneMessage::Send(opening)) => Box::pin(begin(courier, &opening, delivery)).await,
         Err(error) => {
             park(courier, lane.into(), delivery, &error.to_string()).await;
             Ok(())
@@ -67,7 +61,16 @@ async fn deliver(courier: &Courier, lane: Lane, delivery: Delivery) -> Result<()
 }
 
 async fn wake(courier: &Courier, id: MessageId, delivery: Delivery) -> Result<(), StoreError> {
-    match courier.patiently(|| courier.desk.store.load(id)).await? {
+    go_on(courier, courier.patiently(|| courier.desk.store.load(id)).await?, delivery).await
+}
+
+async fn begin(courier: &Courier, opening: &Opening, delivery: Delivery) -> Result<(), StoreError> {
+    go_on(courier, courier.patiently(|| open(courier, opening)).await?, delivery).await
+}
+
+/// Carries the message, where there is one.
+async fn go_on(courier: &Courier, message: Option<Message>, delivery: Delivery) -> Result<(), StoreError> {
+    match message {
         Some(message) => courier.carry(&message, Event::Taken, Some(delivery)).await,
         None => {
             courier.settle(delivery).await;

@@ -31,8 +31,9 @@ impl Courier {
         {
             return Ok(Heard::News);
         }
-        match self.desk.store.load(id).await? {
-            Some(message) => self.hear_of(Box::new(message), number, report).await,
+        let stored = self.desk.store.load(id).await?.map(Box::new);
+        match stored {
+            Some(message) => self.hear_of(message, number, report).await,
             None => Ok(Heard::Nothing),
         }
     }

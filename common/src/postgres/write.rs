@@ -24,7 +24,8 @@ use crate::time::Timestamp;
 use crate::wire::{WireError, encode_row};
 use look::look;
 
-/// One opening, or one save that pays or refunds, with its body encoded in the caller's task.
+/// One opening, or one save that pays or refunds, with its body encoded in the caller's task. It is small, for it is moved a
+/// dozen times on its way into its group and through it.
 pub(super) struct Ask {
     what: What,
     day: i32,
@@ -32,8 +33,8 @@ pub(super) struct Ask {
 }
 
 enum What {
-    Open(Opening),
-    Save(Save),
+    Open(Box<Opening>),
+    Save(Box<Save>),
 }
 
 pub(super) enum Answer {
@@ -44,13 +45,13 @@ pub(super) enum Answer {
 impl Ask {
     pub(super) fn open(opening: Opening) -> Result<Self, StoreError> {
         let day = welcome(opening.message.id, opening.at)?;
-        let message = Message { version: opening.message.version + 1, ..opening.message };
-        let opening = Opening { message, ..opening };
+        let mut opening = Box::new(opening);
+        opening.message.version += 1;
         Ok(Self { day, body: encode_row(&opening.message), what: What::Open(opening) })
     }
 
     pub(super) fn save(save: Save) -> Self {
-        Self { day: day_of(save.message.id), body: encode_row(&save.message), what: What::Save(save) }
+        Self { day: day_of(save.message.id), body: encode_row(&save.message), what: What::Save(Box::new(save)) }
     }
 
     pub(super) const fn message(&self) -> &Message {
