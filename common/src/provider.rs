@@ -112,14 +112,14 @@ pub struct WebhookRequest<'a> {
     /// The tag of the path, where there is one.
     pub tag: Option<&'a str>,
     /// Names in lower case.
-    pub headers: &'a [(String, String)],
+    pub headers: &'a [(&'a str, &'a str)],
     pub body: &'a [u8],
     pub now: Timestamp,
 }
 
 impl WebhookRequest<'_> {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
     }
 }
 

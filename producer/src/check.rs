@@ -21,7 +21,6 @@ use crate::answer::{CheckStatus, Checked};
 use crate::body::CheckBody;
 use crate::door::Door;
 use crate::effects;
-use crate::extract::Caller;
 use crate::hands::BUSY_RETRY_S;
 use crate::problem::Problem;
 
@@ -39,17 +38,11 @@ pub(crate) struct Guess {
 }
 
 impl Guess {
-    pub(crate) fn of(
-        door: &Door,
-        caller: &Caller,
-        message: &Message,
-        key: Option<&str>,
-        body: &CheckBody,
-    ) -> Result<Self, Problem> {
+    pub(crate) fn of(door: &Door, message: &Message, key: Option<&str>, body: &CheckBody) -> Result<Self, Problem> {
         let tag = |usage: TagUse, key: &[u8]| door.desk.vault.tag(usage, &[message.id.bytes(), key]);
         Ok(Self {
             digits: digits(&body.code)?,
-            to: number(caller, message, body.to.as_deref())?,
+            to: number(door, message, body.to.as_deref())?,
             transaction: request::transaction(message.purpose, body.transaction.as_ref())?,
             key: key.map_or_else(
                 || tag(TagUse::OneCheck, &door.desk.dice.id_bits()),
@@ -69,8 +62,8 @@ fn digits(code: &str) -> Result<String, Problem> {
 }
 
 /// A number in national format is read as one of the message's country.
-fn number(caller: &Caller, message: &Message, raw: Option<&str>) -> Result<Option<PhoneNumber>, Problem> {
-    let needed = message.purpose == Purpose::Payment || caller.settings.require_to;
+fn number(door: &Door, message: &Message, raw: Option<&str>) -> Result<Option<PhoneNumber>, Problem> {
+    let needed = message.purpose == Purpose::Payment || door.settings(&message.tenant).require_to;
     match raw {
         Some(raw) => Ok(Some(PhoneNumber::parse(raw, Some(message.country))?.number)),
         None if needed => {

@@ -71,8 +71,8 @@ impl Door {
         self.desk.clock.now()
     }
 
-    pub(crate) fn settings(&self, tenant: &TenantId) -> TenantSettings {
-        self.tenants.get(tenant).cloned().unwrap_or_default()
+    pub(crate) fn settings(&self, tenant: &TenantId) -> &TenantSettings {
+        TenantSettings::among(&self.tenants, tenant)
     }
 
     /// Whether the root of its code was revoked: nobody can verify it any more.

@@ -12,7 +12,6 @@ use axum::extract::{FromRequest, FromRequestParts, Path, RawPathParams, Request}
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::body::Body;
-use otodoke_common::config::TenantSettings;
 use otodoke_common::dice::Dice;
 use otodoke_common::leg::ProviderId;
 use otodoke_common::message::{MessageId, TenantId};
@@ -38,7 +37,6 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Who calls, proven by an API key.
 pub(crate) struct Caller {
     pub(crate) tenant: TenantId,
-    pub(crate) settings: TenantSettings,
 }
 
 impl FromRequestParts<Arc<Door>> for Caller {
@@ -47,8 +45,7 @@ impl FromRequestParts<Arc<Door>> for Caller {
     async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
         let authorization = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let store = door.desk.store.as_ref();
-        let tenant = auth::tenant_of(store, &door.hands.keys, authorization, door.now()).await?;
-        Ok(Self { settings: door.settings(&tenant), tenant })
+        Ok(Self { tenant: auth::tenant_of(store, &door.hands.keys, authorization, door.now()).await? })
     }
 }
 
@@ -123,9 +120,9 @@ pub(crate) struct Strict<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Strict<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let json = is_json(request.headers());
-        let Raw(bytes) = Raw::<BODY_BYTES_MAX, BODY_WAIT_MS_MAX>::from_request(request, state).await?;
+        let bytes = within::<BODY_BYTES_MAX, BODY_WAIT_MS_MAX>(request.into_body()).await?;
         if json { Ok(Self(strict::read(&bytes)?)) } else { Err(not_json()) }
     }
 }
@@ -136,9 +133,9 @@ pub(crate) struct StrictOrNone<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for StrictOrNone<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let json = is_json(request.headers());
-        let Raw(bytes) = Raw::<BODY_BYTES_MAX, BODY_WAIT_MS_MAX>::from_request(request, state).await?;
+        let bytes = within::<BODY_BYTES_MAX, BODY_WAIT_MS_MAX>(request.into_body()).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -147,20 +144,12 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for StrictOrN
 }
 
 /// The bytes of a body, no more of them than `MAX`, and within `WAIT_MS`.
-pub(crate) struct Raw<const MAX: usize, const WAIT_MS: u64>(pub(crate) Bytes);
-
-impl<S: Send + Sync, const MAX: usize, const WAIT_MS: u64> FromRequest<S> for Raw<MAX, WAIT_MS> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let wait = Duration::from_millis(WAIT_MS);
-        let read = tokio::time::timeout(wait, read(request.into_body(), MAX)).await;
-        read.unwrap_or_else(|_| {
-            let detail = format!("the body did not arrive within {WAIT_MS} ms: send it faster");
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail))
-        })
-        .map(Self)
-    }
+pub(crate) async fn within<const MAX: usize, const WAIT_MS: u64>(body: axum::body::Body) -> Result<Bytes, Problem> {
+    let wait = Duration::from_millis(WAIT_MS);
+    tokio::time::timeout(wait, read(body, MAX)).await.unwrap_or_else(|_| {
+        let detail = format!("the body did not arrive within {WAIT_MS} ms: send it faster");
+        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail))
+    })
 }
 
 /// What came in one piece is taken as it is. Other pieces are copied: each is a part of a buffer, and holds all of it, so a
@@ -254,9 +243,8 @@ mod tests {
             let buffer = Buffer { bytes: [7; BUFFER_BYTES], _held: Arc::clone(&held) };
             Ok::<_, Infallible>(Bytes::from_owner(buffer).slice(..1))
         });
-        let request = Request::new(Body::from_stream(stream::iter(pieces)));
-        let read = Raw::<MAX, BODY_WAIT_MS_MAX>::from_request(request, &()).await;
-        let read = read.map(|Raw(bytes)| bytes.len()).map_err(|problem| problem.into_response().status());
+        let read = within::<MAX, BODY_WAIT_MS_MAX>(Body::from_stream(stream::iter(pieces))).await;
+        let read = read.map(|bytes| bytes.len()).map_err(|problem| problem.into_response().status());
         (read, most.load(Ordering::Relaxed))
     }
 
@@ -286,9 +274,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_in_one_piece_is_not_copied() {
         let sent = Bytes::from(vec![7; 100]);
-        let Ok(Raw(read)) =
-            Raw::<100, BODY_WAIT_MS_MAX>::from_request(Request::new(Body::from(sent.clone())), &()).await
-        else {
+        let Ok(read) = within::<100, BODY_WAIT_MS_MAX>(Body::from(sent.clone())).await else {
             panic!("a body at its limit was refused");
         };
         assert_eq!(read.as_ptr(), sent.as_ptr());

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 use otodoke_common::broker::Queue;
 use otodoke_common::metrics::ReceiptMatch;
@@ -15,7 +15,7 @@ use otodoke_common::wire::encode_reports;
 use crate::documented::{Busy, NotFound, WebhookRefused};
 use crate::door::Door;
 use crate::effects;
-use crate::extract::{Known, Raw, WEBHOOK_BYTES_MAX, WEBHOOK_WAIT_MS_MAX};
+use crate::extract::Known;
 use crate::problem::Problem;
 use crate::webhook::{self, Received};
 
@@ -32,11 +32,9 @@ pub(crate) const UNPROVEN_WAITING_MAX: u64 = 5_000;
 pub(crate) async fn untagged(
     State(door): State<Arc<Door>>,
     known: Known<String>,
-    uri: Uri,
-    headers: HeaderMap,
-    Raw(body): Raw<WEBHOOK_BYTES_MAX, WEBHOOK_WAIT_MS_MAX>,
+    received: Received,
 ) -> Result<Response, Problem> {
-    receive(&door, &known, None, &Received::new(&door, &uri, &headers, body)).await
+    receive(&door, &known, None, &received).await
 }
 
 /// A provider's receipts at the address that holds the tag of a leg.
@@ -49,12 +47,10 @@ pub(crate) async fn untagged(
 pub(crate) async fn tagged(
     State(door): State<Arc<Door>>,
     known: Known<(String, String)>,
-    uri: Uri,
-    headers: HeaderMap,
-    Raw(body): Raw<WEBHOOK_BYTES_MAX, WEBHOOK_WAIT_MS_MAX>,
+    received: Received,
 ) -> Result<Response, Problem> {
     let (_, tag) = &known.path;
-    receive(&door, &known, Some(tag), &Received::new(&door, &uri, &headers, body)).await
+    receive(&door, &known, Some(tag), &received).await
 }
 
 /// Anybody can send what nobody proves, and it shares a queue with what is proven. While many wait, such pokes are
@@ -70,12 +66,12 @@ async fn receive<T>(
     tag: Option<&str>,
     received: &Received,
 ) -> Result<Response, Problem> {
-    match provider.read_webhook(&received.request(door, tag)) {
+    match received.read(door, tag, |request| provider.read_webhook(request)) {
         WebhookReading::Reports { reports, reply } => {
             if is_flooded(door, &reports) {
                 door.desk.metrics.receipt_match(id, ReceiptMatch::Flooded);
             } else if !reports.is_empty() {
-                // Where many come at once, the backend lets them travel together. Whose provider hung up waits no longer.
+                // Where many come at once, the backend lets them travel together.
                 let kept = effects::publish(door, Queue::Receipts, encode_reports(&reports)).await;
                 kept.map_err(|_| Problem::unavailable())?;
             }

@@ -72,7 +72,7 @@ pub(crate) async fn check(
     Strict(body): Strict<CheckBody>,
 ) -> Result<Json<Checked>, Problem> {
     let message = find::find(&door, &caller, Face::Verifications, id).await?;
-    let guess = Guess::of(&door, &caller, &message, key.as_deref(), &body)?;
+    let guess = Guess::of(&door, &message, key.as_deref(), &body)?;
     check::check(&door, message, guess).await.map(Json)
 }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::leg::{LegNumber, ProviderId};
@@ -19,7 +19,7 @@ use crate::check::sent_code;
 use crate::documented::{Busy, NotFound, WebhookRefused};
 use crate::door::Door;
 use crate::effects;
-use crate::extract::{Known, Raw, WEBHOOK_BYTES_MAX, WEBHOOK_WAIT_MS_MAX};
+use crate::extract::Known;
 use crate::problem::Problem;
 use crate::webhook::{self, Received};
 
@@ -33,15 +33,12 @@ use crate::webhook::{self, Received};
 pub(crate) async fn speak(
     State(door): State<Arc<Door>>,
     Known { id, provider, path }: Known<(String, LegNumber, String)>,
-    uri: Uri,
-    headers: HeaderMap,
-    Raw(body): Raw<WEBHOOK_BYTES_MAX, WEBHOOK_WAIT_MS_MAX>,
+    received: Received,
 ) -> Result<Response, Problem> {
     let (_, leg, tag) = path;
     let voice = provider.voice().ok_or_else(Problem::not_found)?;
     let about = door.desk.vault.read_leg_tag(&tag).filter(|(_, tagged)| *tagged == leg);
-    let received = Received::new(&door, &uri, &headers, body);
-    let moment = voice.read_call(&received.request(&door, Some(&tag)));
+    let moment = received.read(&door, Some(&tag), |request| voice.read_call(request));
     let (Some((message, _)), Some(moment)) = (about, moment) else {
         door.desk.metrics.receipt_match(&id, ReceiptMatch::Forged);
         let detail = "this request does not prove that it is about a call of ours";

@@ -100,10 +100,7 @@ fn settings(kind: &str, base_url: &str, secret: &str) -> Result<ProviderSettings
 }
 
 fn accepted(provider: &dyn Provider, case: &Signed) -> bool {
-    let headers = [
-        ("content-type".to_owned(), case.content_type.clone()),
-        ("x-twilio-signature".to_owned(), case.signature.clone()),
-    ];
+    let headers = [("content-type", case.content_type.as_str()), ("x-twilio-signature", case.signature.as_str())];
     let now = Timestamp::from_unix_ms(0);
     let request = WebhookRequest { url: &case.url, tag: None, headers: &headers, body: case.body.as_bytes(), now };
     // A signed request that names no call is authentic all the same.

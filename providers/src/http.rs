@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -17,7 +17,7 @@ use otodoke_common::provider::AskError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
-use url::Url;
+use url::{Position, Url};
 
 use self::connector::Connector;
 use crate::settings::{ProviderError, ProviderSettings};
@@ -65,7 +65,10 @@ impl Api {
         let mut secret = HeaderValue::from_str(secret)
             .map_err(|_| settings.error("secret", "(hidden)", "a header can carry visible ASCII only"))?;
         secret.set_sensitive(true);
+        // Said here, the client need not spell it out for each request.
+        let host = HeaderValue::from_str(&base[Position::BeforeHost..Position::AfterPort]);
         let headers = HeaderMap::from_iter([
+            (HOST, host.expect("the host of a URL is visible ASCII")),
             (name, secret),
             (ACCEPT, HeaderValue::from_static("application/json")),
             (USER_AGENT, HeaderValue::from_static(concat!("otodoke/", env!("CARGO_PKG_VERSION")))),

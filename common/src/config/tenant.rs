@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::leg::RouteId;
-use crate::message::{Lane, Purpose};
+use crate::message::{Lane, Purpose, TenantId};
 use crate::phone::Country;
 use crate::policy::{Policy, TenantLimits};
 use crate::request::opening::Terms;
@@ -44,6 +44,15 @@ pub struct TenantSettings {
 
 impl Default for TenantSettings {
     fn default() -> Self {
+        Self::unset()
+    }
+}
+
+/// Of a tenant without a section.
+static UNSET: TenantSettings = TenantSettings::unset();
+
+impl TenantSettings {
+    const fn unset() -> Self {
         Self {
             require_to: false,
             login_lane: Lane::Normal,
@@ -61,9 +70,12 @@ impl Default for TenantSettings {
             templates: None,
         }
     }
-}
 
-impl TenantSettings {
+    /// Those of one tenant among all; it may have none of its own.
+    pub fn among<'a>(all: &'a BTreeMap<TenantId, Self>, tenant: &TenantId) -> &'a Self {
+        all.get(tenant).unwrap_or(&UNSET)
+    }
+
     pub const fn lane(&self, purpose: Purpose) -> Lane {
         match purpose {
             Purpose::Login => self.login_lane,

@@ -108,7 +108,7 @@ impl Publishers {
     /// Whose it is and which message: all that is needed to find its row.
     pub fn address(&self, label: &Label) -> Result<Publication, Unreadable> {
         let tenant = self.tenant(label)?;
-        let settings = self.tenants.get(&tenant).cloned().unwrap_or_default();
+        let settings = TenantSettings::among(&self.tenants, &tenant).clone();
         if !settings.amqp_clear {
             return Err(Unreadable::NotClear { tenant });
         }

@@ -32,6 +32,17 @@ fn sort(answer: &Answer) -> Option<(Class, Scope)> {
 }
 
 #[tokio::test]
+async fn every_request_names_its_vendors_host_once() {
+    let vendor = Vendor::answering(200, &[], "").await;
+    for kind in KINDS {
+        send(kind, &vendor.url).await;
+        let seen = vendor.seen();
+        let hosts: Vec<_> = seen.last().expect("a request").headers.get_all("host").iter().collect();
+        assert_eq!(hosts, [vendor.url.trim_start_matches("http://")], "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_status_is_read_alike_for_every_vendor() {
     let cases = [
         (301, Class::Config, Scope::Provider),

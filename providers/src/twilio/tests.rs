@@ -32,19 +32,20 @@ fn form(pairs: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
-fn signed_headers(url: &str, body: &str) -> Vec<(String, String)> {
-    vec![
-        ("content-type".to_owned(), "application/x-www-form-urlencoded; charset=UTF-8".to_owned()),
-        ("x-twilio-signature".to_owned(), super::signature::sign(&token(), url, body.as_bytes())),
-    ]
+fn signature(url: &str, body: &str) -> String {
+    super::signature::sign(&token(), url, body.as_bytes())
+}
+
+const fn headers(signature: &str) -> [(&str, &str); 2] {
+    [("content-type", "application/x-www-form-urlencoded; charset=UTF-8"), ("x-twilio-signature", signature)]
 }
 
 /// What a provider makes of a signed callback at its receipts URL.
 fn callback(kind: &str, tag: Option<&str>, pairs: &[(&str, &str)]) -> WebhookReading {
     let url = format!("https://otp.example.com/receipts/sakura/{}", tag.unwrap_or_default());
     let body = form(pairs);
-    let headers = signed_headers(&url, &body);
-    let request = WebhookRequest { url: &url, tag, headers: &headers, body: body.as_bytes(), now: NOW };
+    let signature = signature(&url, &body);
+    let request = WebhookRequest { url: &url, tag, headers: &headers(&signature), body: body.as_bytes(), now: NOW };
     read(&*provider(kind, "http://127.0.0.1:1"), &request)
 }
 

@@ -135,7 +135,8 @@ fn the_first_fetch_is_an_answer_and_every_later_one_a_press() {
     let voice = kodama.voice().unwrap();
     for (pairs, want) in cases {
         let body = form(&pairs);
-        let headers = signed_headers(&url, &body);
+        let signature = signature(&url, &body);
+        let headers = headers(&signature);
         let request = WebhookRequest { url: &url, tag: None, headers: &headers, body: body.as_bytes(), now: NOW };
         assert_eq!(voice.read_call(&request), Some(want), "{pairs:?}");
         let forged = WebhookRequest { url: "https://otp.example.com/voice/another", ..request };

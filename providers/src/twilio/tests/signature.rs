@@ -15,8 +15,7 @@ const PAIRS: [(&str, &str); 5] = [
 ];
 
 fn held(url: &str, content_type: &str, signature: &str, body: &str) -> bool {
-    let headers =
-        [("content-type".to_owned(), content_type.to_owned()), ("x-twilio-signature".to_owned(), signature.to_owned())];
+    let headers = [("content-type", content_type), ("x-twilio-signature", signature)];
     let request = WebhookRequest { url, tag: None, headers: &headers, body: body.as_bytes(), now: NOW };
     holds(&token(), &request)
 }
