@@ -75,7 +75,13 @@ pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>
         })
     });
     let line = Line::new(stream, begun, Arc::clone(&stage));
-    let mut http = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(line), service);
+    // Half closed: it listens for a goodbye only after the answer. In the middle of a request HTTP would make a new buffer of
+    // 8 KiB for that, because the request still holds the one it came in; and no handler stops for it anyway that has begun
+    // something.
+    let mut http = http1::Builder::new()
+        .half_close(true)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(line), service);
     let mut lingers = pin!(tokio::time::sleep(Duration::ZERO));
     let (mut lingers_after, mut may_linger, mut laid_aside) = (0, None, false);
     let over = poll_fn(|cx| {

@@ -181,6 +181,26 @@ async fn a_connection_that_nothing_is_on_is_closed_at_a_stop_and_a_request_on_on
     served.serving.await.expect("no panic").expect("served to the end");
 }
 
+#[tokio::test]
+async fn whoever_has_said_all_and_listens_is_answered_and_then_let_go() {
+    let (came, mut comes) = mpsc::channel(1);
+    let go = CancellationToken::new();
+    let goes = go.clone();
+    let slow = post(async move || {
+        came.send(()).await.expect("the test waits for it");
+        goes.cancelled().await;
+        "late."
+    });
+    let served = Served::new(Router::new().route("/", slow)).await;
+    let mut stream = served.connect().await;
+    stream.write_all(request("").as_bytes()).await.expect("written");
+    comes.recv().await.expect("the request is in hand");
+    stream.shutdown().await.expect("nothing more to say");
+    go.cancel();
+    assert!(hear(&mut stream, 1).await.contains("late."));
+    assert_eq!(stream.read(&mut [0; 1]).await.expect("a goodbye"), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_connection_is_given_up() {
     let served = Served::new(echo()).await;
