@@ -115,8 +115,8 @@ const fn error_meaning(error: u32, permanent: bool) -> Meaning {
         (608, _) => (Class::FraudBlocked, Scope::Number),
         // EC_UNKNOWN_ERROR, EC_INVALID_RESPONSE_RECEIVED, EC_NO_RESPONSE: the operator may have taken it.
         (255 | 501 | 502, _) => (Class::Unknown, Scope::Message),
-        // Failures of the network; not submitted. Nothing is out.
-        (32 | 34..=36 | 500 | 503..=509 | 1024..=1796 | 4097 | 4102, _) => (Class::NotSent, Scope::Message),
+        // Failures of the network, or too much for it; not submitted. Nothing is out.
+        (32 | 34..=36 | 500 | 503..=509 | 630 | 1024..=1796 | 4097 | 4102, _) => (Class::NotSent, Scope::Message),
         // The operator filters it.
         (561 | 566 | 607, _) => (Class::FilteredRoute, Scope::Message),
         // The sender is not registered or not allowed.
@@ -125,8 +125,8 @@ const fn error_meaning(error: u32, permanent: bool) -> Meaning {
         (4099, _) => (Class::Config, Scope::Provider),
         // Too late at the operator, or, with EC_MESSAGE_CANCELED, before it was sent.
         (811 | 4098 | 4100 | 4101, _) => (Class::ExpiredAtProvider, Scope::Message),
-        // Flooding filters, as with status 20.
-        (4103 | 4104, _) => (Class::Config, Scope::Message),
+        // Flooding filters, as with status 20; what a carrier or the vendor takes of one brand or account in a second or a day.
+        (541 | 542 | 609 | 4103 | 4104 | 4202, _) => (Class::Config, Scope::Message),
         _ => (Class::Unknown, Scope::Message),
     }
 }

@@ -141,6 +141,11 @@ fn every_status_and_error_of_a_receipt_has_its_meaning() {
         ((2, 9, 4099, true), Class::Config, Scope::Provider, "error 4099"),
         ((2, 9, 4103, true), Class::Config, message, "error 4103"),
         ((2, 9, 4104, true), Class::Config, message, "error 4104"),
+        ((2, 9, 541, false), Class::Config, message, "error 541"),
+        ((2, 9, 542, false), Class::Config, message, "error 542"),
+        ((2, 9, 609, true), Class::Config, message, "error 609"),
+        ((2, 9, 4202, true), Class::Config, message, "error 4202"),
+        ((2, 9, 630, true), Class::NotSent, message, "error 630"),
         ((2, 9, 999_999, true), Class::Unknown, message, "error 999999"),
     ];
     for ((group, id, error, permanent), class, scope, code) in cases {
