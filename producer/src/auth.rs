@@ -20,6 +20,9 @@ use crate::problem::Problem;
 
 /// How long a key is believed without asking the store again.
 pub const KEY_FRESH_MS: u64 = 30_000;
+/// From then on whoever comes first with it asks again. Else all who come when it is believed no longer would ask at once, and
+/// wait for each other.
+const KEY_RENEWED_MS: u64 = 20_000;
 /// How long it is believed while the store cannot be asked.
 pub const KEY_STALE_MS_MAX: u64 = 3_600_000;
 /// Keys that were never seen, looked up at once: the store has few connections for this, and other keys need them.
@@ -80,6 +83,7 @@ pub(crate) async fn tenant_of(
     }
     if let Some(seen) = &seen
         && now.since_ms(seen.at) < KEY_FRESH_MS
+        && !cache.is_to_be_renewed(&hash, now)
     {
         return Ok(seen.tenant.clone());
     }
@@ -91,7 +95,7 @@ pub(crate) async fn tenant_of(
                 tracing::error!(%error, "the record of an API key cannot be read: create the key anew");
                 Problem::unauthorized()
             })?;
-            cache.put(hash, Seen { tenant: record.tenant.clone(), at: now });
+            cache.put(hash, Seen { tenant: record.tenant.clone(), at: now, renewing: false });
             Ok(record.tenant)
         }
         Ok(None) => {
@@ -129,6 +133,8 @@ pub struct KeyCache {
 struct Seen {
     tenant: TenantId,
     at: Timestamp,
+    /// Somebody asks for it again; nobody else does, for as long as it is believed.
+    renewing: bool,
 }
 
 impl Default for KeyCache {
@@ -147,6 +153,15 @@ impl KeyCache {
 
     fn get(&self, hash: &Tag) -> Option<Seen> {
         self.lock().get(hash).cloned()
+    }
+
+    /// Says so once for each time that it was seen.
+    fn is_to_be_renewed(&self, hash: &Tag, now: Timestamp) -> bool {
+        let mut keys = self.lock();
+        let due = |seen: &&mut Seen| !seen.renewing && now.since_ms(seen.at) >= KEY_RENEWED_MS;
+        let Some(seen) = keys.get_mut(hash).filter(due) else { return false };
+        seen.renewing = true;
+        true
     }
 
     /// Only keys the store knows come here, so strangers cannot fill it; full, it starts anew.
@@ -169,7 +184,35 @@ impl KeyCache {
 
 #[cfg(test)]
 mod tests {
+    use otodoke_common::clock::Clock;
+    use otodoke_common::memory::Memory;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_key_is_asked_for_again_in_time_and_by_one_alone() {
+        let (store, cache) = (Memory::new(Clock::system()).store(), KeyCache::default());
+        let at = |ms: u64| Timestamp::from_unix_ms(0).plus_ms(ms);
+        let belongs = async |tenant: &str| {
+            let tenant = TenantId::parse(tenant).expect("a tenant");
+            let record = KeyRecord { tenant, key_id: String::new(), created_at: at(0) };
+            let value = serde_json::to_string(&record).expect("plain fields");
+            store.setting_put(&key_setting("abc"), Some(&value)).await.expect("a store");
+        };
+        let whose = async |ms| {
+            let tenant = tenant_of(&*store, &cache, Some(b"Bearer abc"), at(ms)).await;
+            tenant.map_or_else(|problem| problem.code.to_owned(), |tenant| tenant.as_str().to_owned())
+        };
+        belongs("first").await;
+        assert_eq!(whose(0).await, "first");
+        belongs("second").await;
+        assert_eq!(whose(KEY_RENEWED_MS - 1).await, "first", "nobody asks yet");
+        assert!(cache.is_to_be_renewed(&hash("abc"), at(KEY_RENEWED_MS)), "one asks, and gets no answer");
+        assert_eq!(whose(KEY_FRESH_MS - 1).await, "first", "the others do not");
+        assert_eq!(whose(KEY_FRESH_MS).await, "second", "it is believed no longer");
+        belongs("third").await;
+        assert_eq!(whose(KEY_FRESH_MS + KEY_RENEWED_MS).await, "third", "the next one asks");
+    }
 
     #[test]
     fn only_a_well_formed_bearer_header_holds_a_key() {
