@@ -20,7 +20,7 @@ use crate::{cancel, view};
 
 /// Send a text.
 #[utoipa::path(
-    post, path = "/v1/messages", tag = "messages", request_body = NewText,
+    post, path = "/v1/messages", tag = "messages", operation_id = "create_message", request_body = NewText,
     params(("Idempotency-Key" = Option<String>, Header, description = "1-255 visible ASCII, honoured 24 h")),
     responses((status = 202, body = Accepted), KeyRefused, BodyRefused, KeyReused, TooMany, Busy),
 )]
@@ -39,7 +39,7 @@ pub(crate) async fn create(
 
 /// Where it stands.
 #[utoipa::path(
-    get, path = "/v1/messages/{id}", tag = "messages",
+    get, path = "/v1/messages/{id}", tag = "messages", operation_id = "read_message",
     params(("id" = String, Path)),
     responses((status = 200, body = MessageView), KeyRefused, NotFound, Busy),
 )]
@@ -54,7 +54,7 @@ pub(crate) async fn read(
 
 /// Cancel whatever is still to come. What has ended keeps its end.
 #[utoipa::path(
-    post, path = "/v1/messages/{id}/cancel", tag = "messages", request_body = Option<NoFields>,
+    post, path = "/v1/messages/{id}/cancel", tag = "messages", operation_id = "cancel_message", request_body = Option<NoFields>,
     params(("id" = String, Path)),
     responses((status = 200, body = Cancelled), KeyRefused, NotFound, BodyRefused, Busy),
 )]

@@ -19,7 +19,7 @@ use crate::view;
 
 /// Why it did, or did not, arrive.
 #[utoipa::path(
-    get, path = "/v1/trace/{id}", tag = "trace",
+    get, path = "/v1/trace/{id}", tag = "trace", operation_id = "read_trace",
     params(("id" = String, Path)),
     responses((status = 200, body = Trace), KeyRefused, NotFound, Busy),
 )]

@@ -22,7 +22,7 @@ use crate::{resend, view};
 
 /// Send a code. Where an equal one is alive this is a resend of it.
 #[utoipa::path(
-    post, path = "/v1/verifications", tag = "verifications", request_body = NewVerification,
+    post, path = "/v1/verifications", tag = "verifications", operation_id = "create_verification", request_body = NewVerification,
     params(("Idempotency-Key" = Option<String>, Header, description = "1-255 visible ASCII, honoured 24 h")),
     responses((status = 202, body = Accepted), KeyRefused, BodyRefused, crate::documented::KeyReused, TooMany, Busy),
 )]
@@ -42,7 +42,7 @@ pub(crate) async fn create(
 
 /// Where it stands.
 #[utoipa::path(
-    get, path = "/v1/verifications/{id}", tag = "verifications",
+    get, path = "/v1/verifications/{id}", tag = "verifications", operation_id = "read_verification",
     params(("id" = String, Path)),
     responses((status = 200, body = MessageView), KeyRefused, NotFound, Busy),
 )]
@@ -57,7 +57,7 @@ pub(crate) async fn read(
 
 /// Check what the person typed. A code that is wrong is no error: see `status`.
 #[utoipa::path(
-    post, path = "/v1/verifications/{id}/check", tag = "verifications", request_body = CheckBody,
+    post, path = "/v1/verifications/{id}/check", tag = "verifications", operation_id = "check_verification", request_body = CheckBody,
     params(
         ("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "the same key repeats `verified` for 60 s"),
@@ -78,7 +78,7 @@ pub(crate) async fn check(
 
 /// Send the same code again, by another route where there is one, or by a call where no text can come.
 #[utoipa::path(
-    post, path = "/v1/verifications/{id}/resend", tag = "verifications", request_body = Option<ResendBody>,
+    post, path = "/v1/verifications/{id}/resend", tag = "verifications", operation_id = "resend_verification", request_body = Option<ResendBody>,
     params(("id" = String, Path)),
     responses((status = 202, body = Resent), KeyRefused, NotFound, BodyRefused, TooLate, TooMany, Busy),
 )]
@@ -95,7 +95,7 @@ pub(crate) async fn resend(
 
 /// Cancel whatever is still to come. What has ended keeps its end.
 #[utoipa::path(
-    post, path = "/v1/verifications/{id}/cancel", tag = "verifications", request_body = Option<NoFields>,
+    post, path = "/v1/verifications/{id}/cancel", tag = "verifications", operation_id = "cancel_verification", request_body = Option<NoFields>,
     params(("id" = String, Path)),
     responses((status = 200, body = Cancelled), KeyRefused, NotFound, BodyRefused, Busy),
 )]
