@@ -231,14 +231,18 @@ impl Desk {
         }
     }
 
-    fn spend_of(&self, decided: &Step) -> Option<Spend> {
-        let calls = decided.effects.contains(&Effect::SpendCall);
-        calls.then(|| Spend {
-            bucket: self.vault.calls_bucket(&decided.message.tenant, decided.message.country),
+    /// One call out of those that the tenant may make to this country in an hour.
+    pub fn call(&self, message: &Message) -> Spend {
+        Spend {
+            bucket: self.vault.calls_bucket(&message.tenant, message.country),
             cost: 1,
-            limit: self.policy.calls_per_hour_for(&decided.message.tenant).into(),
+            limit: self.policy.calls_per_hour_for(&message.tenant).into(),
             window_ms: HOUR_MS,
-        })
+        }
+    }
+
+    fn spend_of(&self, decided: &Step) -> Option<Spend> {
+        decided.effects.contains(&Effect::SpendCall).then(|| self.call(&decided.message))
     }
 
     fn refund_of(&self, decided: &Step) -> Option<Tag> {

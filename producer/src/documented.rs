@@ -33,7 +33,7 @@ refusals! {
     }
     KeyReused { "409": "`key_reused`: the same `Idempotency-Key`, another body" }
     TooLate { "409": "`too_late`: it has ended" }
-    TooMany { "429": "`too_many_messages`, `spend_cap_reached`, `too_soon`, `too_many_resends`; with `Retry-After`" }
+    TooMany { "429": "`too_many_messages`, `spend_cap_reached`, `too_soon`, `too_many_resends`, `too_many_calls`; with `Retry-After`" }
     Busy { "503": "`busy`: could not arrive in time, or too much in hand; `unavailable`: it was not done, or nobody can tell, and the same `Idempotency-Key` makes sure that it is done once; with `Retry-After`" }
     WebhookRefused {
         "400": "`webhook_refused`: unreadable; `body_broken`",

@@ -1,7 +1,9 @@
 //! A resend asked for by the person: the same code, never a longer life. What follows it is `lifecycle`'s to say.
 
 use axum::http::StatusCode;
+use otodoke_common::bucket::Spend;
 use otodoke_common::desk::{Applied, Routing};
+use otodoke_common::fallback;
 use otodoke_common::leg::Channel;
 use otodoke_common::lifecycle::{Choice, Effect, Event, Note, ResendRefusal, resend_gate};
 use otodoke_common::message::{Message, Want};
@@ -29,10 +31,11 @@ pub(crate) async fn resend(door: &Door, message: Message, channel: Option<Channe
     let event = Event::ResendAsked { channel };
     let choose = |message: &Message, want: &Want| elsewhere(door, message, want);
     let routing = Routing { choose: &choose, ..Routing::ELSEWHERE };
-    let step = match door.desk.apply_to(message, &event, &routing, &[]).await? {
+    let look: Vec<Spend> = look_at_calls(door, &message, channel).into_iter().collect();
+    let step = match door.desk.apply_to(message, &event, &routing, &look).await? {
         Applied::Done(step) => step,
         Applied::Missing => return Err(Problem::not_found()),
-        Applied::OverLimit { .. } => return Err(Problem::unavailable()),
+        Applied::OverLimit { free_at, .. } => return Err(no_calls(free_at, door.now())),
     };
     effects::perform(door, &step).await;
     if !step.notes.iter().any(|note| matches!(note, Note::ResendAsked { .. })) {
@@ -43,6 +46,18 @@ pub(crate) async fn resend(door: &Door, message: Message, channel: Option<Channe
         leg: step.effects.contains(&Effect::Wake),
         next_resend_at: view::next_resend(door, &step.message).map(Timestamp::rfc3339),
     })
+}
+
+/// Nothing is paid here: the call pays when it begins. But none is promised that could not be paid for.
+fn look_at_calls(door: &Door, message: &Message, channel: Option<Channel>) -> Option<Spend> {
+    let calls = channel.unwrap_or_else(|| fallback::first(message).channel) == Channel::Voice;
+    let call = door.desk.call(message);
+    calls.then(|| Spend { cost: 0, limit: call.limit.saturating_sub(call.cost), ..call })
+}
+
+fn no_calls(free_at: Timestamp, now: Timestamp) -> Problem {
+    let detail = "the calls that may be made to this country in an hour were made: wait, or leave `channel` out";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_calls", detail).retry_at(free_at, now)
 }
 
 /// Nobody could ever type its code: it ends here, as it would in the worker's hands, and the caller is told at once.

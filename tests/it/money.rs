@@ -193,3 +193,24 @@ async fn a_tenant_has_as_many_resends_as_its_settings_say() {
     let second = world.post(&path, json!({})).await;
     assert_eq!((second.status, second.body["code"].as_str()), (429, Some("too_many_resends")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_cannot_be_paid_for_is_not_promised() {
+    let tenant = TenantSettings { calls_per_hour: Some(1), ..TenantSettings::default() };
+    let world = World::with(Options { tenant, ..Options::default() }).await;
+    let mut replies = Vec::new();
+    for person in 1..=2 {
+        let id = world.ask(login(&phone(person))).await;
+        world.until_status(&id, "delivered").await;
+        world.wait_ms(60_000).await;
+        replies.push((world.post(&format!("/v1/verifications/{id}/resend"), json!({"channel": "voice"})).await, id));
+        world.wait_ms(10_000).await;
+    }
+    let [(first, _), (second, id)] = replies.try_into().expect("two of them");
+    assert_eq!((first.status, &first.body["leg"]), (202, &json!(true)));
+    assert_eq!((second.status, second.body["code"].as_str()), (429, Some("too_many_calls")), "{second:?}");
+    assert!(second.retry_after_s.is_some_and(|wait_s| wait_s > 3_000), "{second:?}");
+    assert_eq!(world.carrier("kodama").seen().len(), 1);
+    let text = world.post(&format!("/v1/verifications/{id}/resend"), json!({})).await;
+    assert_eq!((text.status, &text.body["leg"]), (202, &json!(true)), "no resend was used up");
+}
