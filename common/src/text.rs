@@ -47,7 +47,7 @@ pub enum BadTemplate {
     Name,
     #[error("it is longer than {max} characters")]
     TooLong { max: usize },
-    #[error("{{{name}}} is no placeholder: {{code}}, {{minutes}}, {{amount}} and {{payee}} are")]
+    #[error("{{{name}}} is no placeholder: {{code}}, {{validity}}, {{minutes}}, {{amount}} and {{payee}} are")]
     UnknownPlaceholder { name: String },
     #[error("a brace is left open or closed without being opened")]
     Brace,

@@ -10,8 +10,6 @@ use otodoke_common::seal::Vault;
 use otodoke_common::text::{self, Counting, RenderInput, Templates, lint};
 use otodoke_common::time::Timestamp;
 
-const MINUTE_MS: u64 = 60_000;
-
 /// What putting legs into words needs.
 pub(crate) struct Words<'a> {
     pub(crate) vault: &'a Vault,
@@ -100,7 +98,7 @@ impl<'a> Words<'a> {
             locale: message.locale,
             purpose: message.purpose,
             code: code.digits(),
-            minutes: minutes(message.useful_until.since_ms(message.accepted_at)),
+            useful_ms: message.useful_until.since_ms(message.accepted_at),
             transaction: person.transaction.as_ref(),
             origin: domain.as_deref().filter(|_| origin_line),
         };
@@ -119,11 +117,6 @@ impl<'a> Words<'a> {
     }
 }
 
-/// How long the text says the code is valid: rather too short than too long. Less than one minute cannot be said.
-fn minutes(useful_ms: u64) -> u64 {
-    (useful_ms / MINUTE_MS).max(1)
-}
-
 /// What we call a leg towards its provider: the same for a repeat, so that a provider can dedupe on it.
 fn our_reference(message: &Message, leg: &Leg) -> String {
     format!("{}.{}", message.id, leg.number)
@@ -137,16 +130,4 @@ fn not_here() -> Unsendable {
 fn refused(why: &str) -> Unsendable {
     let refusal = Refusal { class: Class::Content, scope: Scope::Message, code: why.to_owned(), retry_after_ms: None };
     Unsendable::Refused(Answer::Refused(refusal))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_never_promises_more_minutes_than_there_are() {
-        for (useful_s, said) in [(30, 1), (60, 1), (90, 1), (119, 1), (120, 2), (300, 5), (1_800, 30)] {
-            assert_eq!(minutes(useful_s * 1_000), said, "{useful_s} s");
-        }
-    }
 }

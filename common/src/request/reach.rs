@@ -73,7 +73,7 @@ fn words(templates: &Templates, request: &Request, origin_line: bool) -> Result<
             locale: request.locale,
             purpose: request.purpose,
             code: &"0".repeat(usize::from(*length)),
-            minutes: (request.useful_ms / 60_000).max(1),
+            useful_ms: request.useful_ms,
             transaction: request.person.transaction.as_ref(),
             origin: domain.as_deref().filter(|_| origin_line),
         }),

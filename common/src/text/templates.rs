@@ -10,6 +10,7 @@ use crate::transaction::{Transaction, upsets_a_line};
 
 const NAME_BYTES_MAX: usize = 40;
 const BODY_CHARS_MAX: usize = 1_000;
+const MINUTE_MS: u64 = 60_000;
 /// Most texts are no longer: room for one from the start.
 const TEXT_BYTES_USUAL: usize = 256;
 /// The template of whoever names none.
@@ -18,17 +19,17 @@ pub const TEMPLATE_DEFAULT: &str = "default";
 pub const PAYMENT_SUFFIX: &str = ".payment";
 
 const BUILTIN: [(&str, Locale, &str); 4] = [
-    (TEMPLATE_DEFAULT, Locale::Ja, "認証コード:{code}\n{minutes}分間有効です。誰にも教えないでください。"),
-    (TEMPLATE_DEFAULT, Locale::En, "Your code is {code}. Valid for {minutes} min. Do not share it with anyone."),
+    (TEMPLATE_DEFAULT, Locale::Ja, "認証コード:{code}\n{validity}有効です。誰にも教えないでください。"),
+    (TEMPLATE_DEFAULT, Locale::En, "Your code is {code}. Valid for {validity}. Do not share it with anyone."),
     (
         "default.payment",
         Locale::Ja,
-        "お支払い先:{payee}\n金額:{amount}\n認証コード:{code}\n{minutes}分間有効。覚えがなければ入力しないでください。",
+        "お支払い先:{payee}\n金額:{amount}\n認証コード:{code}\n{validity}有効。覚えがなければ入力しないでください。",
     ),
     (
         "default.payment",
         Locale::En,
-        "Pay {amount} to {payee}? Code: {code}. Valid for {minutes} min. If this is not yours, do not enter it.",
+        "Pay {amount} to {payee}? Code: {code}. Valid for {validity}. If this is not yours, do not enter it.",
     ),
 ];
 
@@ -46,6 +47,7 @@ struct Variant {
 enum Piece {
     Words(String),
     Code,
+    Validity,
     Minutes,
     Amount,
     Payee,
@@ -57,7 +59,8 @@ pub struct RenderInput<'a> {
     pub locale: Locale,
     pub purpose: Purpose,
     pub code: &'a str,
-    pub minutes: u64,
+    /// How long the code is valid, milliseconds.
+    pub useful_ms: u64,
     pub transaction: Option<&'a Transaction>,
     /// A domain: adds the last line that binds the code to it.
     pub origin: Option<&'a str>,
@@ -130,11 +133,27 @@ fn fill(text: &mut String, piece: &Piece, input: &RenderInput<'_>) -> Result<(),
     match piece {
         Piece::Words(words) => text.push_str(words),
         Piece::Code => text.push_str(input.code),
-        Piece::Minutes => text.push_str(&input.minutes.to_string()),
+        Piece::Validity => text.push_str(&validity(input.useful_ms, input.locale)),
+        Piece::Minutes => text.push_str(&minutes(input.useful_ms).to_string()),
         Piece::Amount => text.push_str(&amount_words(transaction?, input.locale)),
         Piece::Payee => text.push_str(&transaction?.payee.name),
     }
     Ok(())
+}
+
+/// In whole minutes, or seconds where it is less than one: rather too short than too long.
+fn validity(useful_ms: u64, locale: Locale) -> String {
+    match (useful_ms / MINUTE_MS, locale) {
+        (0, Locale::Ja) => format!("{}秒間", useful_ms / 1_000),
+        (0, Locale::En) => format!("{} s", useful_ms / 1_000),
+        (minutes, Locale::Ja) => format!("{minutes}分間"),
+        (minutes, Locale::En) => format!("{minutes} min"),
+    }
+}
+
+/// For templates with words of their own for it; less than one cannot be said so.
+fn minutes(useful_ms: u64) -> u64 {
+    (useful_ms / MINUTE_MS).max(1)
 }
 
 fn parse(body: &str) -> Result<Vec<Piece>, BadTemplate> {
@@ -169,6 +188,7 @@ fn push_words(pieces: &mut Vec<Piece>, words: &str) -> Result<(), BadTemplate> {
 fn placeholder(name: &str) -> Result<Piece, BadTemplate> {
     match name {
         "code" => Ok(Piece::Code),
+        "validity" => Ok(Piece::Validity),
         "minutes" => Ok(Piece::Minutes),
         "amount" => Ok(Piece::Amount),
         "payee" => Ok(Piece::Payee),

@@ -10,7 +10,7 @@ fn transfer() -> Transaction {
 }
 
 fn input<'a>(locale: Locale, purpose: Purpose, transaction: Option<&'a Transaction>) -> RenderInput<'a> {
-    RenderInput { template: "default", locale, purpose, code: "123456", minutes: 5, transaction, origin: None }
+    RenderInput { template: "default", locale, purpose, code: "123456", useful_ms: 300_000, transaction, origin: None }
 }
 
 #[test]
@@ -33,6 +33,27 @@ fn the_built_in_texts_read_like_this() {
 }
 
 #[test]
+fn a_text_never_promises_more_time_than_there_is() {
+    let mut templates = Templates::builtin();
+    templates.add("own", Locale::En, "{code} {validity} {minutes}").expect("a good template");
+    let text = |template, locale, useful_s: u64| {
+        let input = RenderInput { template, useful_ms: useful_s * 1_000, ..input(locale, Purpose::Login, None) };
+        templates.render(&input).expect("renders")
+    };
+    for (useful_s, ja, en) in [
+        (30, "30秒間有効", "30 s 1"),
+        (59, "59秒間有効", "59 s 1"),
+        (60, "1分間有効", "1 min 1"),
+        (119, "1分間有効", "1 min 1"),
+        (1_800, "30分間有効", "30 min 30"),
+    ] {
+        let said = text("default", Locale::Ja, useful_s);
+        assert!(said.contains(&format!("\n{ja}")), "{said}");
+        assert_eq!(text("own", Locale::En, useful_s), format!("123456 {en}"));
+    }
+}
+
+#[test]
 fn a_login_text_with_its_origin_line_is_one_segment() {
     let templates = Templates::builtin();
     for (locale, domain) in
@@ -40,7 +61,7 @@ fn a_login_text_with_its_origin_line_is_one_segment() {
     {
         let longest = RenderInput {
             code: "0123456789",
-            minutes: 30,
+            useful_ms: 1_800_000,
             origin: Some(domain),
             ..input(locale, Purpose::Login, None)
         };
