@@ -171,9 +171,15 @@ impl Reason {
         }
     }
 
-    /// What the person (or the caller for them) can change, in the message's language.
-    pub const fn guidance(self, locale: Locale) -> &'static str {
-        let (ja, en) = guidance(self);
+    /// What the person (or the caller for them) can change, in the message's language. `called`: a call was tried.
+    pub const fn guidance(self, called: bool, locale: Locale) -> &'static str {
+        let (ja, en) = match self {
+            Self::Leg(Class::Unreceivable) if !called => (
+                "この回線ではSMSを受け取れないようです。音声通話か、別の番号をお使いください。",
+                "This line seems to receive no texts. Ask for a call, or use another number.",
+            ),
+            _ => guidance(self),
+        };
         match locale {
             Locale::Ja => ja,
             Locale::En => en,

@@ -37,7 +37,9 @@ const WRONG_CURRENCY_CHARS_MAX: usize = 16;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransactionError {
-    #[error("`transaction.amount` must be an integer of minor units as text, such as \"12000\", from 1 to 18 digits")]
+    #[error(
+        "`transaction.amount` must be an integer above 0 of minor units as text, such as \"12000\", of 18 digits at most"
+    )]
     Amount,
     #[error("`transaction.currency`: {0}")]
     Currency(#[from] CurrencyError),

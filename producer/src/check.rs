@@ -319,5 +319,7 @@ async fn judge(door: &Door, message: Message, guess: &Guess, comparison: &Compar
 }
 
 fn answer(status: CheckStatus, message: &Message) -> Checked {
-    Checked { status, verified: status == CheckStatus::Verified, guesses_left: message.guesses_left }
+    // Where it is the number that has none left, the message's own are of no use.
+    let guesses_left = if status == CheckStatus::TooManyGuesses { 0 } else { message.guesses_left };
+    Checked { status, verified: status == CheckStatus::Verified, guesses_left }
 }

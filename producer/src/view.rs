@@ -1,6 +1,6 @@
 //! A message as its owner sees it: masked, in the words of the API.
 
-use otodoke_common::leg::{Leg, LegOutcome};
+use otodoke_common::leg::{Channel, Leg, LegOutcome};
 use otodoke_common::lifecycle::next_resend_at;
 use otodoke_common::message::Message;
 use otodoke_common::outcome::Class;
@@ -21,9 +21,13 @@ pub(crate) fn of(door: &Door, message: &Message) -> MessageView {
         legs: message.legs.iter().map(leg).collect(),
         failure: message.failure().map(|reason| FailureView {
             reason: reason.word().to_owned(),
-            guidance: reason.guidance(message.locale).to_owned(),
+            guidance: reason.guidance(was_called(message), message.locale).to_owned(),
         }),
     }
+}
+
+fn was_called(message: &Message) -> bool {
+    message.legs.iter().any(|leg| leg.channel == Channel::Voice)
 }
 
 /// From when a resend is allowed, while it would still be of use.

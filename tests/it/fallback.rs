@@ -136,6 +136,17 @@ async fn a_data_only_sim_gets_one_call_and_then_guidance() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_was_not_called_is_not_told_that_calls_fail() {
+    let world = World::new().await;
+    world.carrier("sakura").always(Script::fails_later(Class::Unreceivable));
+    let id = world.ask(json!({"to": PHONE, "purpose": "login", "voice": "never"})).await;
+    let message = world.until_status(&id, "failed").await;
+    assert_eq!(message["failure"]["reason"], "unreceivable");
+    let guidance = message["failure"]["guidance"].as_str().expect("guidance");
+    assert!(guidance.contains("音声通話か") && !guidance.contains("通話も"), "{guidance}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_phone_that_is_off_gets_another_domestic_text_then_a_late_call_then_fails() {
     let world = World::new().await;
     for carrier in ["sakura", "fuji"] {

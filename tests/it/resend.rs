@@ -200,6 +200,9 @@ async fn the_right_code_hangs_up_a_call_that_is_still_ringing() {
     world.wait_ms(10_000).await;
     assert_eq!(world.carrier("kodama").hung_up().len(), 1);
     assert_eq!(world.phone(PHONE).calls.len(), 0);
+    let message = world.message(&id).await;
+    assert_eq!(legs(&message).last(), Some(&leg("voice", "kodama", "cancelled")));
+    assert!(message["legs"][1]["ended_at"].is_string(), "{message}");
 }
 
 #[tokio::test(start_paused = true)]

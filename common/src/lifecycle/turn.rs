@@ -205,7 +205,9 @@ impl<'a> Turn<'a> {
         self.note(Note::Ended { end: end.clone() });
         self.hang_up();
         let now = self.now();
-        for leg in self.message.legs.iter_mut().filter(|leg| leg.outcome.is_none()) {
+        // A text that a provider took cannot be taken back; a call can.
+        let rings = |leg: &Leg| leg.channel == Channel::Voice && leg.outcome == Some(LegOutcome::Submitted);
+        for leg in self.message.legs.iter_mut().filter(|leg| leg.outcome.is_none() || rings(leg)) {
             leg.outcome = Some(LegOutcome::Cancelled);
             leg.ended_at = Some(now);
         }
