@@ -24,8 +24,18 @@ struct LineResult {
     id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    #[serde(skip)]
-    code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    joined: Option<bool>,
+}
+
+impl LineResult {
+    const fn of(line: usize) -> Self {
+        Self { line, id: None, error: None, code: None, field: None, joined: None }
+    }
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -82,19 +92,23 @@ pub(super) async fn send(
 /// With a key a line may be repeated: the whole file can be sent again, and nobody gets a second code.
 async fn send_line(client: Arc<Client>, key: Option<String>, line: Line) -> LineResult {
     let Line { number, text } = line;
-    let failed =
-        |code: &str, error: String| LineResult { line: number, id: None, error: Some(error), code: code.into() };
+    let of_line = LineResult::of(number);
+    let failed = |code: &str, error: String| LineResult {
+        error: Some(error),
+        code: Some(code.to_owned()),
+        ..LineResult::of(number)
+    };
     let text = match text {
         Ok(text) => text,
-        Err(error) => return failed("unreadable_line", error.sentence()),
+        Err(error) => return failed("unreadable_line", format!("the line {}", error.sentence())),
     };
     let body = match Body::read(&text) {
         Ok(body) => body,
-        Err(error) => return failed("unreadable_line", format!("is no request: {error}")),
+        Err(error) => return failed("unreadable_line", format!("the line is no request: {error}")),
     };
     match body.send(&client, key.as_deref()).await {
-        Ok(accepted) => LineResult { line: number, id: Some(accepted.id), error: None, code: String::new() },
-        Err(ClientError::Refused { body, .. }) => failed(&body.code, format!("{}: {}", body.code, body.detail)),
+        Ok(accepted) => LineResult { id: Some(accepted.id), joined: Some(accepted.joined), ..of_line },
+        Err(ClientError::Refused { body, .. }) => LineResult { field: body.field, ..failed(&body.code, body.detail) },
         Err(
             error @ (ClientError::Unreachable { .. }
             | ClientError::Unreadable { .. }
@@ -116,9 +130,10 @@ fn tell(
         None => summary.accepted += 1,
         Some(error) => {
             summary.failed += 1;
-            *summary.failures.entry(result.code.clone()).or_default() += 1;
+            let code = result.code.clone().unwrap_or_default();
+            *summary.failures.entry(code.clone()).or_default() += 1;
             if matches!(output, Output::People) {
-                bar.suspend(|| Output::complain("otodoke", &anyhow::anyhow!("line {} {error}", result.line)));
+                bar.suspend(|| Output::complain("otodoke", &anyhow::anyhow!("line {} ({code}): {error}", result.line)));
             }
         }
     }
