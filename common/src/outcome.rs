@@ -173,12 +173,10 @@ impl Reason {
 
     /// What the person (or the caller for them) can change, in the message's language. `called`: a call was tried.
     pub const fn guidance(self, called: bool, locale: Locale) -> &'static str {
-        let (ja, en) = match self {
-            Self::Leg(Class::Unreceivable) if !called => (
-                "この回線ではSMSを受け取れないようです。音声通話か、別の番号をお使いください。",
-                "This line seems to receive no texts. Ask for a call, or use another number.",
-            ),
-            _ => guidance(self),
+        let (ja, en) = if matches!(self, Self::Leg(Class::Unreceivable)) && !called {
+            UNRECEIVABLE_AS_TEXT
+        } else {
+            guidance(self)
         };
         match locale {
             Locale::Ja => ja,
@@ -186,6 +184,12 @@ impl Reason {
         }
     }
 }
+
+/// What is known of an unreceivable line before it was called.
+const UNRECEIVABLE_AS_TEXT: (&str, &str) = (
+    "この回線ではSMSを受け取れないようです。音声通話か、別の番号をお使いください。",
+    "This line seems to receive no texts. Ask for a call, or use another number.",
+);
 
 #[expect(clippy::too_many_lines, reason = "a flat catalogue of sentences")]
 const fn guidance(reason: Reason) -> (&'static str, &'static str) {

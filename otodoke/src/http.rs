@@ -6,7 +6,6 @@ mod found;
 mod lines;
 mod timeline;
 
-use anyhow::Context;
 use otodoke_producer::answer::{Accepted, CheckStatus, Checked};
 use otodoke_producer::body::{ChannelWord, CheckBody, SearchBody};
 use otodoke_producer::client::{Client, ClientError};
@@ -102,5 +101,5 @@ pub(crate) async fn find(command: Find, output: &Output) -> anyhow::Result<Outco
 }
 
 fn client(access: &Access) -> anyhow::Result<Client> {
-    Client::new(&access.url, &access.api_key).context("no HTTP client")
+    Ok(Client::new(&access.url, &access.api_key)?)
 }

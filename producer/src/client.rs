@@ -42,7 +42,9 @@ pub enum ClientError {
     Unreadable { url: String, status: u16 },
     #[error("the HTTP client cannot be made: install the system's root certificates")]
     Unmade { source: reqwest::Error },
-    /// Nothing was sent.
+    /// Nothing was sent; nor here.
+    #[error("{url:?} is no URL of a door: it looks like \"http://127.0.0.1:8080\"")]
+    NotAUrl { url: String },
     #[error("{id:?} is no message id: take it from the answer to `send`")]
     NotAnId { id: String },
 }
@@ -50,6 +52,11 @@ pub enum ClientError {
 impl Client {
     /// `url` as the door says it, such as `http://127.0.0.1:8080`.
     pub fn new(url: &str, key: &str) -> Result<Self, ClientError> {
+        let is_url =
+            reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if !is_url {
+            return Err(ClientError::NotAUrl { url: url.to_owned() });
+        }
         // A second installation is refused, which is as good: the TLS provider is the same for the whole process.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = reqwest::Client::builder()

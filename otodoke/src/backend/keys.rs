@@ -85,8 +85,23 @@ async fn list(store: &dyn Store, tenant: Option<&TenantId>, output: &Output) -> 
         }
     }
     records.sort_by_key(|record| (record.tenant.clone(), record.created_at));
-    output.answer(&records, || table(&records))?;
+    let shown: Vec<Shown> = records.iter().map(Shown::from).collect();
+    output.answer(&shown, || table(&records))?;
     Ok(Outcome::Done)
+}
+
+/// A key as programs read of it; stored it has its time as a number.
+#[derive(Serialize)]
+struct Shown<'a> {
+    tenant: &'a TenantId,
+    key_id: &'a str,
+    created_at: String,
+}
+
+impl<'a> From<&'a KeyRecord> for Shown<'a> {
+    fn from(record: &'a KeyRecord) -> Self {
+        Self { tenant: &record.tenant, key_id: &record.key_id, created_at: record.created_at.rfc3339() }
+    }
 }
 
 fn table(records: &[KeyRecord]) -> String {
@@ -104,7 +119,7 @@ async fn revoke(store: &dyn Store, tenant: &TenantId, key_id: &str, output: &Out
         let record: KeyRecord = serde_json::from_str(&value).with_context(|| format!("setting {name}"))?;
         if record.key_id == key_id && record.tenant == *tenant {
             store.setting_put(&name, None).await?;
-            output.answer(&record, || {
+            output.answer(&Shown::from(&record), || {
                 format!(
                     "Key {key_id} of tenant {tenant} is revoked. A door that saw it lately takes it for up to {} more \
                      seconds, and for up to {} minutes while the store is away.",

@@ -113,6 +113,7 @@ async fn send_line(client: Arc<Client>, key: Option<String>, line: Line) -> Line
             error @ (ClientError::Unreachable { .. }
             | ClientError::Unreadable { .. }
             | ClientError::Unmade { .. }
+            | ClientError::NotAUrl { .. }
             | ClientError::NotAnId { .. }),
         ) => failed("no_answer", error.to_string()),
     }

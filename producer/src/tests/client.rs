@@ -91,3 +91,11 @@ async fn a_client_without_a_door_says_that_nobody_answered() {
     let answer = client.send(&NewVerification::new(NUMBER, CodePurpose::Login), None).await;
     assert!(matches!(answer, Err(ClientError::Unreachable { .. })), "{answer:?}");
 }
+
+#[test]
+fn what_is_no_url_is_refused_before_anything_is_sent() {
+    for url in ["", "foo", "localhost:8080", "ftp://127.0.0.1", "http://"] {
+        let refused = Client::new(url, "key").err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains("http://127.0.0.1:8080"), "{url}: {refused}");
+    }
+}
