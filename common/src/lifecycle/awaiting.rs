@@ -86,7 +86,7 @@ pub(super) fn receipt(turn: &mut Turn<'_>, leg: LegNumber, event: &Event) {
 pub(super) fn early(turn: &mut Turn<'_>, leg: LegNumber, status: &ReportStatus, proof: Proof) {
     match status {
         ReportStatus::Delivered | ReportStatus::Failed(_) if proof != Proof::Nothing => told(turn, leg, status, proof),
-        ReportStatus::Underway { reference } => sending::said_to_have_taken(turn, leg, reference.as_deref(), proof),
+        ReportStatus::Underway { reference, .. } => sending::said_to_have_taken(turn, leg, reference.as_deref(), proof),
         ReportStatus::Delivered | ReportStatus::Failed(_) | ReportStatus::Absent | ReportStatus::Hint => {}
     }
 }
@@ -115,7 +115,7 @@ pub(super) fn of_another_leg(turn: &mut Turn<'_>, number: LegNumber, status: &Re
             note(turn, number, status, proof);
             turn.refuse_later(number, class);
         }
-        ReportStatus::Underway { reference } => {
+        ReportStatus::Underway { reference, .. } => {
             sending::said_to_have_taken(turn, number, reference.as_deref(), proof);
         }
         ReportStatus::Hint => hint(turn, number),
@@ -153,7 +153,7 @@ fn told(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: Pr
             turn.refuse_later(number, refusal.class);
             legs::react(turn, number, refusal.class, Told::Later);
         }
-        ReportStatus::Underway { reference } => underway(turn, number, status, proof, reference.as_deref()),
+        ReportStatus::Underway { reference, .. } => underway(turn, number, status, proof, reference.as_deref()),
         ReportStatus::Absent => absent(turn, number, status, proof),
         ReportStatus::Hint => hint(turn, number),
     }
@@ -358,7 +358,8 @@ pub(super) const fn word(status: &ReportStatus) -> &'static str {
     match status {
         ReportStatus::Delivered => "delivered",
         ReportStatus::Failed(_) => "failed",
-        ReportStatus::Underway { .. } => "underway",
+        ReportStatus::Underway { at_operator: true, .. } => "at_operator",
+        ReportStatus::Underway { at_operator: false, .. } => "underway",
         ReportStatus::Absent => "not_known",
         ReportStatus::Hint => "hint",
     }

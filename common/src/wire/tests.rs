@@ -40,6 +40,17 @@ fn what_came_to_a_row_later_may_be_missing_in_it() {
 }
 
 #[test]
+fn a_report_that_names_no_operator_is_of_none() {
+    let [_, underway] = decode_reports(golden(REPORTS)).expect("two reports").try_into().expect("two reports");
+    let reference = Some("D1".to_owned());
+    assert_eq!(underway.status, ReportStatus::Underway { reference: reference.clone(), at_operator: false });
+    let further = Report { status: ReportStatus::Underway { reference, at_operator: true }, ..underway };
+    let bytes = encode_reports(std::slice::from_ref(&further));
+    assert!(text(&bytes).contains(r#""status":{"underway":{"reference":"D1","at_operator":true}}"#));
+    assert_eq!(decode_reports(&bytes), Ok(vec![further]));
+}
+
+#[test]
 fn a_lane_message_is_read_and_written_back_to_the_same_bytes() {
     for golden_text in [WAKE, SEND] {
         let message = LaneMessage::decode(golden(golden_text)).expect("a lane message of version 1");

@@ -106,7 +106,7 @@ pub(super) fn named(event: &Event) -> Option<(LegNumber, String)> {
         Event::Answered { leg, answer: Answer::Submitted { reference: Some(reference) } } => {
             Some((*leg, reference.clone()))
         }
-        Event::Receipt { leg, status: ReportStatus::Underway { reference: Some(reference) }, proof, .. }
+        Event::Receipt { leg, status: ReportStatus::Underway { reference: Some(reference), .. }, proof, .. }
             if *proof != Proof::Nothing =>
         {
             Some((*leg, reference.clone()))
