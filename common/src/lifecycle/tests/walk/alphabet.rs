@@ -88,6 +88,7 @@ fn reports() -> Vec<ReportStatus> {
         ReportStatus::Delivered,
         ReportStatus::Failed(refusal(Class::Absent)),
         ReportStatus::Underway { reference: None, at_operator: false },
+        ReportStatus::Underway { reference: None, at_operator: true },
         ReportStatus::Underway { reference: Some("u1".to_owned()), at_operator: false },
         ReportStatus::Absent,
         ReportStatus::Hint,
