@@ -132,6 +132,18 @@ pub struct Leg {
     pub abilities: Abilities,
     /// Voice: how far the call has come.
     pub call: Option<Call>,
+    /// A text by a route whose receipts ended at the operator when the leg began: whether that receipt came. Rows leave it
+    /// out where it says nothing, as long as it is the last field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<OperatorReceipt>,
+}
+
+/// The operator's word that it has a text, where that is the last that its route tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperatorReceipt {
+    Awaited,
+    Came,
 }
 
 /// What a provider's API allows when an answer is lost or a receipt does not come.
@@ -193,6 +205,11 @@ impl LegOutcome {
 }
 
 impl Leg {
+    /// Whether the operator has it and its route tells no more.
+    pub fn is_at_operator(&self) -> bool {
+        self.operator == Some(OperatorReceipt::Came)
+    }
+
     /// Whether this leg may have put a text into the person's hands, or rung their phone.
     pub fn may_be_out(&self) -> bool {
         match self.outcome {

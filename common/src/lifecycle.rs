@@ -9,6 +9,7 @@ mod choice;
 mod ended;
 mod guess;
 mod legs;
+mod operator;
 mod resend;
 mod sending;
 mod turn;

@@ -308,6 +308,10 @@ pub enum ReportStatus {
     /// The provider, or the operator, has it; the handset not yet. Carries the reference where it is news.
     Underway {
         reference: Option<String>,
+        /// The provider has handed it on: the carrier of the phone, or the nearest one, has it. On some routes nothing
+        /// further is ever heard.
+        #[serde(default, skip_serializing_if = "is_false")]
+        at_operator: bool,
     },
     Delivered,
     Failed(Refusal),
@@ -315,6 +319,11 @@ pub enum ReportStatus {
     Absent,
     /// A poke without a status: go and ask.
     Hint,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(word: &bool) -> bool {
+    !*word
 }
 
 /// How sure we are that the report comes from the provider.

@@ -20,7 +20,8 @@ pub(crate) use notes::{decode_notes, encode_notes};
 /// Of queued bodies: the version this program writes, and the only one it reads so far.
 pub const VERSION: u32 = 1;
 /// Of rows: what is written. A row is `[version, message]`, with structs as arrays: a field that comes to one later comes
-/// last and has a default, and none is ever left out, moved or taken away under this version.
+/// last and has a default, and none is ever left out, moved or taken away under this version. Only the last one may be left out
+/// where it says nothing (`Leg::operator`): it is always written once another comes after it.
 pub const ROW_VERSION: u32 = 2;
 /// How JSON begins, and no row of another version.
 const JSON: u8 = b'{';

@@ -291,7 +291,7 @@ impl Smslink {
     }
 
     fn read_contact(&self, question: &Question, contact: &ResultContact) -> Vec<Report> {
-        let underway = ReportStatus::Underway { reference: reference(&contact.delivery_id) };
+        let underway = ReportStatus::Underway { reference: reference(&contact.delivery_id), at_operator: false };
         let Some(status) = contact.read() else {
             return Vec::new();
         };
@@ -314,7 +314,7 @@ impl ResultContact {
     /// `None`: a status that the vendor does not document, which is no news.
     fn read(&self) -> Option<ReportStatus> {
         Some(match self.status {
-            50 | 100 => ReportStatus::Underway { reference: reference(&self.delivery_id) },
+            50 | 100 => ReportStatus::Underway { reference: reference(&self.delivery_id), at_operator: false },
             200 => ReportStatus::Delivered,
             // Cancelled before it was sent; the vendor documents no detail for it.
             300 => failed((Class::NotSent, Scope::Message), "status 300"),

@@ -92,6 +92,7 @@ pub(crate) fn leg(number: LegNumber, reference: Option<&str>) -> Leg {
         sends: 1,
         abilities: Abilities::default(),
         call: None,
+        operator: None,
     }
 }
 

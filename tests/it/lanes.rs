@@ -212,7 +212,11 @@ async fn with_all_answers_lost_everything_ends_and_nothing_begins_too_late() {
 
 #[tokio::test(start_paused = true)]
 async fn with_all_carriers_silent_everything_ends_and_nothing_begins_too_late() {
-    all_carriers(Script { asked: Some(ReportStatus::Underway { reference: None }), ..Script::silent() }).await;
+    all_carriers(Script {
+        asked: Some(ReportStatus::Underway { reference: None, at_operator: false }),
+        ..Script::silent()
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

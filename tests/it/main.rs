@@ -9,6 +9,7 @@ mod guesses;
 mod journey;
 mod lanes;
 mod money;
+mod operator;
 mod published;
 mod receipts;
 mod resend;

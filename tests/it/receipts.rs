@@ -131,7 +131,7 @@ async fn an_unknown_reference_waits_in_the_inbox_and_is_matched_when_its_leg_com
 
 #[tokio::test(start_paused = true)]
 async fn receipts_twice_and_out_of_order_deliver_once() {
-    let underway = ReportStatus::Underway { reference: None };
+    let underway = ReportStatus::Underway { reference: None, at_operator: false };
     let orders: [&[(u64, ReportStatus)]; 4] = [
         &[(5, ReportStatus::Delivered), (300, ReportStatus::Delivered), (600, underway.clone())],
         &[(300, underway.clone()), (600, ReportStatus::Delivered), (900, ReportStatus::Delivered)],

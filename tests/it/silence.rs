@@ -106,7 +106,7 @@ async fn once_receipts_come_again_silence_means_something_again() {
 #[tokio::test(start_paused = true)]
 async fn a_carrier_that_holds_receipts_back_and_says_underway_sends_nobody_a_second_text() {
     let world = World::new().await;
-    let underway = ReportStatus::Underway { reference: None };
+    let underway = ReportStatus::Underway { reference: None, at_operator: false };
     world.carrier("sakura").always(Script { asked: Some(underway), ..Script::silent() });
     ask_all(&world, 50, 20).await;
     world.wait_ms(OUTAGE_MS).await;
@@ -119,7 +119,7 @@ async fn a_carrier_that_holds_receipts_back_on_a_quiet_route_sends_nobody_a_seco
     let world = World::new().await;
     // Receipts are overdue after 3 s: as if one leg went out every 8 s on a route with 30 s of patience.
     ask_all(&world, 10, 800).await;
-    let underway = ReportStatus::Underway { reference: None };
+    let underway = ReportStatus::Underway { reference: None, at_operator: false };
     world.carrier("sakura").always(Script { asked: Some(underway), ..Script::silent() });
     for person in 10..160 {
         world.ask_for_code(&phone(person)).await;

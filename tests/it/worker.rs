@@ -248,7 +248,7 @@ async fn the_worker_that_sent_a_text_hears_its_receipts_without_reading_the_row_
     let store = Arc::new(Watched::over(&world.store, None));
     world.replace_store_of_worker(store.clone());
     world.start_worker();
-    let renamed = ReportStatus::Underway { reference: Some("by another name".to_owned()) };
+    let renamed = ReportStatus::Underway { reference: Some("by another name".to_owned()), at_operator: false };
     let twice = [(1_000, renamed), (2_000, ReportStatus::Delivered)];
     world.carrier("sakura").always(Script::reports(&twice));
     let id = world.ask_for_code(PHONE).await;

@@ -74,7 +74,7 @@ pub(crate) fn script(chance: &Chance) -> Script {
 
 fn delivered(chance: &Chance, after_ms: u64) -> Script {
     let again_ms = after_ms + chance.between(0, 4_000);
-    let underway = ReportStatus::Underway { reference: None };
+    let underway = ReportStatus::Underway { reference: None, at_operator: false };
     let mut reports = vec![(after_ms, ReportStatus::Delivered)];
     if chance.percent(20) {
         reports.push((again_ms, ReportStatus::Delivered));

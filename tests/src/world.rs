@@ -18,7 +18,7 @@ use otodoke_common::message::{Lane, MessageId};
 use otodoke_common::metrics::Metrics;
 use otodoke_common::parts::Parts;
 use otodoke_common::policy::Policy;
-use otodoke_common::route::{International, Plan};
+use otodoke_common::route::{International, Plan, ReceiptProfile};
 use otodoke_common::seal::Vault;
 use otodoke_common::store::Store;
 use otodoke_common::time::Timestamp;
@@ -55,6 +55,8 @@ pub struct Options {
     pub korean: Option<&'static str>,
     /// Routes that take fewer segments than others, by carrier.
     pub segments_max: BTreeMap<&'static str, u32>,
+    /// What the receipts of a carrier's route prove, where they do not tell of the handset.
+    pub receipts: BTreeMap<&'static str, ReceiptProfile>,
     /// What a text segment or a call by a carrier costs, where it is not 10.
     pub prices: BTreeMap<&'static str, u32>,
     pub lanes: usize,
@@ -91,6 +93,7 @@ impl Default for Options {
             capacities: BTreeMap::new(),
             korean: None,
             segments_max: BTreeMap::new(),
+            receipts: BTreeMap::new(),
             prices: BTreeMap::new(),
             lanes: 64,
             windows: LaneWindows::default(),

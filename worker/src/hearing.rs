@@ -43,7 +43,7 @@ impl Courier {
         let Some(leg) = message.leg(number).filter(|leg| leg.provider == report.provider) else {
             return Ok(Heard::Nothing);
         };
-        if tells_an_end(report) {
+        if tells_the_last(report, leg) {
             self.lock_health().heard(&leg.route, (id, number));
         }
         let event = Event::reported(number, report);
@@ -62,8 +62,13 @@ impl Courier {
     }
 }
 
-/// Only a proven end tells that receipts of a route come: pokes can be forged, and "underway" is what is said while they do not.
-const fn tells_an_end(report: &Report) -> bool {
-    let proven = !matches!(report.proof, Proof::Nothing);
-    proven && matches!(report.status, ReportStatus::Delivered | ReportStatus::Failed(_))
+/// Only a proven end tells that receipts of a route come: pokes can be forged, and "underway" is what is said while they do
+/// not. Where they end at the operator, its word is the last that is told of most legs.
+const fn tells_the_last(report: &Report, leg: &Leg) -> bool {
+    let last = match report.status {
+        ReportStatus::Delivered | ReportStatus::Failed(_) => true,
+        ReportStatus::Underway { at_operator, .. } => at_operator && leg.operator.is_some(),
+        ReportStatus::Absent | ReportStatus::Hint => false,
+    };
+    last && !matches!(report.proof, Proof::Nothing)
 }

@@ -31,10 +31,12 @@ impl Courier {
     }
 }
 
-/// Of a leg that a provider took.
+/// Of a leg that a provider took: its end, or that the operator has it, where that is the last that is told.
 fn was_heard_of(leg: &Leg) -> bool {
     match leg.outcome {
         Some(LegOutcome::Delivered | LegOutcome::Refused | LegOutcome::NotSent) => true,
-        None | Some(LegOutcome::Submitted | LegOutcome::Unknown | LegOutcome::Overdue | LegOutcome::Cancelled) => false,
+        None | Some(LegOutcome::Submitted | LegOutcome::Unknown | LegOutcome::Overdue | LegOutcome::Cancelled) => {
+            leg.is_at_operator()
+        }
     }
 }

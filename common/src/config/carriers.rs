@@ -139,6 +139,8 @@ pub struct RouteSettings {
     #[serde(default)]
     pub price: u32,
     pub sender: String,
+    /// What its receipts prove at most: `none` that there are none, so none is overdue; `operator` that the operator has the
+    /// text, after which nothing more is awaited; `handset` that the phone has it, and until then it may be overdue.
     pub receipt: ReceiptProfile,
     /// A receipt not here by then is overdue.
     #[serde(default = "overdue_after_s_default")]

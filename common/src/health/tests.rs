@@ -46,6 +46,7 @@ fn leg(started_at: Timestamp) -> Leg {
         sends: 1,
         abilities: Abilities::default(),
         call: None,
+        operator: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `Awaiting`: the provider has it, or may have it. Receipts, questions and the overdue time decide what follows.
 
 use super::turn::Turn;
-use super::{Effect, Event, Note, legs, sending, whenever_live};
+use super::{Effect, Event, Note, legs, operator, sending, whenever_live};
 use crate::fallback::{self, Told};
 use crate::leg::{CallStage, Leg, LegNumber, LegOutcome};
 use crate::message::{Awaited, State, Trigger, Want};
@@ -25,7 +25,8 @@ pub(super) fn enter(turn: &mut Turn<'_>, leg: LegNumber, what: Awaited) {
     turn.enter(State::Awaiting { leg, what }, due);
 }
 
-/// The provider took it: when its receipt is overdue, and when to ask for it.
+/// The provider took it: when its receipt is overdue, and when to ask for it; never, where the operator has it already and
+/// its route tells no more.
 pub(super) fn submitted(turn: &mut Turn<'_>, number: LegNumber) {
     let now = turn.now();
     let ask_after_ms = turn.view.policy.ask_unasked_after_ms;
@@ -33,9 +34,10 @@ pub(super) fn submitted(turn: &mut Turn<'_>, number: LegNumber) {
         leg.outcome = Some(LegOutcome::Submitted);
         leg.reason = None;
         leg.ended_at = None;
-        leg.overdue_at = leg.overdue_after_ms.map(|ms| now.plus_ms(ms));
+        let more = !leg.is_at_operator();
+        leg.overdue_at = leg.overdue_after_ms.filter(|_| more).map(|ms| now.plus_ms(ms));
         let ask_at = now.plus_ms(ask_after_ms);
-        leg.ask_at = leg.abilities.asks.then(|| leg.overdue_at.map_or(ask_at, |overdue| overdue.min(ask_at)));
+        leg.ask_at = (leg.abilities.asks && more).then(|| leg.overdue_at.map_or(ask_at, |at| at.min(ask_at)));
     }
     if turn.any_delivered() {
         return turn.deliver();
@@ -86,7 +88,7 @@ pub(super) fn receipt(turn: &mut Turn<'_>, leg: LegNumber, event: &Event) {
 pub(super) fn early(turn: &mut Turn<'_>, leg: LegNumber, status: &ReportStatus, proof: Proof) {
     match status {
         ReportStatus::Delivered | ReportStatus::Failed(_) if proof != Proof::Nothing => told(turn, leg, status, proof),
-        ReportStatus::Underway { reference } => sending::said_to_have_taken(turn, leg, reference.as_deref(), proof),
+        ReportStatus::Underway { reference, .. } => underway_beside(turn, leg, status, proof, reference.as_deref()),
         ReportStatus::Delivered | ReportStatus::Failed(_) | ReportStatus::Absent | ReportStatus::Hint => {}
     }
 }
@@ -115,8 +117,8 @@ pub(super) fn of_another_leg(turn: &mut Turn<'_>, number: LegNumber, status: &Re
             note(turn, number, status, proof);
             turn.refuse_later(number, class);
         }
-        ReportStatus::Underway { reference } => {
-            sending::said_to_have_taken(turn, number, reference.as_deref(), proof);
+        ReportStatus::Underway { reference, .. } => {
+            underway_beside(turn, number, status, proof, reference.as_deref());
         }
         ReportStatus::Hint => hint(turn, number),
         ReportStatus::Delivered | ReportStatus::Failed(_) | ReportStatus::Absent => {
@@ -153,7 +155,7 @@ fn told(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof: Pr
             turn.refuse_later(number, refusal.class);
             legs::react(turn, number, refusal.class, Told::Later);
         }
-        ReportStatus::Underway { reference } => underway(turn, number, status, proof, reference.as_deref()),
+        ReportStatus::Underway { reference, .. } => underway(turn, number, status, proof, reference.as_deref()),
         ReportStatus::Absent => absent(turn, number, status, proof),
         ReportStatus::Hint => hint(turn, number),
     }
@@ -163,10 +165,15 @@ fn underway(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof
     let known = turn.leg(number).and_then(|leg| leg.reference.as_deref());
     let news = reference.filter(|reference| known != Some(reference)).is_some();
     sending::took(turn, number, reference);
+    let at_operator = operator::is_heard(turn, number, status);
     match turn.message.state {
         State::Awaiting { what: Awaited::Answer, .. } => {
             note(turn, number, status, proof);
             submitted(turn, number);
+        }
+        State::Awaiting { what: Awaited::Receipt, .. } if at_operator => {
+            note(turn, number, status, proof);
+            enter(turn, number, Awaited::Receipt);
         }
         State::Awaiting { what: Awaited::Receipt, .. } if news => note(turn, number, status, proof),
         State::Awaiting { what: Awaited::Receipt, .. }
@@ -176,6 +183,20 @@ fn underway(turn: &mut Turn<'_>, number: LegNumber, status: &ReportStatus, proof
         | State::Delivered
         | State::GaveUp { .. }
         | State::Ended { .. } => {}
+    }
+}
+
+/// The same of a leg in hand, or no longer awaited: it changes no state, and is told where it is all that will be heard.
+fn underway_beside(
+    turn: &mut Turn<'_>,
+    number: LegNumber,
+    status: &ReportStatus,
+    proof: Proof,
+    reference: Option<&str>,
+) {
+    sending::said_to_have_taken(turn, number, reference, proof);
+    if proof != Proof::Nothing && operator::is_heard(turn, number, status) {
+        note(turn, number, status, proof);
     }
 }
 
@@ -358,7 +379,8 @@ pub(super) const fn word(status: &ReportStatus) -> &'static str {
     match status {
         ReportStatus::Delivered => "delivered",
         ReportStatus::Failed(_) => "failed",
-        ReportStatus::Underway { .. } => "underway",
+        ReportStatus::Underway { at_operator: true, .. } => "at_operator",
+        ReportStatus::Underway { at_operator: false, .. } => "underway",
         ReportStatus::Absent => "not_known",
         ReportStatus::Hint => "hint",
     }

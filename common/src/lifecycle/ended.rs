@@ -9,7 +9,7 @@ pub(super) fn step(turn: &mut Turn<'_>, event: &Event) {
         Event::Due => erase(turn),
         Event::Answered { leg, answer } => sending::late_answer(turn, *leg, answer),
         Event::Receipt { leg, status, proof, .. } => match status {
-            ReportStatus::Underway { reference } => {
+            ReportStatus::Underway { reference, .. } => {
                 sending::said_to_have_taken(turn, *leg, reference.as_deref(), *proof);
             }
             ReportStatus::Hint => {}

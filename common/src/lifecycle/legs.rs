@@ -93,6 +93,7 @@ fn begin(turn: &mut Turn<'_>, want: Want, route: &Route) {
         sends: 1,
         abilities: route.abilities,
         call: (route.channel == Channel::Voice).then_some(call),
+        operator: route.operator_receipt(),
     });
     turn.note(Note::LegBegan { leg: number, channel: route.channel, route: route.id.clone(), trigger: want.trigger });
     turn.enter_sending(number);
@@ -190,8 +191,10 @@ fn settle(turn: &mut Turn<'_>, reason: Reason) {
 /// A leg that was asked for cannot be: an answer that was awaited before is awaited again, with all that follows it.
 fn resume(turn: &mut Turn<'_>, reason: Reason) {
     match turn.message.legs.last() {
-        Some(leg) if leg.outcome == Some(LegOutcome::Unknown) => awaiting::enter(turn, leg.number, Awaited::Answer),
-        Some(_) | None => settle(turn, reason),
+        Some(leg) if leg.outcome != Some(LegOutcome::Unknown) => settle(turn, reason),
+        Some(leg) if leg.is_at_operator() => awaiting::submitted(turn, leg.number),
+        Some(leg) => awaiting::enter(turn, leg.number, Awaited::Answer),
+        None => settle(turn, reason),
     }
 }
 

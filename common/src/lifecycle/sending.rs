@@ -3,7 +3,7 @@
 use super::turn::Turn;
 use super::{Event, Note, awaiting, legs, whenever_live};
 use crate::fallback::{self, Told};
-use crate::leg::{LegNumber, LegOutcome};
+use crate::leg::{Leg, LegNumber, LegOutcome};
 use crate::message::Awaited;
 use crate::outcome::{Answer, Class, Proof, Scope};
 
@@ -71,6 +71,10 @@ fn says_nothing(turn: &Turn<'_>, leg: LegNumber, answer: &Answer) -> bool {
 
 fn unknown(turn: &mut Turn<'_>, leg: LegNumber, why: &str) {
     note(turn, leg, "unknown", Some(Class::Unknown), Some(why.to_owned()));
+    // The answer is lost, but it is known already that the provider took it and handed it on.
+    if turn.leg(leg).is_some_and(Leg::is_at_operator) {
+        return awaiting::submitted(turn, leg);
+    }
     turn.close_leg(leg, LegOutcome::Unknown, Some(Class::Unknown));
     if turn.any_delivered() {
         return turn.deliver();

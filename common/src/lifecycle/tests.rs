@@ -1,6 +1,7 @@
-//! The state machine under test: `given` sets the scene, `walk` looks everywhere, `table` and `sandbox` tell stories.
+//! The state machine under test: `given` sets the scene, `walk` looks everywhere, the others tell stories.
 
 pub(crate) mod given;
+mod operator;
 mod rules;
 mod sandbox;
 mod story;

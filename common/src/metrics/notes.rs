@@ -16,7 +16,7 @@ const NO_ROUTE: &str = "none";
 const SUBMITTED: &str = "submitted";
 const DELIVERED: &str = "delivered";
 const ANSWERS: [&str; 4] = [SUBMITTED, "refused", "not_sent", "unknown"];
-const STATUSES: [&str; 5] = ["underway", DELIVERED, "failed", "not_known", "hint"];
+const STATUSES: [&str; 6] = ["underway", "at_operator", DELIVERED, "failed", "not_known", "hint"];
 
 impl Metrics {
     /// One line of a message's journal was saved at `at`; `message` is what is stored now.

@@ -51,6 +51,7 @@ fn leg(number: u8, route_id: &str, channel: Channel) -> Leg {
         sends: 1,
         abilities: Abilities::default(),
         call: None,
+        operator: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::leg::{Abilities, Channel, ProviderId, RouteClass, RouteId};
+use crate::leg::{Abilities, Channel, OperatorReceipt, ProviderId, RouteClass, RouteId};
 use crate::message::TenantId;
 use crate::phone::Country;
 use crate::policy::Policy;
@@ -50,13 +50,25 @@ impl Route {
             (Channel::Sms, ReceiptProfile::Operator | ReceiptProfile::Handset) => Some(self.overdue_after_ms),
         }
     }
+
+    /// What a new leg by it awaits from the operator, as the last that will be told of it.
+    pub const fn operator_receipt(&self) -> Option<OperatorReceipt> {
+        match (self.channel, self.receipt) {
+            (Channel::Sms, ReceiptProfile::Operator) => Some(OperatorReceipt::Awaited),
+            (Channel::Sms, ReceiptProfile::None | ReceiptProfile::Handset) | (Channel::Voice, _) => None,
+        }
+    }
 }
 
+/// What the receipts of a text prove at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptProfile {
+    /// None come: the provider's answer is all, and no receipt is overdue.
     None,
+    /// That the operator has it; the handset may never be told of.
     Operator,
+    /// That the handset has it.
     Handset,
 }
 

@@ -1,7 +1,7 @@
 //! Golden bytes: what was stored once must be read for ever, and a change of the words must be noticed here.
 
 use super::*;
-use crate::leg::ProviderId;
+use crate::leg::{Leg, OperatorReceipt, ProviderId};
 use crate::outcome::{About, Proof, ReportStatus};
 use crate::time::Timestamp;
 
@@ -37,6 +37,37 @@ fn what_came_to_a_row_later_may_be_missing_in_it() {
     bytes[3..5].copy_from_slice(&(fields - 1).to_be_bytes());
     bytes.truncate(bytes.len() - rmp_serde::to_vec(&message.stamp).expect("a number").len());
     assert_eq!(decode_row(&bytes), Ok(Message { stamp: 0, ..message }));
+}
+
+/// The golden row is of a time before: that it is written back to the same bytes says that nothing is added to such legs.
+#[test]
+fn a_leg_says_last_what_its_route_awaits_of_the_operator_and_nothing_where_it_awaits_nothing() {
+    let old = decode_row(&row()).expect("a row");
+    assert!(old.legs.iter().all(|leg| leg.operator.is_none()));
+    assert_eq!(encode_row(&old), row());
+    let leg_bytes = |leg: &Leg| rmp_serde::to_vec(leg).expect("a leg");
+    for operator in [OperatorReceipt::Awaited, OperatorReceipt::Came] {
+        let mut message = old.clone();
+        message.legs[0].operator = Some(operator);
+        assert_eq!(decode_row(&encode_row(&message)), Ok(message.clone()));
+        let (with, without) = (leg_bytes(&message.legs[0]), leg_bytes(&old.legs[0]));
+        // An array of 16-bit length.
+        assert_eq!((with[0], without[0], with[2]), (0xdc, 0xdc, without[2] + 1));
+        assert_eq!(with[3..without.len()], without[3..], "it comes last");
+        let json = serde_json::to_string(&message.legs[0]).expect("a leg");
+        assert_eq!(serde_json::from_str::<Leg>(&json).ok(), message.legs.first().cloned());
+    }
+}
+
+#[test]
+fn a_report_that_names_no_operator_is_of_none() {
+    let [_, underway] = decode_reports(golden(REPORTS)).expect("two reports").try_into().expect("two reports");
+    let reference = Some("D1".to_owned());
+    assert_eq!(underway.status, ReportStatus::Underway { reference: reference.clone(), at_operator: false });
+    let further = Report { status: ReportStatus::Underway { reference, at_operator: true }, ..underway };
+    let bytes = encode_reports(std::slice::from_ref(&further));
+    assert!(text(&bytes).contains(r#""status":{"underway":{"reference":"D1","at_operator":true}}"#));
+    assert_eq!(decode_reports(&bytes), Ok(vec![further]));
 }
 
 #[test]

@@ -15,7 +15,8 @@ const DELIVERED: u32 = 3;
 const EXPIRED: u32 = 4;
 const REJECTED: u32 = 5;
 
-/// `DELIVERED_TO_HANDSET`. Its neighbour in the group, 2 `DELIVERED_TO_OPERATOR`, is not the handset yet.
+/// Not the handset yet, though of one group with `DELIVERED_TO_HANDSET`.
+const DELIVERED_TO_OPERATOR: u32 = 2;
 const DELIVERED_TO_HANDSET: u32 = 5;
 /// `REJECTED_DUPLICATE_MESSAGE_ID`: our own repeat of a request that was taken the first time.
 const DUPLICATE_MESSAGE_ID: u32 = 23;
@@ -28,6 +29,7 @@ pub(super) fn read(status: &Status, error: Option<&ErrorCode>) -> ReportStatus {
     match (group, id) {
         (_, DUPLICATE_MESSAGE_ID) | (ACCEPTED | PENDING, _) => underway(),
         (_, DELIVERED_TO_HANDSET) => ReportStatus::Delivered,
+        (DELIVERED, DELIVERED_TO_OPERATOR) => ReportStatus::Underway { reference: None, at_operator: true },
         (DELIVERED, _) => underway(),
         (group, id) => match error.and_then(ErrorCode::told).filter(|_| group == UNDELIVERABLE) {
             Some((error, permanent)) => failed(error_meaning(error, permanent), format!("error {error}")),
@@ -52,7 +54,7 @@ impl ErrorCode {
 }
 
 const fn underway() -> ReportStatus {
-    ReportStatus::Underway { reference: None }
+    ReportStatus::Underway { reference: None, at_operator: false }
 }
 
 /// Statuses that say why themselves.

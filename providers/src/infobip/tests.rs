@@ -88,8 +88,9 @@ const fn status(group: u32, id: u32) -> Status {
 #[test]
 fn the_operator_is_not_the_handset() {
     let read = |group, id| codes::read(&status(group, id), None);
-    for (group, id) in [(0, 0), (0, 26), (1, 3), (1, 7), (1, 26), (3, 2), (3, 77), (5, 23)] {
-        assert_eq!(read(group, id), ReportStatus::Underway { reference: None }, "{group} {id}");
+    for (group, id) in [(0, 0), (0, 26), (1, 3), (1, 7), (1, 26), (1, 2), (3, 2), (3, 77), (5, 23)] {
+        let at_operator = (group, id) == (3, 2);
+        assert_eq!(read(group, id), ReportStatus::Underway { reference: None, at_operator }, "{group} {id}");
     }
     assert_eq!(read(3, 5), ReportStatus::Delivered);
 }
@@ -213,11 +214,11 @@ fn one_garbled_result_loses_none_of_its_batch() {
 
 #[test]
 fn a_receipt_with_our_tag_is_never_lost_however_little_of_it_can_be_read() {
-    let underway = ReportStatus::Underway { reference: None };
+    let at_operator = ReportStatus::Underway { reference: None, at_operator: true };
     let not_delivered = crate::report::failed((Class::Unknown, Scope::Message), "status 9");
     let cases = [
         (r#""status":{"groupId":3,"id":5},"error":{}"#, ReportStatus::Delivered),
-        (r#""status":{"groupId":3,"id":2},"error":{"id":null,"permanent":null}"#, underway),
+        (r#""status":{"groupId":3,"id":2},"error":{"id":null,"permanent":null}"#, at_operator),
         (r#""status":{"groupId":2,"id":9},"error":{}"#, not_delivered),
         (r#""status":{"id":5}"#, ReportStatus::Hint),
         (r#""status":{"groupId":3},"error":null"#, ReportStatus::Hint),
@@ -267,7 +268,7 @@ async fn a_rejected_repeat_does_not_hide_the_message_it_repeats() {
     let flooding = record(r#"{"groupId":5,"id":20}"#);
     let unreadable = record("{}");
     let expired = crate::report::failed((Class::ExpiredAtProvider, Scope::Message), "status 15");
-    let underway = ReportStatus::Underway { reference: None };
+    let underway = ReportStatus::Underway { reference: None, at_operator: false };
     for (records, want) in [
         ([&repeat, &repeat, &failed].as_slice(), Some(expired.clone())),
         (&[&failed, &repeat], Some(expired.clone())),

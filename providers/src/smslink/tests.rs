@@ -127,7 +127,7 @@ async fn a_lost_answer_is_cleared_up_by_our_reference_and_the_delivery_id_is_new
     let vendor = Vendor::answering(200, &[], results(200, "DTL000001")).await;
     let reports = vendor.provider(KIND).ask(&question(None)).await.unwrap();
     let statuses: Vec<_> = reports.into_iter().map(|report| report.status).collect();
-    let underway = ReportStatus::Underway { reference: Some(DELIVERY_ID.to_owned()) };
+    let underway = ReportStatus::Underway { reference: Some(DELIVERY_ID.to_owned()), at_operator: false };
     assert_eq!(statuses, [underway, ReportStatus::Delivered]);
     assert_eq!(vendor.only().query[0], ("phone_number[]".to_owned(), "09012345678".to_owned()));
 }
@@ -200,7 +200,7 @@ async fn every_detail_has_its_meaning() {
 
 #[tokio::test]
 async fn reserved_and_sending_are_underway_and_an_undocumented_status_is_no_news() {
-    let underway = ReportStatus::Underway { reference: Some(DELIVERY_ID.to_owned()) };
+    let underway = ReportStatus::Underway { reference: Some(DELIVERY_ID.to_owned()), at_operator: false };
     for (status, reference) in [(50, None), (50, Some(DELIVERY_ID)), (100, None), (100, Some(DELIVERY_ID))] {
         assert_eq!(statuses(results(status, ""), reference).await, std::slice::from_ref(&underway));
     }

@@ -123,7 +123,9 @@ impl Voice for Calls {
 fn read_status(told: Told<'_>) -> Option<ReportStatus> {
     let Told { word, error, sip, sid } = told;
     Some(match word {
-        "queued" | "initiated" | "ringing" | "in-progress" => ReportStatus::Underway { reference: sid },
+        "queued" | "initiated" | "ringing" | "in-progress" => {
+            ReportStatus::Underway { reference: sid, at_operator: false }
+        }
         "completed" | "busy" | "no-answer" | "canceled" => failed((Class::Unanswered, Scope::Number), word),
         "failed" => match (error.and_then(errors::meaning), sip) {
             // A network on the way failed, not the number (RFC 3261, section 21.5): another provider's calls may get there.

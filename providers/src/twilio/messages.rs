@@ -74,11 +74,14 @@ fn sender_field(sender: &str) -> &'static str {
     if service { "MessagingServiceSid" } else { "From" }
 }
 
-/// `sent` means handed to the next carrier, not to the handset. `None`: words of inbound messages, and new ones.
+/// `sent` means that the nearest carrier on the way accepted it, not the handset. `None`: words of inbound messages, and new ones.
 fn read_status(told: Told<'_>) -> Option<ReportStatus> {
     let Told { word, error, sid, .. } = told;
     Some(match word {
-        "accepted" | "scheduled" | "queued" | "sending" | "sent" => ReportStatus::Underway { reference: sid },
+        "accepted" | "scheduled" | "queued" | "sending" => {
+            ReportStatus::Underway { reference: sid, at_operator: false }
+        }
+        "sent" => ReportStatus::Underway { reference: sid, at_operator: true },
         "delivered" | "read" => ReportStatus::Delivered,
         "undelivered" | "failed" => errors::failed(error, word, (Class::Unknown, Scope::Message)),
         // Taken back before it left, by somebody with access to the account.

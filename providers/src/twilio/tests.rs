@@ -151,14 +151,15 @@ fn a_signed_callback_without_a_tag_of_ours_is_about_the_reference() {
 
 #[test]
 fn each_status_of_a_text_has_its_meaning() {
-    let underway = ReportStatus::Underway { reference: Some(MESSAGE.to_owned()) };
+    let underway = ReportStatus::Underway { reference: Some(MESSAGE.to_owned()), at_operator: false };
+    let at_operator = ReportStatus::Underway { reference: Some(MESSAGE.to_owned()), at_operator: true };
     let failed = |class, scope, code| crate::report::failed((class, scope), code);
     let cases = [
         ("accepted", "", underway.clone()),
         ("scheduled", "", underway.clone()),
         ("queued", "", underway.clone()),
-        ("sending", "", underway.clone()),
-        ("sent", "", underway),
+        ("sending", "", underway),
+        ("sent", "", at_operator),
         ("delivered", "", ReportStatus::Delivered),
         ("read", "", ReportStatus::Delivered),
         ("canceled", "", failed(Class::NotSent, Scope::Message, "canceled")),

@@ -34,8 +34,8 @@ async fn a_report_waits_until_its_reference_is_asked_for(factory: &impl Factory)
 async fn a_report_stays_until_it_is_dropped(factory: &impl Factory) {
     let backend = factory.fresh(LIMITS);
     let store = &backend.store;
-    let [first, second] =
-        [ReportStatus::Underway { reference: None }, ReportStatus::Delivered].map(|status| report("ref-1", status));
+    let [first, second] = [ReportStatus::Underway { reference: None, at_operator: false }, ReportStatus::Delivered]
+        .map(|status| report("ref-1", status));
     for one in [&first, &second] {
         store.inbox_put(one).await.expect("there is room");
     }
@@ -53,7 +53,7 @@ async fn reports_of_one_reference_come_in_the_order_they_were_put(factory: &impl
     let backend = factory.fresh(LIMITS);
     let reports = [
         report("ref-1", ReportStatus::Delivered),
-        report("ref-1", ReportStatus::Underway { reference: None }),
+        report("ref-1", ReportStatus::Underway { reference: None, at_operator: false }),
         report("ref-1", ReportStatus::Hint),
     ];
     for one in &reports {

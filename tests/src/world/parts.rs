@@ -123,7 +123,7 @@ fn table(carriers: &BTreeMap<&'static str, Arc<Carrier>>, options: &Options) -> 
         rank,
         price: options.prices.get(name).copied().unwrap_or(10),
         sender: format!("from-{name}"),
-        receipt: ReceiptProfile::Handset,
+        receipt: options.receipts.get(name).copied().unwrap_or(ReceiptProfile::Handset),
         overdue_after_ms: 3_000,
         usual_ms: 1_000,
         origin_line: true,

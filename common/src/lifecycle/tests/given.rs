@@ -129,6 +129,7 @@ pub(crate) fn leg(number: u8, route: &Route, outcome: LegOutcome, reason: Option
         sends: 1,
         abilities: route.abilities,
         call: None,
+        operator: None,
     }
 }
 

@@ -21,7 +21,7 @@ fn unverified(after_ms: u64) -> Message {
 }
 
 fn underway(reference: &str, proof: Proof) -> Event {
-    told_of_first(ReportStatus::Underway { reference: Some(reference.to_owned()) }, proof)
+    told_of_first(ReportStatus::Underway { reference: Some(reference.to_owned()), at_operator: false }, proof)
 }
 
 #[test]

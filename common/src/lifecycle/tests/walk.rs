@@ -100,10 +100,13 @@ fn routes(want: &Want) -> Vec<Route> {
     let dedupes = Abilities { dedupes: true, validity: true, ..Abilities::default() };
     let asks = Abilities { asks: true, ..Abilities::default() };
     let asks_by_our_id = Abilities { asks: true, asks_by_our_id: true, ..Abilities::default() };
+    let at_operator =
+        Route { receipt: ReceiptProfile::Operator, ..route("hikari", RouteClass::Domestic, Channel::Sms) };
     let all = match want.channel {
         Channel::Sms => vec![
             Route { abilities: dedupes, ..route("fuji", RouteClass::Domestic, Channel::Sms) },
             Route { abilities: asks, ..route("sakura", RouteClass::Domestic, Channel::Sms) },
+            Route { abilities: asks_by_our_id, ..at_operator },
             Route { abilities: asks_by_our_id, ..route("kaede", RouteClass::Domestic, Channel::Sms) },
             Route { receipt: ReceiptProfile::None, ..route("atlas", RouteClass::International, Channel::Sms) },
         ],
@@ -237,7 +240,7 @@ fn long_paths_keep_the_promises() {
                     None if events.is_empty() => continue,
                     None => events.swap_remove(roll(events.len())),
                 };
-                let answers = (0..4).map(|_| roll(9)).collect();
+                let answers = (0..4).map(|_| roll(10)).collect();
                 node = take(&Node { now, ..node }, &event, answers, &policy).0;
             }
             longest = longest.max(node.message.legs.len());

@@ -54,7 +54,7 @@ async fn a_text_is_not_for_a_provider_of_calls_nor_a_call_for_one_of_texts() {
 #[test]
 fn each_status_of_a_call_has_its_meaning() {
     let failed = |class, code| crate::report::failed((class, Scope::Number), code);
-    let underway = ReportStatus::Underway { reference: Some(CALL.to_owned()) };
+    let underway = ReportStatus::Underway { reference: Some(CALL.to_owned()), at_operator: false };
     let cases = [
         ("queued", "", underway.clone()),
         ("initiated", "", underway.clone()),

@@ -87,8 +87,9 @@ fn reports() -> Vec<ReportStatus> {
     vec![
         ReportStatus::Delivered,
         ReportStatus::Failed(refusal(Class::Absent)),
-        ReportStatus::Underway { reference: None },
-        ReportStatus::Underway { reference: Some("u1".to_owned()) },
+        ReportStatus::Underway { reference: None, at_operator: false },
+        ReportStatus::Underway { reference: None, at_operator: true },
+        ReportStatus::Underway { reference: Some("u1".to_owned()), at_operator: false },
         ReportStatus::Absent,
         ReportStatus::Hint,
     ]

@@ -1,21 +1,25 @@
 //! What really happened, kept beside the message and by other means than its own: which legs may be out, and the
 //! references their providers gave.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Node;
-use crate::leg::{Channel, LegNumber};
+use crate::leg::{Channel, LegNumber, LegOutcome};
 use crate::lifecycle::{Event, Step};
 use crate::message::{Awaited, State};
 use crate::outcome::{Answer, Proof, ReportStatus};
 
 const LISTED_AFTER_MS: u64 = 5_000;
+/// The route of the walk whose receipts end at the operator.
+const ENDS_AT_OPERATOR: &str = "jp-hikari";
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Ghost {
     /// Legs that may have reached the person.
     pub(super) out: BTreeMap<LegNumber, Channel>,
     pub(super) references: BTreeMap<LegNumber, String>,
+    /// Texts that their operators have, by routes that tell no more.
+    pub(super) at_operator: BTreeSet<LegNumber>,
 }
 
 impl Ghost {
@@ -30,6 +34,7 @@ impl Ghost {
         {
             next.references.insert(leg, reference);
         }
+        next.at_operator.extend(reached_operator(before, event));
         match happened(before, event) {
             Happened::Out(leg) => {
                 if let Some(leg) = step.message.leg(leg) {
@@ -100,13 +105,25 @@ fn is_on_every_list(before: &Node, leg: LegNumber) -> bool {
     lost_at.is_none_or(|at| before.now >= at.plus_ms(LISTED_AFTER_MS))
 }
 
+/// The leg of which it is proven in time that the operator has it, where that is the last that its route tells.
+fn reached_operator(before: &Node, event: &Event) -> Option<LegNumber> {
+    let Event::Receipt { leg, status: ReportStatus::Underway { at_operator: true, .. }, proof, .. } = event else {
+        return None;
+    };
+    let in_time = before.message.is_live() && before.now < before.message.useful_until;
+    let over = [LegOutcome::Delivered, LegOutcome::Refused, LegOutcome::NotSent].map(Some);
+    let open = before.message.leg(*leg).filter(|leg| !over.contains(&leg.outcome));
+    let awaited = open.is_some_and(|leg| leg.route.as_str() == ENDS_AT_OPERATOR);
+    (awaited && in_time && *proof != Proof::Nothing).then_some(*leg)
+}
+
 /// The leg and the reference that an event names with proof.
 pub(super) fn named(event: &Event) -> Option<(LegNumber, String)> {
     match event {
         Event::Answered { leg, answer: Answer::Submitted { reference: Some(reference) } } => {
             Some((*leg, reference.clone()))
         }
-        Event::Receipt { leg, status: ReportStatus::Underway { reference: Some(reference) }, proof, .. }
+        Event::Receipt { leg, status: ReportStatus::Underway { reference: Some(reference), .. }, proof, .. }
             if *proof != Proof::Nothing =>
         {
             Some((*leg, reference.clone()))

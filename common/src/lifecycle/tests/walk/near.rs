@@ -25,7 +25,7 @@ pub(super) fn kind_of(node: &Node) -> u64 {
     for leg in &message.legs {
         format!("{} {:?} {:?} {:?}", leg.route, leg.outcome, leg.reason, leg.call).hash(&mut hasher);
         (leg.taken, leg.sends, leg.asks, leg.reference.is_some()).hash(&mut hasher);
-        (leg.overdue_at.map(bucket), leg.ask_at.map(bucket)).hash(&mut hasher);
+        (leg.overdue_at.map(bucket), leg.ask_at.map(bucket), leg.operator).hash(&mut hasher);
     }
     node.ghost.hash(&mut hasher);
     hasher.finish()

@@ -12,7 +12,7 @@ use crate::policy::{CALLS_MAX, TEXTS_MAX};
 
 pub(super) fn hold(before: &Node, event: &Event, step: &Step, script: &Script) {
     let turn = Taken { before, event, step };
-    let checks: [(&str, bool); 19] = [
+    let checks: [(&str, bool); 20] = [
         ("what is not to be saved is unchanged", step.save || step.message == before.message),
         ("promise 2: a live message is due, and by its deadline", turn.due_in_time()),
         ("promise 2: what is due is done, and only then", turn.due_moves_on(script)),
@@ -32,6 +32,10 @@ pub(super) fn hold(before: &Node, event: &Event, step: &Step, script: &Script) {
         ("promise 7: without proof nothing happens but a question", turn.unproven()),
         ("promise 7: a reference is kept", turn.references_kept(before)),
         ("promise 11: a receipt held back begins no leg", !script.unpunctual.get() || turn.begun().is_none()),
+        (
+            "what the operator has is not overdue, lost or asked about unasked where no more is told",
+            turn.rests_at_operator(),
+        ),
     ];
     for (promise, kept) in checks {
         assert!(
@@ -221,6 +225,16 @@ impl Taken<'_> {
             || self.stopping().is_some()
             || !self.in_time()
             || self.was().state == self.became().state
+    }
+
+    fn rests_at_operator(&self) -> bool {
+        let has = |leg: &LegNumber| self.before.ghost.at_operator.contains(leg);
+        let tells = |note: &Note| matches!(note, Note::Overdue { leg } | Note::HeldBack { leg } if has(leg));
+        let overdue = self.step.notes.iter().any(tells);
+        let asks = |effect: &Effect| matches!(effect, Effect::Ask { leg } if has(leg));
+        let asked = *self.event == Event::Due && self.step.effects.iter().any(asks);
+        let unsure = matches!(&self.became().state, State::Awaiting { leg, what: Awaited::Answer } if has(leg));
+        !overdue && !asked && !unsure
     }
 
     /// The class of what was said with proof of a leg of this message, where that stops it.
