@@ -60,6 +60,8 @@ pub enum CodeKeysError {
 pub enum CodeError {
     #[error("kid {kid:?} has no root here: add it until the messages it made have ended")]
     UnknownKid { kid: String },
+    #[error("whether kid {kid:?} was revoked is not known yet: the store was not there since this process began")]
+    NotLooked { kid: String },
     #[error("kid {kid:?} is revoked: the codes it made are worth nothing")]
     Revoked { kid: String },
     #[error("a code of {length} digits was asked for: {CODE_DIGITS_MIN} to {CODE_DIGITS_MAX} are possible")]
@@ -103,6 +105,9 @@ impl CodeKeys {
     pub fn derive(&self, kid: &Kid, fields: &CodeFields<'_>, length: u8) -> Result<Code, CodeError> {
         if !(CODE_DIGITS_MIN..=CODE_DIGITS_MAX).contains(&length) {
             return Err(CodeError::Length { length });
+        }
+        if !self.has_looked() {
+            return Err(CodeError::NotLooked { kid: kid.as_str().to_owned() });
         }
         if self.is_revoked(kid) {
             return Err(CodeError::Revoked { kid: kid.as_str().to_owned() });

@@ -49,6 +49,12 @@ fn clock(desk: &Desk) -> Option<String> {
 }
 
 fn root(codes: &CodeKeys) -> Option<String> {
+    if !codes.has_looked() {
+        return Some(
+            "which roots are revoked was not looked up yet: the store was not there since this process began"
+                .to_owned(),
+        );
+    }
     if codes.is_revoked(codes.active()) {
         let kid = codes.active().as_str();
         return Some(format!(
@@ -91,7 +97,7 @@ mod tests {
 
     fn codes() -> CodeKeys {
         let kid = Kid::parse("k1").expect("a kid");
-        CodeKeys::new(kid.clone(), vec![(kid, vec![7; 32])]).expect("a long root")
+        CodeKeys::new(kid.clone(), vec![(kid, vec![7; 32])]).expect("a long root").having_looked()
     }
 
     #[tokio::test]

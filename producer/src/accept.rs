@@ -100,7 +100,7 @@ async fn accepted_before(entry: &Entry) -> Result<Option<Accepted>, Problem> {
 async fn admitted(entry: &Entry) -> Result<(Accepted, RequestResult), Problem> {
     let Entry { door, caller, request, .. } = entry;
     let usual_ms = reach::usual_ms(&door.routes, &door.templates, &caller.tenant, request)?;
-    if request.purpose != Purpose::Notice && door.codes.is_revoked(door.codes.active()) {
+    if request.purpose != Purpose::Notice && !door.codes.may_open() {
         // Nobody could verify it; readiness says what to do.
         return Err(Problem::unavailable());
     }

@@ -258,7 +258,9 @@ fn code(
         tracing::error!(id = %message.id, %error, "a code cannot be derived: give every door the roots of living messages");
         match error {
             CodeError::Revoked { .. } => NoCode::Revoked,
-            CodeError::UnknownKid { .. } | CodeError::Length { .. } => NoCode::Now(Problem::unavailable()),
+            CodeError::NotLooked { .. } | CodeError::UnknownKid { .. } | CodeError::Length { .. } => {
+                NoCode::Now(Problem::unavailable())
+            }
         }
     })
 }

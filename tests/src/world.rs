@@ -165,6 +165,7 @@ impl World {
         }
         let store = memory.store();
         keep_key(&*store, &clock).await;
+        parts.codes.look(&*store).await.expect("memory answers");
         let capacity = |name: &str| options.capacities.get(name).copied().unwrap_or(options.capacity);
         let settings = WorkerSettings {
             lanes: Lane::ALL.into_iter().map(|lane| (lane, options.lanes)).collect(),

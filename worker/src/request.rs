@@ -89,7 +89,7 @@ impl<'a> Words<'a> {
         };
         let code = self.codes.derive(kid, &fields, *length).map_err(|error| match error {
             CodeError::Revoked { .. } => Unsendable::Revoked,
-            CodeError::UnknownKid { .. } => not_here(),
+            CodeError::NotLooked { .. } | CodeError::UnknownKid { .. } => not_here(),
             CodeError::Length { .. } => refused("a code of that length cannot be derived"),
         })?;
         let origin_line = self.route(leg).is_some_and(|route| route.origin_line);

@@ -179,10 +179,16 @@ async fn a_worker_names_the_kids_it_knows() {
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_is_told_to_stop_is_not_ready() {
     let stopping = CancellationToken::new();
-    let router = worker(&Arc::default()).probes(stopping.clone()).router();
+    let worker = worker(&Arc::default());
+    let router = worker.probes(stopping.clone()).router();
+    let (status, reasons) = probe(&router, "/readyz").await;
+    assert!(status == 503 && reasons[0].starts_with("which roots are revoked was not looked up yet"), "{reasons:?}");
+    let working = tokio::spawn(worker.run(CancellationToken::new()));
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     assert_eq!(probe(&router, "/readyz").await, (200, vec![]));
     stopping.cancel();
     assert_eq!(probe(&router, "/readyz").await, (503, vec!["the process is stopping".to_owned()]));
+    working.abort();
 }
 
 #[tokio::test(start_paused = true)]

@@ -154,7 +154,10 @@ impl Worker {
             match consumer.queue {
                 Queue::Lane(lane) => {
                     let handle = move |courier, delivery| deliver::handle(courier, lane, delivery);
-                    loops.spawn(async move { consumer.run(&courier, handle, tasks, stop).await })
+                    loops.spawn(async move {
+                        looked(&courier, &stop).await;
+                        consumer.run(&courier, handle, tasks, stop).await;
+                    })
                 }
                 Queue::GivenUp => {
                     loops.spawn(async move { consumer.run(&courier, given_up::handle, tasks, stop).await })
@@ -170,9 +173,18 @@ impl Worker {
         loops.spawn(async move { courier.in_use.keep_telling(&*courier.desk.store, &courier.desk.clock, &told).await });
         loops.spawn(gauges::run(Arc::clone(&self.courier), stop.clone()));
         if self.roles.has(Role::Sweep) {
-            loops.spawn(sweep::run(Arc::clone(&self.courier), self.pace, tasks.clone(), stop.clone()));
+            let (courier, tasks, until, pace) = (Arc::clone(&self.courier), tasks.clone(), stop.clone(), self.pace);
+            loops.spawn(async move {
+                looked(&courier, &until).await;
+                sweep::run(courier, pace, tasks, until).await;
+            });
             loops.spawn(sweep::tidy(Arc::clone(&self.courier), stop.clone()));
         }
         loops
     }
+}
+
+/// Until it was seen which roots are revoked, or `stop`: before, no code can go out.
+async fn looked(courier: &Courier, stop: &CancellationToken) {
+    stop.run_until_cancelled(courier.codes.looked()).await;
 }

@@ -44,7 +44,7 @@ fn keys() -> CodeKeys {
         let root = data_encoding::HEXLOWER.decode(vector.root_hex.as_bytes()).expect("hex");
         roots.insert(kid(&vector.kid), root);
     }
-    CodeKeys::new(kid("k2"), roots.into_iter().collect()).expect("good roots")
+    CodeKeys::new(kid("k2"), roots.into_iter().collect()).expect("good roots").having_looked()
 }
 
 fn derive(keys: &CodeKeys, vector: &Vector) -> Code {
@@ -132,7 +132,8 @@ fn only_the_exact_digits_match() {
 
 #[test]
 fn a_retired_kid_no_longer_derives() {
-    let keys = CodeKeys::new(kid("k2"), vec![(kid("k2"), vec![7; ROOT_BYTES_MIN])]).expect("good roots");
+    let roots = vec![(kid("k2"), vec![7; ROOT_BYTES_MIN])];
+    let keys = CodeKeys::new(kid("k2"), roots).expect("good roots").having_looked();
     let (tenant, number) =
         (TenantId::parse("acme").unwrap(), PhoneNumber::try_from("+819012345678".to_owned()).unwrap());
     let now = Timestamp::from_unix_ms(1_700_000_000_000);

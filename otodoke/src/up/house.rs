@@ -48,6 +48,7 @@ impl House {
             dice: Arc::new(Dice::system()),
         });
         directory.register_key(&*parts.desk.store, &parts.desk.clock).await?;
+        parts.codes.look(&*parts.desk.store).await?;
         let door = Arc::new(Door::assemble(&settings, parts.clone(), stop.clone()));
         let welcome =
             Welcome { sandbox: format!("{url}/sandbox"), url, api_key: directory.api_key.expose().to_owned() };

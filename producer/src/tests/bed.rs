@@ -101,6 +101,7 @@ impl Bed {
         let memory = Memory::new(clock.clone());
         let (calls, hung_up) = mpsc::unbounded_channel();
         let mut door = door(&memory, clock, Scripted { id: ProviderId::parse("kodama").expect("an id"), calls });
+        door.codes.look(&*door.desk.store).await.expect("memory answers");
         change(&mut door);
         let door = Arc::new(door);
         let key = mint(&door, "acme").await;
@@ -117,9 +118,19 @@ impl Bed {
     }
 
     /// The door starts anew with roots of codes that made none of its messages.
-    pub(super) fn forget_roots(&mut self) {
+    pub(super) async fn forget_roots(&mut self) {
         let kid = Kid::parse("k2").expect("a kid");
         let codes = CodeKeys::new(kid.clone(), vec![(kid, vec![4; 32])]).expect("a root");
+        codes.look(&*self.door.desk.store).await.expect("memory answers");
+        self.start_anew(codes);
+    }
+
+    /// Its store was not there yet, so it has not seen which roots are revoked.
+    pub(super) fn start_anew_unlooked(&mut self) {
+        self.start_anew(codes());
+    }
+
+    fn start_anew(&mut self, codes: CodeKeys) {
         let door = &self.door;
         self.door = Arc::new(Door {
             desk: door.desk.clone(),
@@ -267,8 +278,12 @@ async fn mint(door: &Door, tenant: &str) -> String {
     format!("Bearer {}", minted.key)
 }
 
-fn door(memory: &Memory, clock: Clock, provider: Scripted) -> Door {
+fn codes() -> CodeKeys {
     let kid = Kid::parse("k1").expect("a kid");
+    CodeKeys::new(kid.clone(), vec![(kid, vec![3; 32])]).expect("a root")
+}
+
+fn door(memory: &Memory, clock: Clock, provider: Scripted) -> Door {
     let vault = Arc::new(Vault::new(&ROOT).expect("a root"));
     let provider: Arc<dyn Provider> = Arc::new(provider);
     Door {
@@ -281,7 +296,7 @@ fn door(memory: &Memory, clock: Clock, provider: Scripted) -> Door {
             dice: Arc::new(Dice::seeded(1)),
         },
         broker: memory.broker(),
-        codes: Arc::new(CodeKeys::new(kid.clone(), vec![(kid, vec![3; 32])]).expect("a root")),
+        codes: Arc::new(codes()),
         templates: Arc::new(Templates::builtin()),
         routes: Arc::new(routes()),
         providers: Arc::new(BTreeMap::from([(provider.id().clone(), provider)])),

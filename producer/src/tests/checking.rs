@@ -88,11 +88,26 @@ async fn a_code_whose_root_is_not_known_here_is_neither_right_nor_wrong() {
     let mut bed = Bed::new().await;
     let id = bed.sent_login().await;
     let code = bed.code(id).await;
-    bed.forget_roots();
+    bed.forget_roots().await;
     let reply = bed.check(id, &code).await;
     assert_eq!(reply.problem().0, 503, "another door knows it: {}", reply.text);
     let message = bed.load(id).await;
     assert!(message.is_live() && message.guesses_left == 5, "it lives on, and nobody paid");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_door_that_has_not_seen_which_roots_are_revoked_judges_and_accepts_no_code() {
+    let mut bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let code = bed.code(id).await;
+    bed.revoke_root().await;
+    bed.start_anew_unlooked();
+    assert_eq!(bed.check(id, &code).await.problem().0, 503, "a root that leaked verifies nothing meanwhile");
+    let accepted = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login", "separate": true})).await;
+    assert_eq!(accepted.problem().0, 503, "{}", accepted.text);
+    assert!(bed.get("/readyz").await.text.contains("not looked up yet"));
+    bed.door.codes.look(&*bed.door.desk.store).await.expect("memory answers");
+    said(&bed.check(id, &code).await, "expired", false, 5);
 }
 
 #[tokio::test(start_paused = true)]

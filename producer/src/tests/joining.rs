@@ -71,7 +71,7 @@ async fn what_nobody_can_verify_any_more_is_not_joined_and_nothing_such_is_accep
     bed.revoke_root().await;
     let login = json!({"to": NUMBER, "purpose": "login"});
     assert_eq!(bed.post("/v1/verifications", &login).await.problem().0, 503, "the active kid is the revoked one");
-    bed.forget_roots();
+    bed.forget_roots().await;
     bed.door.codes.look(&*bed.door.desk.store).await.expect("memory answers");
     let again = bed.post("/v1/verifications", &login).await;
     assert_ne!(again.accepted(), first);
