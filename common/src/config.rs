@@ -41,8 +41,10 @@ mod sandbox;
 mod secret;
 mod servers;
 mod source;
+mod table;
 mod templates;
 mod tenant;
+mod unread;
 
 pub use carriers::{CarriersSettings, PlanSettings, ProviderKind, ProviderSettings, RouteSettings};
 pub use lanes::{LaneSettings, LanesSettings};
@@ -53,6 +55,7 @@ pub use secret::{ROOT_BYTES_MIN, Root, Secret};
 pub use source::Source;
 pub use templates::{TemplateSettings, Use};
 pub use tenant::TenantSettings;
+use unread::Unread;
 
 /// Everything a process is told before it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,12 +96,12 @@ pub struct SealSettings {
 impl Settings {
     /// What does not fit together; empty when everything does.
     pub fn problems(&self) -> Vec<Problem> {
-        check::problems(self)
+        check::problems(self, &Unread::default())
     }
 
     /// What of the tenants does not fit together, or not the routes and plans.
     pub fn tenant_problems(&self) -> Vec<Problem> {
-        check::tenants(self)
+        check::tenants(self, &Unread::default())
     }
 
     /// A mark of these settings for people who compare processes of one version: it changes with any of them but the

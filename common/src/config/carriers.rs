@@ -102,8 +102,8 @@ impl TryFrom<ProviderText> for ProviderSettings {
         let secret = match (text.secret, text.secret_file) {
             (Some(secret), None) => secret,
             (None, Some(path)) => Secret::read(&path).map_err(|problem| format!("secret_file {problem}"))?,
-            (Some(_), Some(_)) => return Err(format!("provider {} has `secret` and `secret_file`; keep one", text.id)),
-            (None, None) => return Err(format!("provider {} has no `secret_file` (or `secret`)", text.id)),
+            (Some(_), Some(_)) => return Err("has `secret` and `secret_file`; keep one".to_owned()),
+            (None, None) => return Err("has no `secret_file` (or `secret`)".to_owned()),
         };
         Ok(Self {
             id: text.id,

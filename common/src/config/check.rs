@@ -1,8 +1,10 @@
-//! What no single section can see: whether the settings fit together. Every problem is found, not only the first.
+//! What no single section can see: whether the settings fit together. Every problem is found, not only the first; but none
+//! that may only follow from a key that could not be read.
 
 use std::collections::BTreeSet;
 
 use super::problem::Problem;
+use super::unread::Unread;
 use super::{ProviderSettings, RouteSettings, Settings, TenantSettings, servers};
 use crate::leg::{Channel, RouteClass};
 use crate::loopback::is_loopback_text;
@@ -13,17 +15,18 @@ use crate::rabbit::RabbitSettings;
 use crate::route::International;
 use crate::text::TEMPLATE_DEFAULT;
 
-pub(super) fn problems(settings: &Settings) -> Vec<Problem> {
+pub(super) fn problems(settings: &Settings, unread: &Unread) -> Vec<Problem> {
     let mut found = Vec::new();
     public_url(settings, &mut found);
-    codes(settings, &mut found);
-    found.extend(tenants(settings));
-    providers(settings, &mut found);
-    routes(settings, &mut found);
-    plans(settings, &mut found);
-    policy(settings, &mut found);
+    codes(settings, unread, &mut found);
+    found.extend(tenants(settings, unread));
+    providers(settings, unread, &mut found);
+    routes(settings, unread, &mut found);
+    plans(settings, unread, &mut found);
+    policy(settings, unread, &mut found);
     lanes(settings, &mut found);
-    found.extend(servers::problems(settings));
+    found.extend(servers::problems(settings, unread));
+    found.retain(|problem| !unread.covers(&problem.key));
     found
 }
 
@@ -41,16 +44,16 @@ fn url(key: &str, value: &str) -> Option<Problem> {
     empty.then(|| Problem::new(key, value, "must be a URL that begins with https://"))
 }
 
-fn codes(settings: &Settings, found: &mut Vec<Problem>) {
+fn codes(settings: &Settings, unread: &Unread, found: &mut Vec<Problem>) {
     let codes = &settings.codes;
-    if !codes.roots.contains_key(&codes.active) {
+    if !codes.roots.contains_key(&codes.active) && !unread.touches("codes.roots") {
         let known: Vec<&str> = codes.roots.keys().map(crate::message::Kid::as_str).collect();
         let remedy = format!("must be a kid of codes.roots: {}", known.join(", "));
         found.push(Problem::new("codes.active", codes.active.as_str(), remedy));
     }
 }
 
-pub(super) fn tenants(settings: &Settings) -> Vec<Problem> {
+pub(super) fn tenants(settings: &Settings, unread: &Unread) -> Vec<Problem> {
     let mut found = Vec::new();
     for (name, tenant) in &settings.tenants {
         let key = |field: &str| format!("tenant.{name}.{field}");
@@ -78,14 +81,20 @@ pub(super) fn tenants(settings: &Settings) -> Vec<Problem> {
                 found.push(Problem::new(key("amqp_users"), user, remedy));
             }
         }
-        tenant_routes(settings, tenant, key, &mut found);
+        found.extend(tenant_routes(settings, unread, tenant, key));
     }
     found
 }
 
 /// What a tenant names must be there for it to be narrowed or renamed.
-fn tenant_routes(settings: &Settings, tenant: &TenantSettings, key: impl Fn(&str) -> String, found: &mut Vec<Problem>) {
-    let unplanned = |country: &&Country| !settings.plans.contains_key(*country);
+fn tenant_routes(
+    settings: &Settings,
+    unread: &Unread,
+    tenant: &TenantSettings,
+    key: impl Fn(&str) -> String,
+) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let unplanned = |country: &&Country| !settings.plans.contains_key(*country) && !unread.lacks("plan", &[]);
     for (field, countries) in [("countries", &tenant.countries), ("voice_countries", &tenant.voice_countries)] {
         for country in countries.iter().flatten().filter(unplanned) {
             let country = country.as_str();
@@ -93,14 +102,15 @@ fn tenant_routes(settings: &Settings, tenant: &TenantSettings, key: impl Fn(&str
             found.push(Problem::new(key(field), country, remedy));
         }
     }
-    let unknown = |name: &&String| *name != TEMPLATE_DEFAULT && !settings.templates.contains_key(*name);
+    let is_known = |name: &String| name == TEMPLATE_DEFAULT || settings.templates.contains_key(name);
+    let unknown = |name: &&String| !is_known(name) && !unread.lacks("template", &[]);
     for template in tenant.templates.iter().flatten().filter(unknown) {
         let known: Vec<&str> = settings.templates.keys().map(String::as_str).collect();
         let remedy = format!("is not a [template.NAME]; known are: {}", known.join(", "));
         found.push(Problem::new(key("templates"), template, remedy));
     }
     for (route, sender) in &tenant.senders {
-        if !settings.routes.iter().any(|each| each.id == *route) {
+        if !settings.routes.iter().any(|each| each.id == *route) && !unread.lacks("route", &["id"]) {
             let known: Vec<&str> = settings.routes.iter().map(|route| route.id.as_str()).collect();
             let remedy = format!("is not the id of a [[route]]; known are: {}", known.join(", "));
             found.push(Problem::new(key("senders"), route, remedy));
@@ -109,10 +119,11 @@ fn tenant_routes(settings: &Settings, tenant: &TenantSettings, key: impl Fn(&str
             found.push(Problem::new(key(&format!("senders.{route}")), "\"\"", "name the sender that the person sees"));
         }
     }
+    found
 }
 
-fn providers(settings: &Settings, found: &mut Vec<Problem>) {
-    if settings.providers.is_empty() {
+fn providers(settings: &Settings, unread: &Unread, found: &mut Vec<Problem>) {
+    if settings.providers.is_empty() && !unread.lacks("provider", &[]) {
         found.push(Problem::missing("provider", "is missing; without a [[provider]] nothing can be sent"));
     }
     let mut seen = BTreeSet::new();
@@ -128,23 +139,26 @@ fn providers(settings: &Settings, found: &mut Vec<Problem>) {
     }
 }
 
-fn routes(settings: &Settings, found: &mut Vec<Problem>) {
+fn routes(settings: &Settings, unread: &Unread, found: &mut Vec<Problem>) {
     let mut seen = BTreeSet::new();
     for (index, route) in settings.routes.iter().enumerate() {
         let key = |field: &str| format!("route[{index}].{field}");
         if !seen.insert(&route.id) {
             found.push(Problem::new(key("id"), &route.id, "is the id of another route; give each its own"));
         }
-        match settings.providers.iter().find(|provider| provider.id == route.provider) {
+        let has_unread =
+            |index: usize| unread.covers(&format!("provider[{index}].kind")) || unread.covers(&key("provider"));
+        match settings.providers.iter().enumerate().find(|(_, provider)| provider.id == route.provider) {
+            None if unread.lacks("provider", &["id"]) => {}
             None => found.push(Problem::new(key("provider"), &route.provider, provider_ids(&settings.providers))),
-            Some(provider) if provider.kind.channel() != route.channel => {
+            Some((index, provider)) if provider.kind.channel() != route.channel && !has_unread(index) => {
                 let (kind, channel) = (provider.kind.word(), provider.kind.channel().word());
                 let remedy = format!("provider {} is a {kind}, which carries {channel}", provider.id);
                 found.push(Problem::new(key("channel"), route.channel.word(), remedy));
             }
             Some(_) => {}
         }
-        if !settings.plans.contains_key(&route.country) {
+        if !settings.plans.contains_key(&route.country) && !unread.lacks("plan", &[]) {
             let country = route.country.as_str();
             let remedy = format!("has no plan, so the route is never used; add [plan.{country}] or remove the route");
             found.push(Problem::new(key("country"), country, remedy));
@@ -152,7 +166,7 @@ fn routes(settings: &Settings, found: &mut Vec<Problem>) {
         if route.sender.trim().is_empty() {
             found.push(Problem::new(key("sender"), "\"\"", "name the sender that the person sees"));
         }
-        route_numbers(route, key, found);
+        route_numbers(route, unread, key, found);
     }
 }
 
@@ -161,21 +175,25 @@ fn provider_ids(providers: &[ProviderSettings]) -> String {
     format!("is no [[provider]]; known are: {}", known.join(", "))
 }
 
-fn route_numbers(route: &RouteSettings, key: impl Fn(&str) -> String, found: &mut Vec<Problem>) {
+fn route_numbers(route: &RouteSettings, unread: &Unread, key: impl Fn(&str) -> String, found: &mut Vec<Problem>) {
     positive(found, &key("rank"), route.rank.into());
     positive(found, &key("segments_max"), route.segments_max.into());
     positive(found, &key("usual_s"), route.usual_s.into());
-    if route.overdue_after_s < route.usual_s {
+    if route.overdue_after_s < route.usual_s && !unread.covers(&key("usual_s")) {
         let remedy = format!("must be at least usual_s = {}, or receipts on time are overdue", route.usual_s);
         found.push(Problem::new(key("overdue_after_s"), &route.overdue_after_s, remedy));
     }
 }
 
-fn plans(settings: &Settings, found: &mut Vec<Problem>) {
-    if settings.plans.is_empty() {
+fn plans(settings: &Settings, unread: &Unread, found: &mut Vec<Problem>) {
+    if settings.plans.is_empty() && !unread.lacks("plan", &[]) {
         found.push(Problem::missing("plan", "is missing; a country without a plan, such as [plan.JP], is denied"));
     }
-    for (country, plan) in &settings.plans {
+    if unread.lacks("route", &["country", "class", "channel", "retiring"]) {
+        return;
+    }
+    let is_read = |country: &Country| !unread.covers(&format!("plan.{}.international", country.as_str()));
+    for (country, plan) in settings.plans.iter().filter(|(country, _)| is_read(country)) {
         let country_routes = || settings.routes.iter().filter(|route| route.country == *country && !route.retiring);
         let usable =
             |route: &&RouteSettings| route.class == RouteClass::Domestic || plan.international != International::Never;
@@ -194,7 +212,7 @@ fn plans(settings: &Settings, found: &mut Vec<Problem>) {
     }
 }
 
-fn policy(settings: &Settings, found: &mut Vec<Problem>) {
+fn policy(settings: &Settings, unread: &Unread, found: &mut Vec<Problem>) {
     let policy = &settings.policy;
     let numbers: [(&str, u64); 15] = [
         ("unknown_grace_ms", policy.unknown_grace_ms),
@@ -216,11 +234,13 @@ fn policy(settings: &Settings, found: &mut Vec<Problem>) {
     for (field, value) in numbers {
         positive(found, &format!("policy.{field}"), value);
     }
-    if policy.retry_last_ms < policy.retry_first_ms {
+    if policy.retry_last_ms < policy.retry_first_ms && !unread.covers("policy.retry_first_ms") {
         let remedy = format!("must be at least policy.retry_first_ms = {}", policy.retry_first_ms);
         found.push(Problem::new("policy.retry_last_ms", &policy.retry_last_ms, remedy));
     }
-    crash_gap(settings, found);
+    if !unread.lacks("provider", &["id", "timeout_ms"]) && !unread.covers("policy.clock_skew_ms_max") {
+        crash_gap(settings, found);
+    }
 }
 
 /// A leg whose call may still be running must not look like a crash, whatever two clocks disagree about.

@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 
-use figment::error::{Actual, Kind};
+use figment::error::Kind;
+use figment::value::{Num, Value};
 
 /// One wrong setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,57 +25,85 @@ impl Problem {
         Self { key: key.into(), value: None, remedy: remedy.into() }
     }
 
-    /// What the reader of one section said. `section` is its key.
-    pub(super) fn of_figment(section: &str, error: &figment::Error) -> Self {
-        let mut key = section.to_owned();
-        for part in &error.path {
-            key = if part.parse::<usize>().is_ok() { format!("{key}[{part}]") } else { format!("{key}.{part}") };
-        }
-        // The URLs of the servers hold passwords.
-        let is_secret = key.contains("secret") || key.starts_with("amqp.url") || key.starts_with("postgres.url");
-        let seen = |actual: &Actual| if is_secret { None } else { Some(words(actual)) };
-        match &error.kind {
-            Kind::MissingField(name) => Self::missing(format!("{key}.{name}"), "is missing; set it"),
-            Kind::UnknownField(_, known) => {
-                Self::missing(key, format!("is not a setting; known here: {}", known.join(", ")))
+    /// What the reader of one section said of the value at `path`. `section` is its key.
+    pub(super) fn of_kind(section: &str, path: &[String], value: Option<&Value>, kind: &Kind) -> Self {
+        let key = Self::key_of(section, path);
+        let is_unknown = matches!(kind, Kind::UnknownField(..));
+        let is_hidden = |value: &Value| is_secret(section, path) || is_unknown && may_be_misspelt(section, value);
+        let value = value.filter(|value| !is_hidden(value));
+        let remedy = match kind {
+            Kind::MissingField(_) => "is missing; set it".to_owned(),
+            Kind::UnknownField(_, known) => format!("is not a setting; known here: {}", known.join(", ")),
+            Kind::UnknownVariant(_, known) => format!("must be one of {}", known.join(", ")),
+            Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) | Kind::InvalidLength(_, expected) => {
+                format!("must be {}", wanted(expected))
             }
-            Kind::UnknownVariant(name, known) => Self::new(key, &format!("{name:?}"), one_of(known)),
-            Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
-                Self { value: seen(actual), remedy: format!("must be {}", wanted(expected)), key }
-            }
-            Kind::Message(said) => Self::missing(key, said.clone()),
-            Kind::InvalidLength(..)
-            | Kind::DuplicateField(_)
+            Kind::Message(said) => said.clone(),
+            Kind::DuplicateField(_)
             | Kind::ISizeOutOfRange(_)
             | Kind::USizeOutOfRange(_)
             | Kind::Unsupported(_)
-            | Kind::UnsupportedKey(..) => Self::missing(key, error.kind.to_string()),
-        }
+            | Kind::UnsupportedKey(..) => kind.to_string(),
+        };
+        let is_of_wrong_type = matches!(kind, Kind::InvalidType(..));
+        let value = value.and_then(|value| if is_of_wrong_type { words_of_kind(value) } else { words(value) });
+        Self { key, value, remedy }
+    }
+
+    pub(super) fn key_of(section: &str, path: &[String]) -> String {
+        path.iter().fold(section.to_owned(), |key, part| {
+            if part.parse::<usize>().is_ok() { format!("{key}[{part}]") } else { format!("{key}.{part}") }
+        })
     }
 }
 
-/// The value as it was written, where it is short.
-fn words(actual: &Actual) -> String {
-    match actual {
-        Actual::Bool(value) => value.to_string(),
-        Actual::Unsigned(value) => value.to_string(),
-        Actual::Signed(value) => value.to_string(),
-        Actual::Float(value) => value.to_string(),
-        Actual::Char(value) => format!("{value:?}"),
-        Actual::Str(value) => format!("{value:?}"),
-        Actual::Bytes(_)
-        | Actual::Unit
-        | Actual::Option
-        | Actual::NewtypeStruct
-        | Actual::Seq
-        | Actual::Map
-        | Actual::Enum
-        | Actual::UnitVariant
-        | Actual::NewtypeVariant
-        | Actual::TupleVariant
-        | Actual::StructVariant
-        | Actual::Other(_) => actual.to_string(),
+/// `route[2]` is an entry of the section `route`, `plan.JP` one of `plan`.
+pub(super) fn section_of(key: &str) -> &str {
+    key.split(['.', '[']).next().unwrap_or(key)
+}
+
+/// By its name; and the URLs of the servers hold passwords.
+fn is_secret(section: &str, path: &[String]) -> bool {
+    const WORDS: [&str; 8] = ["secret", "pass", "pwd", "token", "key", "credential", "auth", "root"];
+    let named = |name: &str| WORDS.iter().any(|word| name.to_ascii_lowercase().contains(word));
+    let is_named = if path.is_empty() { named(section) } else { path.iter().any(|part| named(part)) };
+    let is_server = ["amqp", "postgres"].contains(&section) && path.first().is_some_and(|name| name.starts_with("url"));
+    is_named || is_server
+}
+
+/// A text whose key nobody knows may be a secret under a misspelt name, except where there are no secrets.
+fn may_be_misspelt(section: &str, value: &Value) -> bool {
+    const WITHOUT_SECRETS: [&str; 6] = ["tenant", "template", "route", "plan", "policy", "lanes"];
+    let is_number = matches!(value, Value::Num(..) | Value::Bool(..));
+    !is_number && !WITHOUT_SECRETS.contains(&section_of(section))
+}
+
+/// The value as it was written. Not that of a table, which may hold anything, nor a URL with somebody's name in it, which may
+/// hold a password too.
+fn words(value: &Value) -> Option<String> {
+    match value {
+        Value::String(_, text) if text.contains("://") && text.contains('@') => None,
+        Value::String(_, text) => Some(format!("{text:?}")),
+        Value::Char(_, value) => Some(format!("{value:?}")),
+        Value::Bool(_, value) => Some(value.to_string()),
+        Value::Num(_, value) => Some(number(value)),
+        Value::Array(_, entries) => {
+            let entries = entries.iter().map(words).collect::<Option<Vec<_>>>()?;
+            Some(format!("[{}]", entries.join(", ")))
+        }
+        Value::Dict(..) | Value::Empty(..) => None,
     }
+}
+
+/// Where the kind of the value is what is wrong, that of a table says enough.
+fn words_of_kind(value: &Value) -> Option<String> {
+    if value.as_dict().is_some() { Some("a table".to_owned()) } else { words(value) }
+}
+
+fn number(value: &Num) -> String {
+    let whole =
+        value.to_u128().map(|value| value.to_string()).or_else(|| value.to_i128().map(|value| value.to_string()));
+    whole.or_else(|| value.to_f64().map(|value| value.to_string())).unwrap_or_default()
 }
 
 /// Rust's names of types say little to an operator.
@@ -85,12 +114,10 @@ fn wanted(expected: &str) -> &str {
         "u32" | "u64" | "usize" => "a whole number, 0 or more",
         "a string" => "a text in quotes",
         "a boolean" => "true or false",
+        "a sequence" => "a list",
+        table if table.starts_with("struct ") => "a table",
         other => other,
     }
-}
-
-fn one_of(known: &[&str]) -> String {
-    format!("must be one of {}", known.join(", "))
 }
 
 impl Display for Problem {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::problem::{Problem, Problems};
+use super::unread::Unread;
 use super::{Secret, Settings};
 use crate::postgres::{PostgresError, PostgresSettings};
 use crate::rabbit::{QueueLengths, RabbitError, RabbitSettings};
@@ -135,9 +136,18 @@ impl Settings {
     }
 }
 
-pub(super) fn problems(settings: &Settings) -> Vec<Problem> {
-    let amqp = settings.amqp.as_ref().and_then(|amqp| amqp.check().err()).map(|error| amqp_problem(&error));
-    amqp.into_iter().chain(settings.postgres.iter().flat_map(postgres_problems)).collect()
+pub(super) fn problems(settings: &Settings, unread: &Unread) -> Vec<Problem> {
+    let amqp = settings.amqp.iter().flat_map(|amqp| amqp_problems(amqp, unread));
+    amqp.chain(settings.postgres.iter().flat_map(postgres_problems)).collect()
+}
+
+/// A list of URLs that is too short may be so for those that could not be read.
+fn amqp_problems(amqp: &RabbitSettings, unread: &Unread) -> Vec<Problem> {
+    let mut found: Vec<Problem> = amqp.out_of_range().iter().map(amqp_problem).collect();
+    found.retain(|problem| !unread.touches(&problem.key));
+    let is_number = |error: &RabbitError| matches!(error, RabbitError::Setting { .. });
+    found.extend(amqp.check().err().filter(|error| !is_number(error)).map(|error| amqp_problem(&error)));
+    found
 }
 
 fn amqp_problem(error: &RabbitError) -> Problem {

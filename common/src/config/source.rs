@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use figment::error::Kind;
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::{Dict, Value};
 use figment::{Figment, Profile};
@@ -12,9 +13,12 @@ use serde::de::DeserializeOwned;
 
 use super::problem::{Problem, Problems};
 use super::servers::{Amqp, Postgres};
+use super::unread::Unread;
 use super::{
-    CarriersSettings, CodesSettings, PlanSettings, SealSettings, Settings, TemplateSettings, UpSettings, check,
+    CarriersSettings, CodesSettings, PlanSettings, ROOT_BYTES_MIN, Root, SealSettings, Settings, TemplateSettings,
+    UpSettings, check, table,
 };
+use crate::message::Kid;
 
 const PUBLIC_URL_REMEDY: &str = "set where providers reach us: https://otp.example.com";
 const PREFIX: &str = "OTODOKE_";
@@ -43,14 +47,9 @@ impl Source {
         let mut sections = self.sections()?;
         let settings = sections.settings();
         sections.leftovers();
-        let mut problems = sections.problems;
-        match settings {
-            Some(settings) => {
-                problems.extend(check::problems(&settings));
-                if problems.is_empty() { Ok(settings) } else { Err(Problems(problems)) }
-            }
-            None => Err(Problems(problems)),
-        }
+        let Sections { mut problems, unread, .. } = sections;
+        problems.extend(check::problems(&settings, &unread));
+        if problems.is_empty() && unread.is_empty() { Ok(settings) } else { Err(Problems(problems)) }
     }
 
     /// Only the carriers and where they reach us: for whoever stands in for carriers, and may hold no other secret.
@@ -82,7 +81,7 @@ impl Source {
     fn sections(&self) -> Result<Sections, Problems> {
         let tree =
             self.tree().map_err(|error| Problems(error.into_iter().map(|each| self.unreadable(&each)).collect()))?;
-        Ok(Sections { tree, problems: Vec::new() })
+        Ok(Sections { tree, problems: Vec::new(), unread: Unread::default() })
     }
 
     fn tree(&self) -> Result<Dict, Box<figment::Error>> {
@@ -157,11 +156,12 @@ impl FromStr for TemplateName {
 struct Sections {
     tree: Dict,
     problems: Vec<Problem>,
+    unread: Unread,
 }
 
 impl Sections {
-    /// `None` only where something is missing or unreadable, which is then among the problems.
-    fn settings(&mut self) -> Option<Settings> {
+    /// To be checked in any case, but believed only where nothing is unread: what is missing or unreadable is made up.
+    fn settings(&mut self) -> Settings {
         let public_url = self.needed::<String>("public_url", PUBLIC_URL_REMEDY);
         let codes = self.needed::<CodesSettings>("codes", "name the active kid and the files of the roots");
         let seal = self.needed::<SealSettings>("seal", "set seal.root_file");
@@ -171,11 +171,11 @@ impl Sections {
         let templates = self.templates();
         let (policy, lanes) = (self.optional("policy").unwrap_or_default(), self.optional("lanes").unwrap_or_default());
         let (amqp, postgres) = (self.optional::<Amqp>("amqp"), self.optional::<Postgres>("postgres"));
-        Some(Settings {
-            public_url: public_url?.trim_end_matches('/').to_owned(),
+        Settings {
+            public_url: public_url.unwrap_or_default().trim_end_matches('/').to_owned(),
             listen,
-            codes: codes?,
-            seal: seal?,
+            codes: codes.unwrap_or_else(made_up_codes),
+            seal: seal.unwrap_or_else(made_up_seal),
             tenants,
             templates,
             providers,
@@ -185,7 +185,7 @@ impl Sections {
             lanes,
             amqp: amqp.map(|Amqp(amqp)| amqp),
             postgres: postgres.map(|Postgres(postgres)| postgres),
-        })
+        }
     }
 
     fn templates(&mut self) -> BTreeMap<String, TemplateSettings> {
@@ -195,6 +195,7 @@ impl Sections {
     fn needed<T: DeserializeOwned>(&mut self, key: &str, remedy: &str) -> Option<T> {
         if !self.tree.contains_key(key) {
             self.problems.push(Problem::missing(key, format!("is missing; {remedy}")));
+            self.unread.add(key);
         }
         self.optional(key)
     }
@@ -215,28 +216,46 @@ impl Sections {
             let path = format!("{key}.{name}");
             match name.parse::<K>() {
                 Ok(name) => table.extend(self.one(&path, &value).map(|value| (name, value))),
-                Err(remedy) => self.problems.push(Problem::missing(path, remedy)),
+                Err(remedy) => {
+                    self.unread.add(&path);
+                    self.problems.push(Problem::missing(path, remedy));
+                }
             }
         }
         table
     }
 
     fn one<T: DeserializeOwned>(&mut self, key: &str, value: &Value) -> Option<T> {
-        match value.deserialize() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.problems.extend(error.into_iter().map(|each| Problem::of_figment(key, &each)));
-                None
-            }
-        }
+        table::read(key, value, &mut self.problems, &mut self.unread)
     }
 
     /// A section nobody asked for is a typo.
     fn leftovers(&mut self) {
-        const KNOWN: &str =
-            "public_url, listen, codes, seal, tenant, template, provider, route, plan, policy, lanes, amqp, postgres";
-        let unknown =
-            self.tree.keys().map(|key| Problem::missing(key, format!("is not a setting; known here: {KNOWN}")));
+        const KNOWN: [&str; 13] = [
+            "public_url",
+            "listen",
+            "codes",
+            "seal",
+            "tenant",
+            "template",
+            "provider",
+            "route",
+            "plan",
+            "policy",
+            "lanes",
+            "amqp",
+            "postgres",
+        ];
+        let of = |key: &String| Kind::UnknownField(key.clone(), &KNOWN);
+        let unknown = self.tree.iter().map(|(key, value)| Problem::of_kind(key, &[], Some(value), &of(key)));
         self.problems.extend(unknown);
     }
+}
+
+fn made_up_codes() -> CodesSettings {
+    CodesSettings { active: Kid::parse("unread").expect("a good kid"), roots: BTreeMap::new() }
+}
+
+fn made_up_seal() -> SealSettings {
+    SealSettings { root: Root::new(vec![0; ROOT_BYTES_MIN]).expect("long enough") }
 }

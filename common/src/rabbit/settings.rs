@@ -95,22 +95,29 @@ impl RabbitSettings {
     /// The brokers' addresses, when every setting makes sense.
     pub(crate) fn check(&self) -> Result<Vec<Address>, RabbitError> {
         self.check_namespace()?;
-        let range = |name, value: u64, least: u64, most: u64| match (least..=most).contains(&value) {
-            true => Ok(()),
-            false => Err(RabbitError::Setting { name, value, least, most }),
-        };
-        range("shards", self.shards.into(), 1, SHARDS_MAX.into())?;
-        range("prefetch", self.prefetch.into(), 1, PREFETCH_MAX.into())?;
-        range("publishers", self.publishers as u64, 1, PUBLISHERS_MAX as u64)?;
-        range("window", self.window as u64, 1, WINDOW_MAX as u64)?;
-        range("batch", self.batch as u64, 1, PARTS_MAX as u64)?;
-        range("publish_deadline_ms", self.publish_deadline_ms, 1, PUBLISH_DEADLINE_MS_MAX)?;
-        let lengths = self.lengths;
-        range("lane_length", lengths.lane.into(), 1, u32::MAX.into())?;
-        range("receipts_length", lengths.receipts.into(), 1, u32::MAX.into())?;
-        range("parked_length", lengths.parked.into(), 1, u32::MAX.into())?;
-        range("urls", self.urls.len() as u64, 1, URLS_MAX as u64)?;
+        if let Some(error) = self.out_of_range().into_iter().next() {
+            return Err(error);
+        }
         self.urls.iter().enumerate().map(|(index, url)| self.read(index + 1, url)).collect()
+    }
+
+    /// Every number that is too small or too large.
+    pub(crate) fn out_of_range(&self) -> Vec<RabbitError> {
+        let lengths = self.lengths;
+        let ranges: [(&'static str, u64, u64, u64); 10] = [
+            ("shards", self.shards.into(), 1, SHARDS_MAX.into()),
+            ("prefetch", self.prefetch.into(), 1, PREFETCH_MAX.into()),
+            ("publishers", self.publishers as u64, 1, PUBLISHERS_MAX as u64),
+            ("window", self.window as u64, 1, WINDOW_MAX as u64),
+            ("batch", self.batch as u64, 1, PARTS_MAX as u64),
+            ("publish_deadline_ms", self.publish_deadline_ms, 1, PUBLISH_DEADLINE_MS_MAX),
+            ("lane_length", lengths.lane.into(), 1, u32::MAX.into()),
+            ("receipts_length", lengths.receipts.into(), 1, u32::MAX.into()),
+            ("parked_length", lengths.parked.into(), 1, u32::MAX.into()),
+            ("urls", self.urls.len() as u64, 1, URLS_MAX as u64),
+        ];
+        let wrong = ranges.into_iter().filter(|(_, value, least, most)| !(*least..=*most).contains(value));
+        wrong.map(|(name, value, least, most)| RabbitError::Setting { name, value, least, most }).collect()
     }
 
     /// The parser's own words are kept out of the error: they may quote the URL.
