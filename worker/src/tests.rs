@@ -184,7 +184,7 @@ async fn a_worker_that_is_told_to_stop_is_not_ready() {
     let (status, reasons) = probe(&router, "/readyz").await;
     assert!(status == 503 && reasons[0].starts_with("which roots are revoked was not looked up yet"), "{reasons:?}");
     let working = tokio::spawn(worker.run(CancellationToken::new()));
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(1)).await;
     assert_eq!(probe(&router, "/readyz").await, (200, vec![]));
     stopping.cancel();
     assert_eq!(probe(&router, "/readyz").await, (503, vec!["the process is stopping".to_owned()]));

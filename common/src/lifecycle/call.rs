@@ -18,7 +18,8 @@ pub(super) fn answered(turn: &mut Turn<'_>, leg: LegNumber) {
 }
 
 pub(super) fn pressed(turn: &mut Turn<'_>, leg: LegNumber, digit: Option<u8>) {
-    let Some(call) = call_of(turn, leg).filter(|call| call.stage == CallStage::Answered) else {
+    let listens = |call: &Call| call.stage == CallStage::Answered && call.announced <= ANNOUNCEMENTS_MAX;
+    let Some(call) = call_of(turn, leg).filter(listens) else {
         return turn.effect(Effect::Say(Utterance::Goodbye));
     };
     let right = digit == Some(call.digit);
@@ -28,6 +29,8 @@ pub(super) fn pressed(turn: &mut Turn<'_>, leg: LegNumber, digit: Option<u8>) {
     } else if call.announced < ANNOUNCEMENTS_MAX {
         announce(turn, leg, call);
     } else {
+        // That was the last word: whoever asks on in this call's name hears no code.
+        set(turn, leg, Call { announced: call.announced + 1, ..call });
         turn.effect(Effect::Say(Utterance::Goodbye));
     }
 }

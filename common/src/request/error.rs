@@ -20,7 +20,7 @@ pub enum RequestError {
     /// A field that can be read, and cannot be so.
     #[error("{detail}")]
     Field { fault: FieldFault, field: &'static str, detail: String },
-    #[error("numbers of {0} are not served: the settings must hold `[plan.{0}]` with a route", .country.as_str())]
+    #[error("numbers of {0} are not served: the settings must hold `[plan.{0}]` with a route, and {0} among the tenant's `countries` where it has some", .country.as_str())]
     UnsupportedCountry { country: Country },
     #[error("this line takes no texts, and no call may reach it: give a mobile number, or allow `voice`")]
     UnreachableLine,

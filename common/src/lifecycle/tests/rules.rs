@@ -290,7 +290,8 @@ fn a_code_is_spoken_once_and_only_after_the_announced_digit() {
     };
     let mut wrong = called().goes(&[(PressedNothing, "awaiting kodama")]);
     wrong.apply(&Event::Pressed { leg: 2, digit: Some(9) });
-    assert!(!wrong.spoke());
+    wrong.happens(&PressedRight);
+    assert!(!wrong.spoke(), "it said goodbye: whoever asks on is not in that call");
     let right = called().goes(&[(PressedRight, "delivered"), (PressedRight, "delivered")]);
     assert_eq!(right.effects.iter().filter(|effect| **effect == Effect::Say(Utterance::Content)).count(), 1);
     let mut late = called();
