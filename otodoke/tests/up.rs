@@ -208,9 +208,16 @@ async fn a_file_is_sent_line_by_line_and_a_bad_line_is_named() {
     assert_eq!(output.status.code(), Some(1));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(out.contains("5 requests: 2 accepted, 3 failed.") && out.contains("3  unreadable_line"), "{out}");
-    for line in ["line 3 is no request", "line 4 is longer than 65536 bytes", "line 5 is not UTF-8"] {
-        assert!(err.contains(line), "{line:?} is missing in {err}");
+    let told =
+        ["3 (unreadable_line): the line is no request", "4 (unreadable_line): the line is longer than 65536 bytes"];
+    for line in told.into_iter().chain(["5 (unreadable_line): the line is not UTF-8"]) {
+        assert!(err.contains(&format!("line {line}")), "{line:?} is missing in {err}");
     }
+    let output = up.type_in(&["send", "--json", "--file", file.to_str().expect("Unicode")]);
+    let answers: Vec<Value> =
+        String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.parse().ok()).collect();
+    let of = |line: u64| answers.iter().find(|answer| answer["line"] == line).expect("every line is answered");
+    assert_eq!((of(1)["joined"].as_bool(), of(3)["code"].as_str()), (Some(true), Some("unreadable_line")));
 }
 
 /// As `otodoke send --file ... | head -n 1` does.

@@ -255,7 +255,14 @@ fn code(
     let fields =
         CodeFields { tenant: &message.tenant, id: message.id, accepted_at: message.accepted_at, number, transaction };
     door.codes.derive(kid, &fields, *length).map_err(|error| {
-        tracing::error!(id = %message.id, %error, "a code cannot be derived: give every door the roots of living messages");
+        match error {
+            CodeError::Revoked { .. } | CodeError::NotLooked { .. } => {
+                tracing::warn!(id = %message.id, %error, "a code is not compared");
+            }
+            CodeError::UnknownKid { .. } | CodeError::Length { .. } => {
+                tracing::error!(id = %message.id, %error, "a code cannot be derived: give every door the roots of living messages");
+            }
+        }
         match error {
             CodeError::Revoked { .. } => NoCode::Revoked,
             CodeError::NotLooked { .. } | CodeError::UnknownKid { .. } | CodeError::Length { .. } => {

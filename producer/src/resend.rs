@@ -3,10 +3,9 @@
 use axum::http::StatusCode;
 use otodoke_common::bucket::Spend;
 use otodoke_common::desk::{Applied, Routing};
-use otodoke_common::fallback;
 use otodoke_common::leg::Channel;
-use otodoke_common::lifecycle::{Choice, Effect, Event, Note, ResendRefusal, resend_gate};
-use otodoke_common::message::{Message, Want};
+use otodoke_common::lifecycle::{Cap, Choice, Effect, Event, Note, ResendRefusal, resend_gate};
+use otodoke_common::message::{Message, State, Trigger, Want};
 use otodoke_common::retry::Delays;
 use otodoke_common::route::{self, Scene, Standing};
 use otodoke_common::time::Timestamp;
@@ -31,11 +30,12 @@ pub(crate) async fn resend(door: &Door, message: Message, channel: Option<Channe
     let event = Event::ResendAsked { channel };
     let choose = |message: &Message, want: &Want| elsewhere(door, message, want);
     let routing = Routing { choose: &choose, ..Routing::ELSEWHERE };
-    let look: Vec<Spend> = look_at_calls(door, &message, channel).into_iter().collect();
+    let look: Vec<Spend> = look_at_calls(door, &message, &event, &routing).into_iter().collect();
+    let before = message.clone();
     let step = match door.desk.apply_to(message, &event, &routing, &look).await? {
         Applied::Done(step) => step,
         Applied::Missing => return Err(Problem::not_found()),
-        Applied::OverLimit { free_at, .. } => return Err(no_calls(free_at, door.now())),
+        Applied::OverLimit { free_at, .. } => return Err(no_calls(door, &before, free_at)),
     };
     effects::perform(door, &step).await;
     if !step.notes.iter().any(|note| matches!(note, Note::ResendAsked { .. })) {
@@ -48,16 +48,19 @@ pub(crate) async fn resend(door: &Door, message: Message, channel: Option<Channe
     })
 }
 
-/// Nothing is paid here: the call pays when it begins. But none is promised that could not be paid for.
-fn look_at_calls(door: &Door, message: &Message, channel: Option<Channel>) -> Option<Spend> {
-    let calls = channel.unwrap_or_else(|| fallback::first(message).channel) == Channel::Voice;
+/// Nothing is paid here: the call that was asked for pays when it begins. But none is promised that the hour's number of calls leaves
+/// no room for.
+fn look_at_calls(door: &Door, message: &Message, event: &Event, routing: &Routing<'_>) -> Option<Spend> {
+    let State::Retrying { want } = door.desk.decide(message, event, routing).message.state else { return None };
     let call = door.desk.call(message);
-    calls.then(|| Spend { cost: 0, limit: call.limit.saturating_sub(call.cost), ..call })
+    let look = Spend { cost: 0, limit: call.limit.saturating_sub(call.cost), ..call };
+    (want.channel == Channel::Voice && want.trigger == Trigger::Asked).then_some(look)
 }
 
-fn no_calls(free_at: Timestamp, now: Timestamp) -> Problem {
-    let detail = "the calls that may be made to this country in an hour were made: wait, or leave `channel` out";
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_calls", detail).retry_at(free_at, now)
+fn no_calls(door: &Door, message: &Message, free_at: Timestamp) -> Problem {
+    door.desk.metrics.guarded(Cap::CallsPerHour.word(), message);
+    let detail = "the calls that may be made to this country in an hour were made: wait";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_calls", detail).retry_at(free_at, door.now())
 }
 
 /// Nobody could ever type its code: it ends here, as it would in the worker's hands, and the caller is told at once.

@@ -63,6 +63,10 @@ async fn speech(door: &Door, id: MessageId, leg: LegNumber, provider: &ProviderI
         }
     };
     let locale = message.locale;
+    if message.is_code() && !door.codes.has_looked() {
+        // It could not speak, and would count as having spoken.
+        return speech::goodbye(locale);
+    }
     let step = match door.desk.apply_to(message, &event, &Routing::ELSEWHERE, &[]).await {
         Ok(Applied::Done(step)) => step,
         Ok(Applied::Missing | Applied::OverLimit { .. }) => return speech::goodbye(locale),

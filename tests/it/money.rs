@@ -214,3 +214,17 @@ async fn a_call_that_cannot_be_paid_for_is_not_promised() {
     let text = world.post(&format!("/v1/verifications/{id}/resend"), json!({})).await;
     assert_eq!((text.status, &text.body["leg"]), (202, &json!(true)), "no resend was used up");
 }
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_one_that_follows_a_text_the_line_does_not_take() {
+    let tenant = TenantSettings { calls_per_hour: Some(1), ..TenantSettings::default() };
+    let world = World::with(Options { tenant, ..Options::default() }).await;
+    world.carrier("sakura").always(Script::fails_later(Class::Unreceivable));
+    let called = world.ask(login(&phone(1))).await;
+    world.until(&called, |message| message["legs"].as_array().is_some_and(|legs| legs.len() == 2)).await;
+    let id = world.ask(login(&phone(2))).await;
+    world.until_status(&id, "failed").await;
+    world.wait_ms(60_000).await;
+    let reply = world.post(&format!("/v1/verifications/{id}/resend"), json!({})).await;
+    assert_eq!((reply.status, reply.body["code"].as_str()), (429, Some("too_many_calls")), "{reply:?}");
+}

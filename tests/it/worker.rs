@@ -311,6 +311,22 @@ async fn a_worker_without_the_root_of_a_code_leaves_it_to_one_that_has_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_takes_nothing_before_it_has_seen_which_roots_are_revoked() {
+    let mut world = World::idle(Options::default()).await;
+    let id = world.ask_for_code(PHONE).await;
+    let kid = Kid::parse("k1").expect("a kid");
+    let unlooked = CodeKeys::new(kid.clone(), vec![(kid, vec![7; 32])]).expect("a long root");
+    world.replace_codes_of_worker(unlooked);
+    world.memory.faults().crowd_settings(u32::MAX);
+    world.start_worker();
+    world.wait_ms(3_000).await;
+    assert_eq!((legs(&world.message(&id).await), world.in_hand()), (vec![], 0));
+    world.memory.faults().crowd_settings(0);
+    world.until_status(&id, "delivered").await;
+    assert_eq!(legs(&world.message(&id).await).len(), 1, "no leg was used up");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waits_when_its_root_is_revoked_ends_without_a_leg() {
     let mut world = World::idle(Options::default()).await;
     let id = world.ask_for_code(PHONE).await;

@@ -89,7 +89,7 @@ impl<'a> Words<'a> {
         };
         let code = self.codes.derive(kid, &fields, *length).map_err(|error| match error {
             CodeError::Revoked { .. } => Unsendable::Revoked,
-            CodeError::NotLooked { .. } | CodeError::UnknownKid { .. } => not_here(),
+            CodeError::NotLooked { .. } | CodeError::UnknownKid { .. } => not_here(&error),
             CodeError::Length { .. } => refused("a code of that length cannot be derived"),
         })?;
         let origin_line = self.route(leg).is_some_and(|route| route.origin_line);
@@ -123,8 +123,8 @@ fn our_reference(message: &Message, leg: &Leg) -> String {
 }
 
 /// Nothing goes out from a process without the root; another has it.
-fn not_here() -> Unsendable {
-    Unsendable::Refused(Answer::NotSent { why: "the root of its code is not known here".to_owned() })
+fn not_here(why: &CodeError) -> Unsendable {
+    Unsendable::Refused(Answer::NotSent { why: why.to_string() })
 }
 
 fn refused(why: &str) -> Unsendable {

@@ -179,8 +179,8 @@ mod tests {
             assert!(!keys.has_looked());
             memory.faults().set_store_away(false);
             let there_at = tokio::time::Instant::now();
-            keys.looked().await;
-            assert!(keys.is_revoked(&kid("k1")));
+            let looked = tokio::time::timeout(Duration::from_millis(LOOK_EVERY_MS), keys.looked()).await;
+            assert!(looked.is_ok() && keys.is_revoked(&kid("k1")));
             stop.cancel();
             there_at.elapsed()
         };

@@ -67,8 +67,11 @@ fn is_secret(section: &str, path: &[String]) -> bool {
     const WORDS: [&str; 8] = ["secret", "pass", "pwd", "token", "key", "credential", "auth", "root"];
     let named = |name: &str| WORDS.iter().any(|word| name.to_ascii_lowercase().contains(word));
     let is_named = if path.is_empty() { named(section) } else { path.iter().any(|part| named(part)) };
-    let is_server = ["amqp", "postgres"].contains(&section) && path.first().is_some_and(|name| name.starts_with("url"));
-    is_named || is_server
+    let of = |sections: &[&str]| sections.contains(&section_of(section));
+    let is_server = of(&["amqp", "postgres"]) && path.first().is_some_and(|name| name.starts_with("url"));
+    // A text in place of a table: what should be below its key may be all of it.
+    let is_whole = path.is_empty() && of(&["amqp", "postgres", "seal", "codes", "provider"]);
+    is_named || is_server || is_whole
 }
 
 /// A text whose key nobody knows may be a secret under a misspelt name, except where there are no secrets.

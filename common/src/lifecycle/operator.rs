@@ -1,5 +1,7 @@
 //! The operator's word, on a route whose receipts end there: nothing more is to be expected of the leg, so from then on nothing of
 //! it is overdue and nobody is asked about it unasked. Receipts, questions and overdue times are `awaiting`.
+//!
+//! It withdraws nothing: where the leg was overdue before and its next one waits for a free route, that one is sent all the same.
 
 use super::turn::Turn;
 use crate::leg::{Leg, LegNumber, LegOutcome, OperatorReceipt};

@@ -1,10 +1,13 @@
 //! `config check`: everything that is wrong with the settings, before anything starts; and where they name a PostgreSQL
-//! that answers, whether they lack a route, or its provider, that living messages went out by.
+//! that answers, whether they lack a route, or its provider, that living messages went out by, and whether their active root was
+//! revoked.
 
 use anyhow::Context;
+use otodoke_common::code::revoked;
 use otodoke_common::config::{Problem, Problems, Settings, Source};
 use otodoke_common::in_use::{Way, in_use};
 use otodoke_common::leg::RouteId;
+use otodoke_common::message::Kid;
 use otodoke_common::postgres::{Postgres, PostgresSettings};
 use otodoke_common::time::Timestamp;
 use serde::Serialize;
@@ -39,8 +42,8 @@ pub(crate) async fn config(command: &Config, output: &Output) -> anyhow::Result<
     let ConfigVerb::Check { config } = &command.verb;
     let checked = check(&Source::of_process(config.config.as_deref()));
     let (found, unchecked) = match &checked {
-        Ok(settings) => match missing_routes(settings).await {
-            Ok(missing) => (missing, None),
+        Ok(settings) => match against_store(settings).await {
+            Ok(problems) => (problems, None),
             Err(error) => (Vec::new(), Some(format!("{UNCHECKED}: {error:#}"))),
         },
         Err(problems) => (problems.0.clone(), Some(format!("{UNCHECKED}: the settings are wrong"))),
@@ -67,21 +70,33 @@ fn check(source: &Source) -> Result<Settings, Problems> {
     Ok(settings)
 }
 
-/// Routes that the settings lack, or have over another provider, and that living messages went out by.
-async fn missing_routes(settings: &Settings) -> anyhow::Result<Vec<Problem>> {
+/// Routes that the settings lack, or have over another provider, and that living messages went out by; and an active root that
+/// is worth nothing.
+async fn against_store(settings: &Settings) -> anyhow::Result<Vec<Problem>> {
     let Some(postgres) = &settings.postgres else { return Ok(Vec::new()) };
-    let looking = timeout(Duration::from_millis(REACH_MS_MAX), used_ways(postgres));
-    let used = looking.await.with_context(|| format!("PostgreSQL did not answer within {REACH_MS_MAX} ms"))??;
+    let looking = timeout(Duration::from_millis(REACH_MS_MAX), look(postgres));
+    let seen = looking.await.with_context(|| format!("PostgreSQL did not answer within {REACH_MS_MAX} ms"))??;
     let known = |way: &Way| settings.routes.iter().any(|route| route.id == way.route && route.provider == way.provider);
-    Ok(used.into_iter().filter(|(way, _)| !known(way)).map(|(way, until)| missing(&way, until)).collect())
+    let missing = seen.ways.iter().filter(|(way, _)| !known(way)).map(|(way, until)| missing(way, *until));
+    let active = &settings.codes.active;
+    let worthless = seen.revoked.contains(active).then(|| {
+        let remedy = "is revoked, and cannot be had back: name another root, and start all processes with it";
+        Problem::new("codes.active", active.as_str(), remedy)
+    });
+    Ok(missing.chain(worthless).collect())
+}
+
+struct Seen {
+    ways: Vec<(Way, Timestamp)>,
+    revoked: Vec<Kid>,
 }
 
 /// Makes and changes nothing: whoever only checks is no reason to bring the schema up to date. By the store's clock, as the
 /// times are.
-async fn used_ways(settings: &PostgresSettings) -> anyhow::Result<Vec<(Way, Timestamp)>> {
+async fn look(settings: &PostgresSettings) -> anyhow::Result<Seen> {
     let postgres = Postgres::connect(settings).await?;
     let now = postgres.server_time().await?;
-    Ok(in_use(&*postgres, now).await?)
+    Ok(Seen { ways: in_use(&*postgres, now).await?, revoked: revoked(&*postgres).await? })
 }
 
 fn missing(Way { route, provider }: &Way, until: Timestamp) -> Problem {

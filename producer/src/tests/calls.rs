@@ -1,7 +1,7 @@
 //! A call asks what to say: the code only after the announced digit, and goodbye whenever anything is wrong.
 
 use axum::http::Method;
-use otodoke_common::leg::Channel;
+use otodoke_common::leg::{CallStage, Channel};
 use otodoke_common::message::MessageId;
 use otodoke_common::speech::{self, Part};
 use serde_json::json;
@@ -77,6 +77,17 @@ async fn the_code_is_spoken_once_to_whoever_presses_the_announced_digit() {
     let again = called.ask(&digit.to_string()).await;
     assert!(!called.speaks_code(&again).await, "{}", again.text);
     hangs_up(&again);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_door_that_cannot_speak_yet_counts_nothing_as_spoken() {
+    let mut called = Called::new().await;
+    called.ask("answered").await;
+    let digit = called.digit().await;
+    called.bed.start_anew_unlooked();
+    hangs_up(&called.ask(&digit.to_string()).await);
+    let message = called.bed.load(called.id).await;
+    assert_eq!(message.legs[0].call.map(|call| call.stage), Some(CallStage::Answered));
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,3 +64,17 @@ async fn no_command_brings_an_older_schema_up_to_date() {
         assert_eq!(psql(&url, VERSION), before, "{words}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_whose_active_root_was_revoked_are_wrong() {
+    let server = postgres().await;
+    let (_directory, file) = settings_for(&server.database());
+    for words in ["keys create --tenant acme", "config check", "codes revoke 1"] {
+        let output = type_in(&file, words);
+        assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let checked = type_in(&file, "config check");
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(1), "{said}");
+    assert!(said.contains("codes.active") && said.contains("is revoked"), "{said}");
+}

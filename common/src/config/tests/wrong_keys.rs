@@ -245,6 +245,18 @@ fn whatever_may_be_a_secret_is_not_told() {
 }
 
 #[test]
+fn a_text_in_place_of_a_section_may_be_its_secret_and_is_not_told() {
+    for section in ["amqp", "postgres", "seal", "codes", "provider"] {
+        let told = |toml: &str, variables: &[(&str, &str)]| read(toml, variables).err().map(|wrong| wrong.to_string());
+        let said = told(&format!("{section} = \"host=db password=hunter2\""), &[]).unwrap_or_default();
+        assert!(said.contains(section) && !said.contains("hunter2"), "{said}");
+        let variable = format!("OTODOKE_{}", section.to_uppercase());
+        let said = told("", &[(&variable, "host=db password=hunter2")]).unwrap_or_default();
+        assert!(!said.is_empty() && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn every_key_that_a_table_must_have_can_be_made_up() {
     fn read_nothing<T: serde::de::DeserializeOwned>(section: &str) -> (bool, Vec<String>) {
         let (mut problems, mut unread) = (Vec::new(), Unread::default());
