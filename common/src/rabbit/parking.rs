@@ -24,6 +24,8 @@ const LOOK_MS_MAX: u64 = 30_000;
 const PRUNE_LOOK_MAX: usize = 10_000;
 /// Looks for what is too old, in the time that a body may stay.
 const PRUNES_PER_KEEP: u64 = 24;
+/// Without a sign, which people would have to type, and no more than every JSON reader keeps (RFC 8259, section 6).
+const PARKED_ID_MAX: i64 = (1 << 53) - 1;
 
 /// All bodies held by one look, given back when it ends.
 struct Look<'a> {
@@ -159,8 +161,7 @@ fn read(generation: &Generation, message: &BasicGetMessage) -> Parked {
 fn parked_id(message_id: &str, queue: Queue, body: &[u8]) -> i64 {
     let digest = digest(&SHA256, &[message_id.as_bytes(), &[0], queue.word().as_bytes(), &[0], body].concat());
     let (first, _) = digest.as_ref().split_first_chunk().expect("a digest has 32 bytes");
-    // Without the sign, which people would have to type.
-    i64::from_be_bytes(*first) & i64::MAX
+    i64::from_be_bytes(*first) & PARKED_ID_MAX
 }
 
 async fn within_bounds<T>(look: impl Future<Output = Result<T, BrokerError>>) -> Result<T, BrokerError> {

@@ -14,8 +14,7 @@ const SHOWN_MAX: usize = 1_000;
 
 #[derive(Serialize)]
 struct Entry {
-    /// As text: many programs read numbers as floating point, and this one has up to 19 digits.
-    parked_id: String,
+    parked_id: i64,
     queue: &'static str,
     at: String,
     reason: String,
@@ -25,7 +24,7 @@ struct Entry {
 impl From<ParkedBody> for Entry {
     fn from(parked: ParkedBody) -> Self {
         Self {
-            parked_id: parked.parked_id.to_string(),
+            parked_id: parked.parked_id,
             queue: parked.queue.word(),
             at: parked.at.rfc3339(),
             reason: parked.reason,
@@ -70,8 +69,6 @@ async fn unpark(broker: &dyn Broker, parked_id: i64, how: Unpark, output: &Outpu
         Unpark::Replay => "is back in its queue",
         Unpark::Drop => "is gone",
     };
-    output.answer(&serde_json::json!({ "parked_id": parked_id.to_string(), "done": true }), || {
-        format!("{parked_id} {what}.")
-    })?;
+    output.answer(&serde_json::json!({ "parked_id": parked_id, "done": true }), || format!("{parked_id} {what}."))?;
     Ok(Outcome::Done)
 }
