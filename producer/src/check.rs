@@ -254,20 +254,15 @@ fn code(
     let Kind::Code { kid, length, .. } = &message.kind else { return Err(NoCode::Now(Problem::not_found())) };
     let fields =
         CodeFields { tenant: &message.tenant, id: message.id, accepted_at: message.accepted_at, number, transaction };
-    door.codes.derive(kid, &fields, *length).map_err(|error| {
-        match error {
-            CodeError::Revoked { .. } | CodeError::NotLooked { .. } => {
-                tracing::warn!(id = %message.id, %error, "a code is not compared");
-            }
-            CodeError::UnknownKid { .. } | CodeError::Length { .. } => {
-                tracing::error!(id = %message.id, %error, "a code cannot be derived: give every door the roots of living messages");
-            }
+    door.codes.derive(kid, &fields, *length).map_err(|error| match error {
+        CodeError::Revoked { .. } => NoCode::Revoked,
+        CodeError::NotLooked { .. } => {
+            tracing::warn!(id = %message.id, %error, "a code is not compared");
+            NoCode::Now(Problem::unavailable())
         }
-        match error {
-            CodeError::Revoked { .. } => NoCode::Revoked,
-            CodeError::NotLooked { .. } | CodeError::UnknownKid { .. } | CodeError::Length { .. } => {
-                NoCode::Now(Problem::unavailable())
-            }
+        CodeError::UnknownKid { .. } | CodeError::Length { .. } => {
+            tracing::error!(id = %message.id, %error, "a code cannot be derived: give every door the roots of living messages");
+            NoCode::Now(Problem::unavailable())
         }
     })
 }

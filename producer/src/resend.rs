@@ -30,9 +30,9 @@ pub(crate) async fn resend(door: &Door, message: Message, channel: Option<Channe
     let event = Event::ResendAsked { channel };
     let choose = |message: &Message, want: &Want| elsewhere(door, message, want);
     let routing = Routing { choose: &choose, ..Routing::ELSEWHERE };
-    let look: Vec<Spend> = look_at_calls(door, &message, &event, &routing).into_iter().collect();
+    let look = look_at_calls(door, &message, &event, &routing);
     let before = message.clone();
-    let step = match door.desk.apply_to(message, &event, &routing, &look).await? {
+    let step = match door.desk.apply_to(message, &event, &routing, look.as_slice()).await? {
         Applied::Done(step) => step,
         Applied::Missing => return Err(Problem::not_found()),
         Applied::OverLimit { free_at, .. } => return Err(no_calls(door, &before, free_at)),

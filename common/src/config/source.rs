@@ -47,9 +47,9 @@ impl Source {
         let mut sections = self.sections()?;
         let settings = sections.settings();
         sections.leftovers();
-        let Sections { mut problems, unread, .. } = sections;
-        problems.extend(check::problems(&settings, &unread));
-        if problems.is_empty() && unread.is_empty() { Ok(settings) } else { Err(Problems(problems)) }
+        let misfits = check::problems(&settings, &sections.unread);
+        sections.problems.extend(misfits);
+        if sections.are_good() { Ok(settings) } else { Err(Problems(sections.problems)) }
     }
 
     /// Only the carriers and where they reach us: for whoever stands in for carriers, and may hold no other secret.
@@ -58,7 +58,7 @@ impl Source {
         let public_url = sections.needed::<String>("public_url", PUBLIC_URL_REMEDY);
         let providers = sections.list("provider");
         match public_url {
-            Some(public_url) if sections.problems.is_empty() => {
+            Some(public_url) if sections.are_good() => {
                 Ok(CarriersSettings { public_url: public_url.trim_end_matches('/').to_owned(), providers })
             }
             Some(_) | None => Err(Problems(sections.problems)),
@@ -71,7 +71,7 @@ impl Source {
         let (tenants, templates) = (sections.table("tenant"), sections.templates());
         let providers = sections.list("provider");
         let unused = sections.tree.keys().cloned().collect();
-        if sections.problems.is_empty() {
+        if sections.are_good() {
             Ok(UpSettings { tenants, templates, providers, unused })
         } else {
             Err(Problems(sections.problems))
@@ -160,6 +160,11 @@ struct Sections {
 }
 
 impl Sections {
+    /// What was made up is never believed.
+    const fn are_good(&self) -> bool {
+        self.problems.is_empty() && self.unread.is_empty()
+    }
+
     /// To be checked in any case, but believed only where nothing is unread: what is missing or unreadable is made up.
     fn settings(&mut self) -> Settings {
         let public_url = self.needed::<String>("public_url", PUBLIC_URL_REMEDY);
