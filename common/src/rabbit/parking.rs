@@ -36,15 +36,8 @@ struct Look<'a> {
 pub(super) async fn list(generation: &Generation, limit: usize) -> Result<Vec<Parked>, BrokerError> {
     within_bounds(async {
         let look = Look::open(generation).await?;
-        let mut found = Vec::new();
-        while found.len() < limit.min(LOOK_MAX)
-            && let Some(message) = look.next().await?
-        {
-            found.push(read(generation, &message));
-        }
-        look.close().await?;
-        found.sort_by_key(|parked| parked.at);
-        Ok(found)
+        let found = look.list(limit).await;
+        look.close(found).await
     })
     .await
 }
@@ -58,21 +51,8 @@ pub(super) async fn take_out(
 ) -> Result<bool, BrokerError> {
     within_bounds(async {
         let look = Look::open(generation).await?;
-        for _ in 0..LOOK_MAX {
-            let Some(message) = look.next().await? else { break };
-            let parked = read(generation, &message);
-            if parked.parked_id != parked_id {
-                continue;
-            }
-            if how == Unpark::Replay {
-                replay(parked, envelope::again(generation.identity(), &message.properties)).await?;
-            }
-            look.take_away(&message).await?;
-            look.close().await?;
-            return Ok(true);
-        }
-        look.close().await?;
-        Ok(false)
+        let taken_out = look.take_out(parked_id, how, replay).await;
+        look.close(taken_out).await
     })
     .await
 }
@@ -97,24 +77,12 @@ pub(super) async fn run(generation: Arc<Generation>) -> Result<(), String> {
     }
 }
 
-/// The oldest are the first, but who published a body may have written its time, where we did not. Returns how many went.
+/// Returns how many went.
 async fn prune(generation: &Generation, before: Timestamp) -> Result<usize, BrokerError> {
     within_bounds(async {
         let look = Look::open(generation).await?;
-        let (identity, mut gone) = (generation.identity(), 0);
-        for _ in 0..PRUNE_LOOK_MAX {
-            let Some(message) = look.next().await? else { break };
-            let story = envelope::story(identity, &message.properties);
-            if story.at >= before && story.by_us {
-                break;
-            }
-            if story.at < before && envelope::origin(identity, &message.properties) != Origin::Ours {
-                look.take_away(&message).await?;
-                gone += 1;
-            }
-        }
-        look.close().await?;
-        Ok(gone)
+        let gone = look.prune(before).await;
+        look.close(gone).await
     })
     .await
 }
@@ -122,6 +90,55 @@ async fn prune(generation: &Generation, before: Timestamp) -> Result<usize, Brok
 impl<'a> Look<'a> {
     async fn open(generation: &'a Generation) -> Result<Self, BrokerError> {
         Ok(Self { generation, channel: generation.consume_channel().await.map_err(failed)? })
+    }
+
+    async fn list(&self, limit: usize) -> Result<Vec<Parked>, BrokerError> {
+        let mut found = Vec::new();
+        while found.len() < limit.min(LOOK_MAX)
+            && let Some(message) = self.next().await?
+        {
+            found.push(read(self.generation, &message));
+        }
+        found.sort_by_key(|parked| parked.at);
+        Ok(found)
+    }
+
+    async fn take_out(
+        &self,
+        parked_id: i64,
+        how: Unpark,
+        replay: impl AsyncFnOnce(Parked, BasicProperties) -> Result<(), BrokerError>,
+    ) -> Result<bool, BrokerError> {
+        for _ in 0..LOOK_MAX {
+            let Some(message) = self.next().await? else { break };
+            let parked = read(self.generation, &message);
+            if parked.parked_id != parked_id {
+                continue;
+            }
+            if how == Unpark::Replay {
+                replay(parked, envelope::again(self.generation.identity(), &message.properties)).await?;
+            }
+            self.take_away(&message).await?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// The oldest are the first, but who published a body may have written its time, where we did not.
+    async fn prune(&self, before: Timestamp) -> Result<usize, BrokerError> {
+        let (identity, mut gone) = (self.generation.identity(), 0);
+        for _ in 0..PRUNE_LOOK_MAX {
+            let Some(message) = self.next().await? else { break };
+            let story = envelope::story(identity, &message.properties);
+            if story.at >= before && story.by_us {
+                break;
+            }
+            if story.at < before && envelope::origin(identity, &message.properties) != Origin::Ours {
+                self.take_away(&message).await?;
+                gone += 1;
+            }
+        }
+        Ok(gone)
     }
 
     async fn next(&self) -> Result<Option<BasicGetMessage>, BrokerError> {
@@ -135,13 +152,13 @@ impl<'a> Look<'a> {
         self.channel.basic_ack(message.delivery_tag, one).await.map_err(failed)
     }
 
-    /// Gives back all that was not acknowledged: tag 0 stands for every one of them. A look that fails before it comes
-    /// here drops its channel, which gives them back as well.
-    async fn close(self) -> Result<(), BrokerError> {
+    /// Gives back all that was not acknowledged (tag 0 stands for every one of them), however the look ended: what it found
+    /// is told once others can see those bodies again. A look that is cut off drops its channel, which gives them back later.
+    async fn close<T>(self, found: Result<T, BrokerError>) -> Result<T, BrokerError> {
         let all = BasicNackOptions { multiple: true, requeue: true };
-        self.channel.basic_nack(0, all).await.map_err(failed)?;
+        let given_back = self.channel.basic_nack(0, all).await.map_err(failed);
         line::close_channel(&self.channel).await;
-        Ok(())
+        found.and_then(|found| given_back.map(|()| found))
     }
 }
 
