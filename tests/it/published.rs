@@ -78,6 +78,10 @@ async fn what_the_door_refuses_is_refused_of_a_publisher_with_the_same_words() {
         with("purpose", json!("payment")),
         with("transaction", json!({"amount": "1", "currency": "JPY", "payee": payee})),
         with("metadata", json!({"": "1"})),
+        with("ttl_second", json!(60)),
+        with("purpose", json!("gift")),
+        with("to", json!(9_012_345_678_u64)),
+        json!({"to": PHONE}),
         json!({"to": PHONE, "purpose": "payment",
             "transaction": {"amount": "12000", "currency": "JYP", "payee": payee}}),
     ];

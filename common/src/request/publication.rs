@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::body::{NewText, NewVerification};
+use super::body::{CodePurpose, NewText, NewVerification};
 use super::opening::Birth;
 use super::strict::{self, FieldError, ReadError};
 use super::{CODE_TTL_S_DEFAULT, Request, RequestError, TEXT_TTL_S_DEFAULT};
@@ -47,11 +47,17 @@ pub struct Publication {
 pub enum Wanted {
     Code(Box<NewVerification>),
     Text(Box<NewText>),
+    /// A code or a text with a field that is unknown, missing or of the wrong form.
+    Misfit {
+        kind: KindWord,
+        purpose: Purpose,
+        error: FieldError,
+    },
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum KindWord {
+pub enum KindWord {
     Code,
     Text,
 }
@@ -193,11 +199,17 @@ impl Wanted {
         if wire::lane_message_id(body).is_some() || wire::decode_reports(body).is_ok() {
             return Err(Unreadable::Internal);
         }
-        let wanted = match strict::read_by(body, "kind").map_err(unreadable)? {
-            (KindWord::Code, rest) => rest.read().map(|code| Self::Code(Box::new(code))),
-            (KindWord::Text, rest) => rest.read().map(|text| Self::Text(Box::new(text))),
+        let (kind, rest) = strict::read_by(body, "kind").map_err(Unreadable::Body)?;
+        let wanted = match kind {
+            KindWord::Code => rest.read().map(|code| Self::Code(Box::new(code))),
+            KindWord::Text => rest.read().map(|text| Self::Text(Box::new(text))),
         };
-        wanted.map_err(unreadable)
+        match wanted {
+            Err(ReadError::Field(error)) => {
+                Ok(Self::Misfit { kind, purpose: purpose_said(kind, body), error: kept(error) })
+            }
+            read => read.map_err(Unreadable::Body),
+        }
     }
 
     /// The same as at the door.
@@ -205,6 +217,7 @@ impl Wanted {
         match self {
             Self::Code(code) => Request::of_code(code.as_ref().clone()),
             Self::Text(text) => Request::of_text(text.as_ref().clone()),
+            Self::Misfit { error, .. } => Err(ReadError::Field(error.clone()).into()),
         }
     }
 
@@ -212,21 +225,30 @@ impl Wanted {
         match self {
             Self::Code(code) => code.purpose.into(),
             Self::Text(_) => Purpose::Notice,
+            Self::Misfit { purpose, .. } => *purpose,
+        }
+    }
+
+    const fn kind_word(&self) -> KindWord {
+        match self {
+            Self::Code(_) => KindWord::Code,
+            Self::Text(_) => KindWord::Text,
+            Self::Misfit { kind, .. } => *kind,
         }
     }
 
     /// As usual: what it says itself may be what is wrong with it.
     const fn useful_ms(&self) -> u64 {
-        match self {
-            Self::Code(_) => CODE_TTL_S_DEFAULT * 1_000,
-            Self::Text(_) => TEXT_TTL_S_DEFAULT * 1_000,
+        match self.kind_word() {
+            KindWord::Code => CODE_TTL_S_DEFAULT * 1_000,
+            KindWord::Text => TEXT_TTL_S_DEFAULT * 1_000,
         }
     }
 
     fn kind(&self, kid: &Kid) -> Kind {
-        match self {
-            Self::Code(_) => Kind::Code { length: 6, kid: kid.clone(), template: "default".to_owned(), domain: None },
-            Self::Text(_) => Kind::Text,
+        match self.kind_word() {
+            KindWord::Code => Kind::Code { length: 6, kid: kid.clone(), template: "default".to_owned(), domain: None },
+            KindWord::Text => Kind::Text,
         }
     }
 
@@ -234,19 +256,31 @@ impl Wanted {
         let said = match self {
             Self::Code(code) => code.locale,
             Self::Text(text) => text.locale,
+            Self::Misfit { .. } => None,
         };
         said.unwrap_or(Locale::En)
     }
 }
 
-/// The names in `metadata` are the publisher's own, and may be personal.
-fn unreadable(error: ReadError) -> Unreadable {
-    Unreadable::Body(match error {
-        ReadError::Field(FieldError { path, fault }) if path.starts_with("metadata.") => {
-            ReadError::Field(FieldError::new("metadata", fault))
+/// Of a body that does not fit: where it says none, the one of the lowest lane that its kind has.
+fn purpose_said(kind: KindWord, body: &[u8]) -> Purpose {
+    match kind {
+        KindWord::Code => {
+            strict::read_by::<CodePurpose>(body, "purpose").map_or(Purpose::Login, |(said, _)| said.into())
         }
-        ReadError::Field(_) | ReadError::NotJson { .. } => error,
-    })
+        KindWord::Text => Purpose::Notice,
+    }
+}
+
+/// What a journal keeps of it, which people read. Names that a publisher made up may be personal: of those in `metadata` none
+/// is kept, of others nothing from the first part on that has more than letters in it.
+fn kept(error: FieldError) -> FieldError {
+    let is_plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    let path: Vec<&str> = match error.path.split_once('.') {
+        Some(("metadata", _)) => vec!["metadata"],
+        Some(_) | None => error.path.split('.').take_while(is_plain).collect(),
+    };
+    FieldError { path: path.join("."), fault: error.fault }
 }
 
 /// The reason of a message that ends because of this.

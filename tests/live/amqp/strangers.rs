@@ -153,10 +153,10 @@ async fn whoever_is_not_known_is_parked(house: &House) {
 
 async fn what_cannot_be_read_is_parked(house: &House) {
     let letter = || Letter::new(&new_id(), "normal", &code(&phone(36)));
-    let typo = json!({"kind": "code", "to": phone(36), "purpose": "login", "ttl_second": 60});
+    let kind = json!({"kind": "call", "to": phone(36), "purpose": "login"});
     for (letter, reason) in [
         (Letter { body: "{\"kind\":".to_owned(), ..letter() }, "not JSON"),
-        (Letter::new(&new_id(), "normal", &typo), "`ttl_second` is not a field here"),
+        (Letter::new(&new_id(), "normal", &kind), "`kind` must be one of"),
         (letter().property("message_id", "order-1"), "must be a UUID"),
         (letter().header("otodoke-version", 2), "`otodoke-version` is 2"),
         (letter().property("content_type", "text/plain"), "content type"),
