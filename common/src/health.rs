@@ -2,15 +2,17 @@
 //!
 //! Plain state with time as an argument. The worker keeps one behind a lock; `route` and `lifecycle` see answers only.
 
+mod receipts;
 mod verdict;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::leg::{Leg, LegNumber, ProviderId, RouteId};
-use crate::message::MessageId;
+use crate::message::{MessageId, Tag};
 use crate::outcome::Answer;
 use crate::route::Standing;
 use crate::time::Timestamp;
+use receipts::Receipts;
 use verdict::{CLOSED, Verdict, judge, turned};
 
 /// Failures of its own in a row before a provider rests.
@@ -30,20 +32,6 @@ const PROBE_LOOK_MS: u64 = 500;
 /// Answers remembered per route, and for how long.
 const OUTCOMES_MAX: usize = 20;
 const OUTCOMES_KEPT_MS: u64 = 300_000;
-/// Legs remembered per route: at most so many of each second, so that a busy route still has two minutes of them.
-const LEGS_REMEMBERED_MAX: usize = 1_024;
-const LEGS_PER_SECOND_MAX: usize = 8;
-/// Once receipts come again, those that were held up are waited for this long.
-const RECOVERY_MS: u64 = 60_000;
-/// How often it is looked up what other processes heard of a route, and of how many legs at most.
-const CATCH_UP_EVERY_MS: u64 = 1_000;
-const UNHEARD_MAX: usize = 512;
-/// With fewer silent legs beside it, an overdue one is a matter of its own phone.
-const SILENT_BURST_MIN: usize = 3;
-/// So many legs in a row, the overdue one among them, of which nothing was heard: that is no matter of their phones.
-const SILENT_RUN_MIN: usize = 3;
-/// How far back a row of silent legs is followed, in patiences: far enough for a route with few legs.
-const SILENT_RUN_PATIENCES: u64 = 4;
 /// Answers needed before a score says anything.
 const OUTCOMES_MIN: usize = 5;
 
@@ -78,17 +66,7 @@ struct RouteHealth {
     provider: Option<ProviderId>,
     /// When it answered, and `true` where the provider failed.
     answers: VecDeque<(Timestamp, bool)>,
-    legs: VecDeque<Watched>,
-    /// When the receipts of most legs were last found missing.
-    late_at: Option<Timestamp>,
-    /// When it was last looked up what others heard.
-    caught_up_at: Option<Timestamp>,
-}
-
-struct Watched {
-    leg: (MessageId, LegNumber),
-    submitted_at: Timestamp,
-    heard: bool,
+    receipts: Receipts,
 }
 
 /// What a circuit allows.
@@ -221,34 +199,21 @@ impl Health {
         }
     }
 
-    /// A sample is enough to tell whether receipts come, and reaches back far enough however busy the route is.
-    pub fn submitted(&mut self, route: &RouteId, leg: (MessageId, LegNumber), at: Timestamp) {
-        let legs = &mut self.routes.entry(route.clone()).or_default().legs;
-        let crowded =
-            legs.iter().nth_back(LEGS_PER_SECOND_MAX - 1).is_some_and(|w| at.since_ms(w.submitted_at) < 1_000);
-        if !crowded && !legs.iter().any(|watched| watched.leg == leg) {
-            remember(legs, Watched { leg, submitted_at: at, heard: false }, LEGS_REMEMBERED_MAX);
-        }
+    /// It went out; from now on its receipt is looked for.
+    pub fn submitted(&mut self, route: &RouteId, leg: (MessageId, LegNumber), phone: Tag, at: Timestamp) {
+        self.routes.entry(route.clone()).or_default().receipts.submitted(leg, phone, at);
     }
 
     /// Something with a status was heard about a leg.
     pub fn heard(&mut self, route: &RouteId, leg: (MessageId, LegNumber)) {
-        let legs = self.routes.get_mut(route).map(|health| &mut health.legs);
-        if let Some(watched) = legs.and_then(|legs| legs.iter_mut().find(|watched| watched.leg == leg)) {
-            watched.heard = true;
+        if let Some(health) = self.routes.get_mut(route) {
+            health.receipts.heard(leg);
         }
     }
 
     /// Legs like this one that nothing was heard of here: other processes may have heard. Empty where it was asked lately.
     pub fn unheard(&mut self, leg: &Leg, now: Timestamp) -> Vec<(MessageId, LegNumber)> {
-        let health = self.routes.entry(leg.route.clone()).or_default();
-        if health.caught_up_at.is_some_and(|at| lasts(at.plus_ms(CATCH_UP_EVERY_MS), now, CATCH_UP_EVERY_MS)) {
-            return Vec::new();
-        }
-        health.caught_up_at = Some(now);
-        let earliest = run_from(leg);
-        let silent = |watched: &&Watched| !watched.heard && watched.submitted_at >= earliest;
-        health.legs.iter().rev().filter(silent).take(UNHEARD_MAX).map(|watched| watched.leg).collect()
+        self.routes.entry(leg.route.clone()).or_default().receipts.unheard(leg, now)
     }
 
     /// 0 while a route works, 1 when most of its last answers were failures of its provider.
@@ -270,43 +235,12 @@ impl Health {
     /// Whether receipts of this leg's route come in time otherwise, so that this one missing means something.
     ///
     /// Most of the others that went out since were heard of; where there are none, of those just before. On a route with
-    /// few legs none of several in a row may be silent. A leg that nobody else can be compared with counts as punctual,
+    /// few legs none of several in a row may be silent. Silent legs to one phone count once. A leg that nobody else can be compared with counts as punctual,
     /// but only once this process has listened long enough itself.
-    pub fn punctual(&mut self, id: MessageId, leg: &Leg, now: Timestamp) -> bool {
-        let patience_ms = leg.overdue_after_ms.unwrap_or_default();
-        let listened_ms = now.since_ms(self.watching_since.max(leg.started_at));
-        let from_before = leg.started_at < self.watching_since;
-        let key = (id, leg.number);
-        let RouteHealth { legs, late_at, .. } = self.routes.entry(leg.route.clone()).or_default();
-        // Legs of a life before this one were not seen going out: those that are silent now are each other's peers.
-        if from_before && !legs.iter().any(|watched| watched.leg == key) {
-            remember(legs, Watched { leg: key, submitted_at: leg.started_at, heard: false }, LEGS_REMEMBERED_MAX);
-        }
-        let needed_ms = if from_before { patience_ms.saturating_mul(2) } else { patience_ms };
-        if listened_ms < needed_ms {
-            return false;
-        }
-        // Those that went out after it tell how receipts come now; those before it only where there are no others, for
-        // what they tell may be over.
-        let mut before = Heard::default();
-        let mut since = Heard::default();
-        let (earliest, latest) = (leg.started_at.minus_ms(patience_ms), now.minus_ms(patience_ms / 2));
-        for watched in legs.iter().filter(|watched| watched.leg != key && watched.submitted_at >= earliest) {
-            if watched.submitted_at < leg.started_at {
-                before.count(watched);
-            } else if watched.submitted_at <= latest {
-                since.count(watched);
-            }
-        }
-        let mostly = if since.is_empty() { before.mostly() } else { since.mostly() };
-        let punctual = mostly && silent_run(legs, key, leg, now) < SILENT_RUN_MIN;
-        if !punctual {
-            *late_at = Some(now);
-        }
-        // Receipts that were held up come one by one: for a while, a leg that was out then may still hear of its own.
-        let recovers = |at: Timestamp| lasts(at.plus_ms(RECOVERY_MS), now, RECOVERY_MS);
-        let held_up = late_at.is_some_and(|at| leg.started_at <= at && recovers(at));
-        punctual && !held_up
+    pub fn punctual(&mut self, message: (MessageId, Tag), leg: &Leg, now: Timestamp) -> bool {
+        let watching_since = self.watching_since;
+        let receipts = &mut self.routes.entry(leg.route.clone()).or_default().receipts;
+        receipts.punctual(message, leg, watching_since, now)
     }
 }
 
@@ -314,49 +248,6 @@ impl Health {
 /// behind that lie further off: those are over, but for what two looks at a clock may differ by.
 fn lasts(until: Timestamp, now: Timestamp, for_ms: u64) -> bool {
     until > now && until.since_ms(now) <= for_ms + CLOCK_DIFFERS_MS_MAX
-}
-
-fn run_from(leg: &Leg) -> Timestamp {
-    leg.started_at.minus_ms(leg.overdue_after_ms.unwrap_or_default().saturating_mul(SILENT_RUN_PATIENCES))
-}
-
-/// How many legs in a row, this one among them, nothing was heard of; 0 where one was heard of that went out after it.
-/// Those that went out just now say nothing yet.
-fn silent_run(legs: &VecDeque<Watched>, key: (MessageId, LegNumber), leg: &Leg, now: Timestamp) -> usize {
-    let latest = now.minus_ms(leg.overdue_after_ms.unwrap_or_default() / 3);
-    let others = || legs.iter().filter(|watched| watched.leg != key && watched.submitted_at >= run_from(leg));
-    let last_heard = others().filter(|watched| watched.heard).map(|watched| watched.submitted_at).max();
-    if last_heard.is_some_and(|at| at >= leg.started_at) {
-        return 0;
-    }
-    let in_run = |watched: &&Watched| watched.submitted_at <= latest && Some(watched.submitted_at) > last_heard;
-    1 + others().filter(in_run).count()
-}
-
-/// Of how many legs something was heard, and of how many nothing.
-#[derive(Default)]
-struct Heard {
-    heard: usize,
-    silent: usize,
-}
-
-impl Heard {
-    const fn count(&mut self, watched: &Watched) {
-        if watched.heard {
-            self.heard += 1;
-        } else {
-            self.silent += 1;
-        }
-    }
-
-    const fn is_empty(&self) -> bool {
-        self.heard + self.silent == 0
-    }
-
-    /// Most were heard of, or too few are silent to call it a burst.
-    const fn mostly(&self) -> bool {
-        self.heard >= self.silent || self.silent < SILENT_BURST_MIN
-    }
 }
 
 fn remember<T>(memory: &mut VecDeque<T>, value: T, most: usize) {

@@ -186,7 +186,7 @@ impl Courier {
                 held: Mutex::new(None),
             };
             let choose = |message: &Message, want: &_| hand.choose(message, want);
-            let punctual = |leg: &Leg| self.lock_health().punctual(message.id, leg, now);
+            let punctual = |leg: &Leg| self.lock_health().punctual((message.id, message.number_tag), leg, now);
             let asks_in_ms = |leg: &Leg| self.questions.asks_in_ms(&leg.provider);
             let routing = Routing { choose: &choose, punctual: &punctual, asks_in_ms: &asks_in_ms };
             let mut decided = self.desk.decide(message, event, &routing);
@@ -297,7 +297,7 @@ impl Courier {
         health.answered(&leg.route, &leg.provider, answer, now);
         let after = health.shown(&leg.provider, now);
         if matches!(answer, Answer::Submitted { .. }) {
-            health.submitted(&leg.route, (message.id, leg.number), now);
+            health.submitted(&leg.route, (message.id, leg.number), message.number_tag, now);
         }
         let standing = health.standing(&leg.provider, now);
         drop(health);
