@@ -10,6 +10,8 @@ use otodoke_common::code::CodeKeys;
 use otodoke_common::config::{Problem, Problems, ProviderSettings as Configured, Settings, TemplateSettings, Use};
 use otodoke_common::desk::Desk;
 use otodoke_common::dice::Dice;
+use otodoke_common::leg::Channel;
+use otodoke_common::message::{Locale, Purpose};
 use otodoke_common::metrics::{Metrics, MetricsError};
 use otodoke_common::parts::Parts;
 use otodoke_common::policy::Policy;
@@ -18,7 +20,8 @@ use otodoke_common::route::RouteTable;
 use otodoke_common::seal::Vault;
 use otodoke_common::servers::Servers;
 use otodoke_common::store::Store;
-use otodoke_common::text::{PAYMENT_SUFFIX, Templates};
+use otodoke_common::text::{PAYMENT_SUFFIX, RenderInput, Templates, TextError, lint};
+use otodoke_common::transaction::Transaction;
 
 use crate::ProviderSettings;
 
@@ -61,12 +64,13 @@ pub fn assemble(settings: &Settings) -> Result<Assembled, Problems> {
     let vault = Vault::new(settings.seal.root.bytes()).map_err(|error| one("seal.root_file", error.to_string()))?;
     let vault = Arc::new(vault);
     let providers = registry(settings, &vault)?;
+    let routes =
+        settings.route_table(|id| providers.get(id).map(|provider| (provider.abilities(), provider.counting())));
     Ok(Assembled {
         codes: codes.map_err(|error| one("codes", error.to_string()))?,
-        routes: settings
-            .route_table(|id| providers.get(id).map(|provider| (provider.abilities(), provider.counting()))),
         metrics: metrics(settings).map_err(|error| one("plan", error.to_string()))?,
-        templates: templates(settings)?,
+        templates: templates(settings, &routes)?,
+        routes,
         policy: policy(settings),
         vault,
         providers,
@@ -107,22 +111,41 @@ fn policy(settings: &Settings) -> Policy {
 }
 
 /// The built-in templates and those of the settings; or all that is wrong with any of them.
-fn templates(settings: &Settings) -> Result<Templates, Problems> {
+fn templates(settings: &Settings, routes: &RouteTable) -> Result<Templates, Problems> {
     let mut templates = Templates::builtin();
     let mut problems = Vec::new();
     for (name, template) in &settings.templates {
         for ((of, locale), body) in &template.bodies {
-            let full = match of {
-                Use::Plain => name.clone(),
-                Use::Payment => format!("{name}{PAYMENT_SUFFIX}"),
+            let (full, purpose) = match of {
+                Use::Plain => (name.clone(), Purpose::Login),
+                Use::Payment => (format!("{name}{PAYMENT_SUFFIX}"), Purpose::Payment),
             };
-            if let Err(error) = templates.add(&full, *locale, body) {
+            let added = templates.add(&full, *locale, body);
+            if let Err(error) = added.and_then(|()| fits_a_route(&templates, name, *locale, purpose, routes)) {
                 let key = format!("template.{name}.{}", TemplateSettings::key(*of, *locale));
                 problems.push(Problem::missing(key, error.to_string()));
             }
         }
     }
     if problems.is_empty() { Ok(templates) } else { Err(Problems(problems)) }
+}
+
+/// Whether it can be sent at all, filled with as little as may be. What requests fill in, they are asked about.
+fn fits_a_route(
+    templates: &Templates,
+    template: &str,
+    locale: Locale,
+    purpose: Purpose,
+    routes: &RouteTable,
+) -> Result<(), TextError> {
+    let least = Transaction::parse("1", "JPY", "A", "1").expect("a transaction");
+    let transaction = (purpose == Purpose::Payment).then_some(&least);
+    let (code, useful_ms, origin) = ("000000", 60_000, None);
+    let text = templates.render(&RenderInput { template, locale, purpose, code, useful_ms, transaction, origin })?;
+    let for_texts = routes.routes.iter().filter(|route| route.channel == Channel::Sms && !route.retiring);
+    let mut lints = for_texts.map(|route| lint(&text, purpose, transaction, route.counting, route.segments_max));
+    let Some(first) = lints.next() else { return Ok(()) };
+    first.or_else(|error| lints.find(Result::is_ok).unwrap_or(Err(error)))
 }
 
 /// Every provider, ready to be called; or all that is wrong with any of them.
@@ -161,7 +184,7 @@ mod tests {
     };
     use otodoke_common::leg::ProviderId;
     use otodoke_common::memory::Memory;
-    use otodoke_common::message::{Kid, Locale};
+    use otodoke_common::message::Kid;
     use otodoke_common::text::Counting;
 
     use super::*;
@@ -260,6 +283,20 @@ mod tests {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 1);
         assert!(told[0].starts_with("template.shop.payment.en") && told[0].contains("{amount}"), "{told:?}");
+    }
+
+    #[test]
+    fn a_template_that_no_route_could_send_is_named_and_one_that_a_single_route_can_is_good() {
+        let mut settings = settings(Some("AC00000000000000000000000000000000"));
+        let body = format!("{{code}} {}", "x".repeat(160));
+        settings.templates.entry("long".to_owned()).or_default().bodies.insert((Use::Plain, Locale::En), body);
+        for route in &mut settings.routes {
+            route.segments_max = 1;
+        }
+        let problems = assemble(&settings).err().expect("two segments where one is allowed").to_string();
+        assert!(problems.contains("template.long.en: `template` makes"), "{problems}");
+        settings.routes[1].segments_max = 2;
+        assert!(assemble(&settings).is_ok());
     }
 
     #[test]

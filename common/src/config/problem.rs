@@ -18,7 +18,11 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(key: impl Into<String>, value: &(impl Display + ?Sized), remedy: impl Into<String>) -> Self {
-        Self { key: key.into(), value: Some(value.to_string()), remedy: remedy.into() }
+        Self {
+            key: key.into(),
+            value: Some(value.to_string()).filter(|text| !may_hold_password(text)),
+            remedy: remedy.into(),
+        }
     }
 
     pub fn missing(key: impl Into<String>, remedy: impl Into<String>) -> Self {
@@ -81,11 +85,15 @@ fn may_be_misspelt(section: &str, value: &Value) -> bool {
     !is_number && !WITHOUT_SECRETS.contains(&section_of(section))
 }
 
-/// The value as it was written. Not that of a table, which may hold anything, nor a URL with somebody's name in it, which may
-/// hold a password too.
+/// A URL with somebody's name in it.
+fn may_hold_password(text: &str) -> bool {
+    text.contains("://") && text.contains('@')
+}
+
+/// The value as it was written. Not that of a table, which may hold anything.
 fn words(value: &Value) -> Option<String> {
     match value {
-        Value::String(_, text) if text.contains("://") && text.contains('@') => None,
+        Value::String(_, text) if may_hold_password(text) => None,
         Value::String(_, text) => Some(format!("{text:?}")),
         Value::Char(_, value) => Some(format!("{value:?}")),
         Value::Bool(_, value) => Some(value.to_string()),

@@ -12,8 +12,8 @@ use super::{settings_of, with_store};
 use crate::cli::{Codes, CodesVerb, Place};
 use crate::output::{Outcome, Output};
 
-const STANDS_STILL: &str = "\nIt is the active one of these settings, and cannot be had back: no door accepts a code until \
-                            codes.active names another root and all processes were started with it.";
+const STANDS_STILL: &str = "no door accepts a code until codes.active names another root and all processes were started \
+                            with it";
 
 #[derive(Serialize)]
 struct Revoked {
@@ -23,17 +23,21 @@ struct Revoked {
 pub(crate) async fn codes(command: &Codes, output: &Output) -> anyhow::Result<Outcome> {
     match &command.verb {
         CodesVerb::Revoked { place } => with_store(place, async |store| list(store, output).await).await,
-        CodesVerb::Revoke { kid, place } => {
+        CodesVerb::Revoke { kid, even_active, place } => {
             let (kid, is_active) = known(kid, place)?;
+            anyhow::ensure!(
+                *even_active || !is_active,
+                "kid {kid} is the active one of these settings: once it is revoked, which cannot be undone, {STANDS_STILL}. \
+                 Make another one active first, or say --even-active",
+                kid = kid.as_str()
+            );
             with_store(place, async |store| {
                 revoke(store, &kid).await?;
                 let told = Revoked { revoked: vec![kid.as_str().to_owned()] };
                 output.answer(&told, || {
-                    let stands_still = if is_active { STANDS_STILL } else { "" };
-                    format!(
-                        "Kid {} is revoked: within seconds its codes are worth nothing anywhere.{stands_still}",
-                        kid.as_str()
-                    )
+                    let kid = kid.as_str();
+                    let stands_still = if is_active { format!("\nNow {STANDS_STILL}.") } else { String::new() };
+                    format!("Kid {kid} is revoked: within seconds its codes are worth nothing anywhere.{stands_still}")
                 })?;
                 Ok(Outcome::Done)
             })

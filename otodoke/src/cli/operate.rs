@@ -131,6 +131,9 @@ pub(crate) enum CodesVerb {
     Revoke {
         /// As the settings name it
         kid: String,
+        /// Also where it is the active one: no code is accepted until another is
+        #[arg(long)]
+        even_active: bool,
         #[command(flatten)]
         place: Place,
     },

@@ -33,7 +33,7 @@ async fn only_a_key_may_come_before_the_first_door() {
     let server = postgres().await;
     let url = server.database();
     let (_directory, file) = settings_for(&url);
-    for words in ["keys list", "codes revoked", "codes revoke 1"] {
+    for words in ["keys list", "codes revoked", "codes revoke 1 --even-active"] {
         let said = complaint(&type_in(&file, words));
         assert!(said.contains("no tables of Otodoke yet: start a door or a worker"), "{words}: {said}");
         assert_eq!(psql(&url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "0", "{words}");
@@ -53,9 +53,13 @@ async fn no_command_brings_an_older_schema_up_to_date() {
     // As a program before the last migration left it.
     psql(&url, "DELETE FROM schema WHERE version = (SELECT max(version) FROM schema)");
     let before = psql(&url, VERSION);
-    for words in
-        ["keys list", "keys create --tenant acme", "keys revoke --tenant acme k", "codes revoked", "codes revoke 1"]
-    {
+    for words in [
+        "keys list",
+        "keys create --tenant acme",
+        "keys revoke --tenant acme k",
+        "codes revoked",
+        "codes revoke 1 --even-active",
+    ] {
         let said = complaint(&type_in(&file, words));
         assert!(
             said.contains("start a door or a worker of this version, which brings it up to date"),
@@ -69,7 +73,10 @@ async fn no_command_brings_an_older_schema_up_to_date() {
 async fn settings_whose_active_root_was_revoked_are_wrong() {
     let server = postgres().await;
     let (_directory, file) = settings_for(&server.database());
-    for words in ["keys create --tenant acme", "config check", "codes revoke 1"] {
+    assert!(type_in(&file, "keys create --tenant acme").status.success());
+    let said = complaint(&type_in(&file, "codes revoke 1"));
+    assert!(said.contains("no door accepts a code") && said.contains("--even-active"), "{said}");
+    for words in ["config check", "codes revoke 1 --even-active"] {
         let output = type_in(&file, words);
         assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
     }
