@@ -19,8 +19,9 @@ struct Counts {
     /// With consumers by the last reading, but for what this process holds untaken, in bodies.
     ahead: u64,
     last: Messages,
-    /// Since the last reading, by this process.
+    /// Since the last reading, by this process: in bodies, and in AMQP messages.
     put_in: u64,
+    messages_put_in: u64,
     taken: u64,
     settled: u64,
     read_at: Option<Instant>,
@@ -42,6 +43,7 @@ pub(super) struct Before {
     held: u64,
     taken: u64,
     put_in: u64,
+    messages_put_in: u64,
 }
 
 impl Depth {
@@ -49,6 +51,7 @@ impl Depth {
     pub(super) fn put_in(&self, bodies: u64) {
         let mut counts = self.lock();
         counts.put_in += bodies;
+        counts.messages_put_in += 1;
         counts.sizes.put_in(bodies);
     }
 
@@ -73,7 +76,7 @@ impl Depth {
     /// `held` bodies were delivered to this process and not taken.
     pub(super) fn before_reading(&self, held: u64) -> Before {
         let counts = self.lock();
-        Before { held, taken: counts.taken, put_in: counts.put_in }
+        Before { held, taken: counts.taken, put_in: counts.put_in, messages_put_in: counts.messages_put_in }
     }
 
     /// What is taken while the question is under way may have been counted as waiting, so it is taken off: the result is the
@@ -90,7 +93,10 @@ impl Depth {
         let same = messages.with_consumers == counts.last.with_consumers;
         let (was_ahead, is_ahead) = if same { (counts.ahead, ahead) } else { (0, 0) };
         let gone = counts.waiting.map_or(0, |was| (was + was_ahead + before.put_in).saturating_sub(waiting + is_ahead));
-        let left = gone.max(counts.settled);
+        // The guess of what is in the messages wavers by some bodies from reading to reading. The messages themselves are
+        // counted: while none of them went, the lane stands still, and two bodies a second would be the pace of all that wait.
+        let stands_still = messages.ready >= counts.last.ready + before.messages_put_in && before.held == 0;
+        let left = if stands_still { 0 } else { gone }.max(counts.settled);
         // When it was empty at either end, nobody knows for how long something waited.
         let was_waiting = counts.waiting.is_some_and(|was| was > 0) && waiting > 0;
         if let Some(read_at) = counts.read_at.filter(|_| was_waiting) {
@@ -98,7 +104,7 @@ impl Depth {
         }
         (counts.waiting, counts.ahead, counts.last) = (Some(waiting), ahead, messages);
         counts.read_at = Some(now);
-        (counts.put_in, counts.taken, counts.settled) = (0, 0, 0);
+        (counts.put_in, counts.messages_put_in, counts.taken, counts.settled) = (0, 0, 0, 0);
     }
 
     pub(super) fn backlog(&self, now: Instant) -> Backlog {
@@ -206,6 +212,23 @@ mod tests {
         assert_eq!((backlog.waiting, backlog.ahead, backlog.drained_per_s), (540, 400, Some(460.0)));
         let backlog = look(480, 400, 2);
         assert_eq!((backlog.waiting, backlog.ahead, backlog.drained_per_s), (480, 400, Some(260.0)));
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_nobody_takes_from_stands_still_whatever_is_put_in_during_a_reading() {
+        let (depth, start) = (Depth::default(), Instant::now());
+        let mut ready = 0;
+        for second in 0..5 {
+            // Large batches before the question, small ones that are confirmed while it is under way and not counted by it.
+            (0..20).for_each(|_| depth.put_in(30));
+            let before = depth.before_reading(0);
+            (0..20).for_each(|_| depth.put_in(1));
+            ready += 20;
+            depth.read(Messages { ready, with_consumers: 0 }, before, start + second * SECOND);
+            assert!(!depth.backlog(start + second * SECOND).is_measured(), "second {second}");
+            // It sees them the next time.
+            ready += 20;
+        }
     }
 
     /// The broker hands on message for message, however many bodies are in each.
