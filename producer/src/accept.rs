@@ -248,7 +248,7 @@ async fn join(entry: &Entry, by: Message, wait_ms: u64) -> Result<Option<(Accept
     let mut message = by;
     if door.is_void(&message) {
         // Nobody could ever type its code: its end makes room for a new one.
-        door.desk.apply_to(message, &Event::Revoked, &Routing::ELSEWHERE, &[]).await?;
+        effects::end_void(door, message).await?;
         return Ok(None);
     }
     if resend_gate(&message, door.now(), &door.desk.policy).is_ok() || guessed_out(&message, door.now()) {

@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use otodoke_common::broker::{BrokerError, Queue};
+use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::leg::LegNumber;
-use otodoke_common::lifecycle::{Effect, Step, Utterance};
+use otodoke_common::lifecycle::{Effect, Event, Step, Utterance};
 use otodoke_common::message::Message;
+use otodoke_common::store::StoreError;
 use otodoke_common::trace;
 use otodoke_common::wire::LaneMessage;
 
@@ -35,6 +37,15 @@ pub(crate) async fn perform(door: &Door, step: &Step) -> Option<Utterance> {
         }
     }
     say
+}
+
+/// Nobody could ever type its code, whose root was revoked: it ends here, as it would in the worker's hands.
+pub(crate) async fn end_void(door: &Door, message: Message) -> Result<Applied, StoreError> {
+    let applied = door.desk.apply_to(message, &Event::Revoked, &Routing::ELSEWHERE, &[]).await?;
+    if let Applied::Done(step) = &applied {
+        perform(door, step).await;
+    }
+    Ok(applied)
 }
 
 /// The row is due by itself; this only makes it sooner.

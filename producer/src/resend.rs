@@ -63,14 +63,13 @@ fn no_calls(door: &Door, message: &Message, free_at: Timestamp) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_calls", detail).retry_at(free_at, door.now())
 }
 
-/// Nobody could ever type its code: it ends here, as it would in the worker's hands, and the caller is told at once.
+/// What the caller is told of a message that nobody could verify any more.
 async fn void(door: &Door, message: Message) -> Result<Problem, Problem> {
-    match door.desk.apply_to(message, &Event::Revoked, &Routing::ELSEWHERE, &[]).await? {
-        Applied::Done(step) => drop(effects::perform(door, &step).await),
-        Applied::Missing => return Err(Problem::not_found()),
-        Applied::OverLimit { .. } => return Err(Problem::unavailable()),
+    match effects::end_void(door, message).await? {
+        Applied::Done(_) => Ok(too_late()),
+        Applied::Missing => Err(Problem::not_found()),
+        Applied::OverLimit { .. } => Err(Problem::unavailable()),
     }
-    Ok(too_late())
 }
 
 fn too_late() -> Problem {

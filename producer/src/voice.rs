@@ -15,7 +15,7 @@ use otodoke_common::metrics::ReceiptMatch;
 use otodoke_common::provider::CallMoment;
 use otodoke_common::speech::{self, Speech, Subject};
 
-use crate::check::sent_code;
+use crate::check::{NoCode, sent_code};
 use crate::documented::{Busy, NotFound, WebhookRefused};
 use crate::door::Door;
 use crate::effects;
@@ -63,8 +63,8 @@ async fn speech(door: &Door, id: MessageId, leg: LegNumber, provider: &ProviderI
         }
     };
     let locale = message.locale;
-    if message.is_code() && !door.codes.has_looked() {
-        // It could not speak, and would count as having spoken.
+    if !can_speak(door, &message).await {
+        // It would count as having spoken.
         return speech::goodbye(locale);
     }
     let step = match door.desk.apply_to(message, &event, &Routing::ELSEWHERE, &[]).await {
@@ -78,6 +78,26 @@ async fn speech(door: &Door, id: MessageId, leg: LegNumber, provider: &ProviderI
     match effects::perform(door, &step).await {
         Some(utterance) => words(door, &step.message, utterance),
         None => speech::goodbye(locale),
+    }
+}
+
+/// Whether its code can be said here. A message whose root was revoked ends, and every call of it.
+async fn can_speak(door: &Door, message: &Message) -> bool {
+    let Ok(person) = door.desk.vault.open(message) else { return false };
+    if !message.is_code() {
+        return true;
+    }
+    match sent_code(door, message, &person) {
+        Ok(_) => true,
+        Err(NoCode::Revoked) => {
+            if message.is_live()
+                && let Err(error) = effects::end_void(door, message.clone()).await
+            {
+                tracing::warn!(id = %message.id, %error, "a message whose root was revoked could not be ended");
+            }
+            false
+        }
+        Err(NoCode::Now(_)) => false,
     }
 }
 

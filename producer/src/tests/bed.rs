@@ -125,6 +125,15 @@ impl Bed {
         self.start_anew(codes);
     }
 
+    /// The door starts anew with one root more, which is the active one, and the one before it revoked.
+    pub(super) async fn replace_root(&mut self) {
+        self.revoke_root().await;
+        let [old, new] = [("k1", 3), ("k2", 4)].map(|(kid, byte)| (Kid::parse(kid).expect("a kid"), vec![byte; 32]));
+        let codes = CodeKeys::new(new.0.clone(), vec![old, new]).expect("two roots");
+        codes.look(&*self.door.desk.store).await.expect("memory answers");
+        self.start_anew(codes);
+    }
+
     /// Its store was not there yet, so it has not seen which roots are revoked.
     pub(super) fn start_anew_unlooked(&mut self) {
         self.start_anew(codes());

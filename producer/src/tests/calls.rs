@@ -3,6 +3,7 @@
 use axum::http::Method;
 use otodoke_common::leg::{CallStage, Channel};
 use otodoke_common::message::MessageId;
+use otodoke_common::outcome::Reason;
 use otodoke_common::speech::{self, Part};
 use serde_json::json;
 
@@ -81,13 +82,33 @@ async fn the_code_is_spoken_once_to_whoever_presses_the_announced_digit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_door_that_cannot_speak_yet_counts_nothing_as_spoken() {
-    let mut called = Called::new().await;
+    for looked in [false, true] {
+        let mut called = Called::new().await;
+        called.ask("answered").await;
+        let digit = called.digit().await;
+        if looked {
+            // Another door has the root of its code.
+            called.bed.forget_roots().await;
+        } else {
+            called.bed.start_anew_unlooked();
+        }
+        hangs_up(&called.ask(&digit.to_string()).await);
+        let message = called.bed.load(called.id).await;
+        assert_eq!(message.legs[0].call.map(|call| call.stage), Some(CallStage::Answered));
+        assert_eq!(message.status(), "submitted", "the rest of its legs are still to come");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_root_was_revoked_says_goodbye_and_ends_its_message() {
+    let called = Called::new().await;
     called.ask("answered").await;
-    let digit = called.digit().await;
-    called.bed.start_anew_unlooked();
-    hangs_up(&called.ask(&digit.to_string()).await);
+    called.bed.revoke_root().await;
+    hangs_up(&called.ask(&called.digit().await.to_string()).await);
     let message = called.bed.load(called.id).await;
-    assert_eq!(message.legs[0].call.map(|call| call.stage), Some(CallStage::Answered));
+    assert_eq!(message.failure(), Some(Reason::Revoked));
+    assert_eq!(message.legs[0].call.map(|call| call.stage), Some(CallStage::Answered), "nothing counts as spoken");
+    hangs_up(&called.ask("answered").await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,9 +181,16 @@ async fn only_the_tag_of_that_very_leg_is_heard() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_on_its_way_is_hung_up_when_its_message_ends() {
-    for end in ["cancel", "check"] {
-        let called = Called::new().await;
+    for end in ["cancel", "check", "join"] {
+        let mut called = Called::new().await;
         match end {
+            // Nobody could verify it any more: whoever asks again gets a new one.
+            "join" => {
+                called.bed.replace_root().await;
+                let again = called.bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await;
+                assert_ne!(again.accepted(), called.id);
+                again
+            }
             "cancel" => called.bed.post(&format!("/v1/verifications/{}/cancel", called.id), &json!({})).await,
             _ => called.bed.check(called.id, &called.bed.code(called.id).await).await,
         };
