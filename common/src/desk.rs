@@ -15,11 +15,10 @@ use crate::metrics::Metrics;
 use crate::policy::{LINES_BESIDE_MAX, Policy};
 use crate::seal::Vault;
 use crate::store::{Opening, Save, Saved, Store, StoreError};
-use crate::time::Timestamp;
+use crate::time::{HOUR_MS, Timestamp};
 
 /// A lost compare-and-set means that somebody else moved the message on: no message is moved on this often at once.
 pub const SAVE_TRIES_MAX: usize = 32;
-const HOUR_MS: u64 = 3_600_000;
 
 #[derive(Clone)]
 pub struct Desk {
@@ -193,7 +192,8 @@ impl Desk {
         }
     }
 
-    /// What was just opened is told to the log and the counters, as `save` tells of a step. Once for each opening.
+    /// What was just opened is told to the log and the counters, as `save` tells of a step. By whoever knows that the row is
+    /// its own: an opening whose commit was of unknown outcome is found again, and told by nobody.
     pub fn tell_opened(&self, opening: &Opening) {
         self.tell_metrics(&opening.message, &opening.notes, opening.at);
     }

@@ -80,11 +80,11 @@ impl Servers {
                 Err(error) if error.waiting_helps() => error,
                 reached => return reached,
             };
+            tries += 1;
             let wait_ms = delays.delay_ms(tries, self.dice.roll());
             tracing::warn!(%error, wait_ms, "the store cannot be used yet; it is tried again");
             self.store.waits_for(error.to_string());
             sleep(Duration::from_millis(wait_ms)).await;
-            tries += 1;
         }
     }
 }

@@ -62,8 +62,8 @@ impl Consumer {
                 Ok(taken) => taken,
                 Err(error) => {
                     courier.desk.metrics.broker_error(&error);
-                    pause(courier, failures, &stop).await;
                     failures += 1;
+                    pause(courier, failures, &stop).await;
                     continue;
                 }
             };

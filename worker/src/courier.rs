@@ -321,7 +321,7 @@ impl Courier {
         attempt: impl Fn() -> F,
     ) -> Result<T, StoreError> {
         let delays = Delays::new(SAVE_FIRST_MS, SAVE_LAST_MS);
-        for tries in 0..SAVES_MAX {
+        for tries in 1..=SAVES_MAX {
             match attempt().await {
                 Err(StoreError::Unavailable { .. } | StoreError::UnknownOutcome { .. }) => {
                     let wait_ms = delays.delay_ms(tries, self.desk.dice.roll());
@@ -374,7 +374,7 @@ impl Courier {
     }
 }
 
-/// Waits before the next try; longer after each failure in a row.
+/// Waits before the next try, after so many failures in a row (from 1).
 pub(crate) async fn pause(courier: &Courier, failures: u32, stop: &CancellationToken) {
     let wait_ms = Delays::new(AWAY_FIRST_MS, AWAY_LAST_MS).delay_ms(failures, courier.desk.dice.roll());
     stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(wait_ms))).await;

@@ -6,7 +6,7 @@
 use otodoke_common::broker::{Delivery, Label, Queue};
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::lifecycle::{Event, Note, resend_gate};
-use otodoke_common::message::{Kind, Lane, Message, State};
+use otodoke_common::message::{Lane, Message, State};
 use otodoke_common::metrics::RequestResult;
 use otodoke_common::outcome::Reason;
 use otodoke_common::request::opening::{self, Opener};
@@ -67,16 +67,9 @@ pub(crate) async fn deliver(
 }
 
 async fn take(courier: &Courier, lane: Lane, label: &Label, body: &[u8]) -> Result<Became, StoreError> {
-    let publication = match courier.publishers.address(label) {
-        Ok(publication) => publication,
-        Err(why) => return Ok(Became::Parked(why.to_string())),
-    };
-    if let Some(row) = courier.desk.store.load(publication.id).await? {
-        return Ok(of_row(&publication, row));
-    }
-    let wanted = match Wanted::read(body) {
-        Ok(wanted) => wanted,
-        Err(why) => return Ok(Became::Parked(why.to_string())),
+    let (publication, wanted) = match read(courier, label, body).await? {
+        Ok(read) => read,
+        Err(became) => return Ok(became),
     };
     let now = courier.desk.clock.now();
     let ended = match judge(courier, &publication, &wanted, now) {
@@ -92,6 +85,23 @@ async fn take(courier: &Courier, lane: Lane, label: &Label, body: &[u8]) -> Resu
         Err(ended) => ended,
     };
     Ok(write_ended(courier, *ended).await?.map_or(Became::Ended, |row| of_row(&publication, row)))
+}
+
+/// Whose it is and what it asks for; or what it is already, by its row or for want of anything to read.
+async fn read(
+    courier: &Courier,
+    label: &Label,
+    body: &[u8],
+) -> Result<Result<(Publication, Wanted), Became>, StoreError> {
+    let publication = match courier.publishers.address(label) {
+        Ok(publication) => publication,
+        Err(why) => return Ok(Err(Became::Parked(why.to_string()))),
+    };
+    if let Some(row) = courier.desk.store.load(publication.id).await? {
+        return Ok(Err(of_row(&publication, row)));
+    }
+    let wanted = Wanted::read(body).map_err(|why| Became::Parked(why.to_string()));
+    Ok(wanted.map(|wanted| (publication, wanted)))
 }
 
 /// A row of another tenant is not told from no row, but for whoever runs this: it cannot become a message.
@@ -182,26 +192,21 @@ async fn open(
 /// As at the door: whoever asks while an equal message lives asks for that one again, within a resend's limits at `asked_at`.
 /// `false` where it lives no more.
 pub(crate) async fn join(courier: &Courier, living: Message, asked_at: Timestamp) -> Result<bool, StoreError> {
-    let apply = |event: Event| {
-        let living = living.clone();
-        async move { courier.desk.apply_to(living, &event, &Routing::ELSEWHERE, &[]).await }
+    let event = if courier.is_revoked(&living) {
+        Event::Revoked
+    } else if resend_gate(&living, asked_at, &courier.desk.policy).is_ok() {
+        Event::ResendAsked { channel: None }
+    } else {
+        if living.state == State::Queued {
+            // Whoever opened it may have died before its wake was published.
+            courier.wake(&living).await;
+        }
+        return Ok(true);
     };
-    if let Kind::Code { kid, .. } = &living.kind
-        && courier.codes.is_revoked(kid)
-    {
-        apply(Event::Revoked).await?;
-        return Ok(false);
-    }
-    if resend_gate(&living, asked_at, &courier.desk.policy).is_ok() {
-        let Applied::Done(step) = apply(Event::ResendAsked { channel: None }).await? else { return Ok(false) };
-        courier.perform(&step, None).await;
-        return Ok(step.message.is_live());
-    }
-    if living.state == State::Queued {
-        // Whoever opened it may have died before its wake was published.
-        courier.wake(&living).await;
-    }
-    Ok(true)
+    let applied = courier.desk.apply_to(living, &event, &Routing::ELSEWHERE, &[]).await?;
+    let Applied::Done(step) = applied else { return Ok(false) };
+    courier.perform(&step, None).await;
+    Ok(step.message.is_live())
 }
 
 /// Handed out too often: the message that it is, or would have been, ends.
@@ -223,16 +228,9 @@ pub(crate) async fn give_up(courier: &Courier, label: &Label, delivery: Delivery
 }
 
 async fn end(courier: &Courier, label: &Label, body: &[u8]) -> Result<Became, StoreError> {
-    let publication = match courier.publishers.address(label) {
-        Ok(publication) => publication,
-        Err(why) => return Ok(Became::Parked(why.to_string())),
-    };
-    if let Some(row) = courier.desk.store.load(publication.id).await? {
-        return Ok(of_row(&publication, row));
-    }
-    let wanted = match Wanted::read(body) {
-        Ok(wanted) => wanted,
-        Err(why) => return Ok(Became::Parked(why.to_string())),
+    let (publication, wanted) = match read(courier, label, body).await? {
+        Ok(read) => read,
+        Err(became) => return Ok(became),
     };
     let now = courier.desk.clock.now();
     let message = match wanted.request() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use otodoke_common::lifecycle::Event;
 use otodoke_common::message::Message;
 use otodoke_common::store::StoreError;
-use otodoke_common::time::Timestamp;
+use otodoke_common::time::{DAY_MS, Timestamp};
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,6 @@ const PRUNES_MAX: u32 = 100;
 const COUNT_EVERY_MS: u64 = 5_000;
 /// Reports that matched nothing are kept this long: a day is past every deadline but that of the longest notices.
 const INBOX_KEEP_MS: u64 = 24 * 3_600_000;
-const DAY_MS: u64 = 24 * 3_600_000;
 
 /// How often the sweep looks, and how many messages it releases per second after an outage: those that may still be sent.
 /// To end or to erase one calls nobody, and as many are due every day as were accepted, so only `IN_HAND_MAX` bounds that.
@@ -55,8 +54,8 @@ pub(crate) async fn run(courier: Arc<Courier>, pace: Pace, tasks: TaskTracker, s
             }
             Err(error) => {
                 courier.desk.metrics.store_error(&error);
-                pause(&courier, failures, &stop).await;
                 failures += 1;
+                pause(&courier, failures, &stop).await;
             }
         }
     }
