@@ -13,12 +13,12 @@ use subtle::ConstantTimeEq;
 
 use crate::message::{Kid, MessageId, TenantId};
 use crate::phone::PhoneNumber;
+pub use crate::seal::ROOT_BYTES_MIN;
 use crate::seal::length_prefixed;
 use crate::time::Timestamp;
 use crate::transaction::Transaction;
 pub use standing::{revoke, revoked};
 
-pub const ROOT_BYTES_MIN: usize = 32;
 pub const CODE_DIGITS_MIN: u8 = 6;
 pub const CODE_DIGITS_MAX: u8 = 10;
 

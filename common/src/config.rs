@@ -46,12 +46,13 @@ mod templates;
 mod tenant;
 mod unread;
 
+pub use crate::seal::ROOT_BYTES_MIN;
 pub use carriers::{CarriersSettings, PlanSettings, ProviderKind, ProviderSettings, RouteSettings};
 pub use lanes::{LaneSettings, LanesSettings};
 pub use log::{LogFormat, LogSettings};
 pub use problem::{Problem, Problems};
 pub use sandbox::{SandboxCarrier, SandboxCarriers, SandboxPlace, UpSettings, reached_at};
-pub use secret::{ROOT_BYTES_MIN, Root, Secret};
+pub use secret::{Root, Secret};
 pub use source::Source;
 pub use templates::{TemplateSettings, Use};
 pub use tenant::TenantSettings;

@@ -5,7 +5,6 @@
 use crate::leg::{CallStage, Channel, Leg, RouteClass};
 use crate::message::{Message, Trigger, Want};
 use crate::outcome::Class;
-use crate::phone::LineType;
 use crate::policy::{LEGS_MAX, TEXT_LEGS_MAX};
 
 /// The right next step after a leg failed for a reason.
@@ -84,10 +83,7 @@ fn after_call(class: Class) -> Reaction {
 
 /// The first leg of a message: a text, but for lines that take none.
 pub fn first(message: &Message) -> Want {
-    match message.line {
-        LineType::Mobile | LineType::Unknown => text(Trigger::First),
-        LineType::Landline | LineType::Voip | LineType::DataOnly => call(Trigger::First),
-    }
+    if message.line.takes_texts() { text(Trigger::First) } else { call(Trigger::First) }
 }
 
 /// Whether any further text would be in vain: the line takes none, or a domestic route said so.

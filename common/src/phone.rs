@@ -68,6 +68,16 @@ pub enum LineType {
     Unknown,
 }
 
+impl LineType {
+    /// Whether a text is worth trying.
+    pub const fn takes_texts(self) -> bool {
+        match self {
+            Self::Mobile | Self::Unknown => true,
+            Self::Landline | Self::Voip | Self::DataOnly => false,
+        }
+    }
+}
+
 /// E.164, such as `+819012345678`. `Debug` and `Display` are masked.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]

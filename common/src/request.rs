@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::code::{CODE_DIGITS_MAX, CODE_DIGITS_MIN};
 use crate::message::{Locale, Person, Purpose, Voice};
 use crate::phone::{Country, LineType, Parsed, PhoneNumber};
 use crate::text::{self, TEMPLATE_DEFAULT};
@@ -22,8 +23,8 @@ pub mod strict;
 use body::{NewText, NewVerification, TransactionBody, VoiceWhen};
 pub use error::{FieldFault, RequestError};
 
-pub const CODE_DIGITS_MIN: u64 = 6;
-pub const CODE_DIGITS_MAX: u64 = 10;
+/// Largest body, bytes, by whichever way it comes.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
 pub const CODE_TTL_S_MIN: u64 = 30;
 pub const CODE_TTL_S_MAX: u64 = 1_800;
 pub const TEXT_TTL_S_MIN: u64 = 60;
@@ -64,7 +65,7 @@ impl Request {
         let Parsed { number, country, line } = number(&body.to, body.region.as_deref())?;
         let purpose = body.purpose.into();
         let transaction = transaction(purpose, body.transaction.as_ref())?;
-        let digits = (CODE_DIGITS_MIN, CODE_DIGITS_MAX, CODE_DIGITS_DEFAULT);
+        let digits = (CODE_DIGITS_MIN.into(), CODE_DIGITS_MAX.into(), CODE_DIGITS_DEFAULT);
         let length = within("code_length", body.code_length, digits)?;
         let ttl = (CODE_TTL_S_MIN, CODE_TTL_S_MAX, CODE_TTL_S_DEFAULT);
         let useful_ms = within("ttl_seconds", body.ttl_seconds, ttl)? * 1_000;

@@ -14,6 +14,7 @@ use crate::leg::LegNumber;
 use crate::message::{Message, MessageId, Person, Purpose, Sealed, Tag, TenantId};
 use crate::phone::{Country, PhoneNumber};
 
+/// A root shorter than this could be guessed: of what is sealed, and of codes.
 pub const ROOT_BYTES_MIN: usize = 32;
 
 /// The first byte of everything sealed: which key and algorithm opens the rest.

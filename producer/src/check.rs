@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use otodoke_common::bucket::Spend;
-use otodoke_common::code::{Code, CodeError, CodeFields};
+use otodoke_common::code::{CODE_DIGITS_MAX, CODE_DIGITS_MIN, Code, CodeError, CodeFields};
 use otodoke_common::desk::{Applied, Committed, Routing, SAVE_TRIES_MAX};
 use otodoke_common::lifecycle::{Effect, Event, Note, Step, Verdict};
 use otodoke_common::message::{End, Kind, Message, Person, Purpose, State, Tag};
@@ -13,7 +13,7 @@ use otodoke_common::outcome::Reason;
 use otodoke_common::phone::PhoneNumber;
 use otodoke_common::request;
 use otodoke_common::seal::TagUse;
-use otodoke_common::time::Timestamp;
+use otodoke_common::time::{DAY_MS, Timestamp};
 use otodoke_common::trace;
 use otodoke_common::transaction::Transaction;
 
@@ -23,10 +23,6 @@ use crate::door::Door;
 use crate::effects;
 use crate::hands::BUSY_RETRY_S;
 use crate::problem::Problem;
-
-const DAY_MS: u64 = 24 * 3_600_000;
-const GUESS_DIGITS_MIN: usize = 6;
-const GUESS_DIGITS_MAX: usize = 10;
 
 /// What the caller brings: the digits, and what the code is computed from.
 pub(crate) struct Guess {
@@ -53,11 +49,12 @@ impl Guess {
 }
 
 fn digits(code: &str) -> Result<String, Problem> {
-    let fits = (GUESS_DIGITS_MIN..=GUESS_DIGITS_MAX).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit());
+    let fits = (CODE_DIGITS_MIN.into()..=CODE_DIGITS_MAX.into()).contains(&code.len())
+        && code.bytes().all(|b| b.is_ascii_digit());
     if fits {
         return Ok(code.to_owned());
     }
-    let detail = format!("`code` must be {GUESS_DIGITS_MIN} to {GUESS_DIGITS_MAX} digits, as text; no guess was used");
+    let detail = format!("`code` must be {CODE_DIGITS_MIN} to {CODE_DIGITS_MAX} digits, as text; no guess was used");
     Err(Problem::input("invalid_field", "code", detail))
 }
 
@@ -195,10 +192,7 @@ async fn save_ended(
 
 /// The root of its code is gone, so no guess can be right any more.
 async fn revoked(door: &Door, message: Message) -> Result<Checked, Problem> {
-    let Applied::Done(step) = door.desk.apply_to(message, &Event::Revoked, &Routing::ELSEWHERE, &[]).await? else {
-        return Err(Problem::not_found());
-    };
-    effects::perform(door, &step).await;
+    let Applied::Done(step) = effects::end_void(door, message).await? else { return Err(Problem::not_found()) };
     Ok(answer(standing(door, &step.message).unwrap_or(CheckStatus::Expired), &step.message))
 }
 

@@ -16,7 +16,7 @@ use otodoke_common::dice::Dice;
 use otodoke_common::leg::ProviderId;
 use otodoke_common::message::{MessageId, TenantId};
 use otodoke_common::provider::Provider;
-use otodoke_common::request::strict;
+use otodoke_common::request::{BODY_BYTES_MAX, strict};
 use otodoke_common::trace::TraceContext;
 use serde::de::DeserializeOwned;
 
@@ -24,8 +24,6 @@ use crate::auth;
 use crate::door::Door;
 use crate::problem::Problem;
 
-/// Largest body of a caller, bytes.
-pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Largest body of a provider, bytes: several receipts come in one.
 pub const WEBHOOK_BYTES_MAX: usize = 256 * 1024;
 /// Longest wait for a body.

@@ -13,7 +13,7 @@ use axum::extract::State;
 use otodoke_common::message::Message;
 use otodoke_common::request;
 use otodoke_common::store::StoreError;
-use otodoke_common::time::Timestamp;
+use otodoke_common::time::{HOUR_MS, Timestamp};
 use tokio::time::{Duration, Instant};
 
 use crate::answer::{Found, FoundMessage};
@@ -28,7 +28,6 @@ use crate::view;
 pub const FOUND_MAX: usize = 50;
 pub const HOURS_MAX: u64 = 168;
 const HOURS_DEFAULT: u64 = 24;
-const HOUR_MS: u64 = 3_600_000;
 /// What one statement looks through: first little, then as much as goes quickly, for nobody knows how many rows there are.
 const STRETCH_MS_MIN: u64 = 10_000;
 const STRETCH_MS_MAX: u64 = HOUR_MS;

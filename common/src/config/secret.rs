@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Deserialize;
 
-/// A root shorter than this could be guessed.
-pub const ROOT_BYTES_MIN: usize = 32;
+use crate::seal::ROOT_BYTES_MIN;
+
 /// Of files with secrets: readable and writable by their owner alone.
 const PRIVATE_MODE: u32 = 0o600;
 

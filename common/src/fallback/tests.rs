@@ -3,6 +3,7 @@
 use super::*;
 use crate::leg::LegOutcome;
 use crate::lifecycle::tests::given::{code, leg, route};
+use crate::phone::LineType;
 
 fn text_leg(number: u8, class: RouteClass, reason: Option<Class>) -> Leg {
     leg(number, &route("sakura", class, Channel::Sms), LegOutcome::Refused, reason)

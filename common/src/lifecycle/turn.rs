@@ -5,9 +5,7 @@ use crate::leg::{Channel, Leg, LegNumber, LegOutcome};
 use crate::message::{Awaited, End, Furthest, Message, State, Voice};
 use crate::outcome::{Class, Reason};
 use crate::policy::LINES_BESIDE_MAX;
-use crate::time::Timestamp;
-
-const HOUR_MS: u64 = 3_600_000;
+use crate::time::{HOUR_MS, Timestamp};
 
 pub(super) struct Turn<'a> {
     pub(super) message: Message,

@@ -9,13 +9,12 @@ use crate::outcome::Reason;
 use crate::policy::Policy;
 use crate::seal::{TagUse, Vault};
 use crate::store::{Claim, ClaimKind, Opening};
-use crate::time::Timestamp;
+use crate::time::{DAY_MS, MINUTE_MS, Timestamp};
 use crate::transaction::Transaction;
 
 /// How long an idempotency key is honoured.
 const KEY_HELD_MS: u64 = 24 * 3_600_000;
-const TEN_MINUTES_MS: u64 = 600_000;
-const DAY_MS: u64 = 24 * 3_600_000;
+const TEN_MINUTES_MS: u64 = 10 * MINUTE_MS;
 
 /// Which cap each spend stands for, by its place in `Opening::spends`.
 pub const CAPS: [&str; 2] = ["10 minutes", "a day"];

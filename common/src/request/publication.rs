@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::body::{CodePurpose, NewText, NewVerification};
 use super::opening::Birth;
 use super::strict::{self, FieldError, ReadError};
-use super::{CODE_TTL_S_DEFAULT, Request, RequestError, TEXT_TTL_S_DEFAULT};
+use super::{BODY_BYTES_MAX, CODE_TTL_S_DEFAULT, Request, RequestError, TEXT_TTL_S_DEFAULT};
 use crate::broker::{Label, Publisher};
 use crate::config::TenantSettings;
 use crate::message::{Kid, Kind, Lane, Locale, Message, MessageId, Purpose, State, TenantId, Voice};
@@ -21,8 +21,6 @@ use crate::wire;
 
 /// Of the contract (headers, properties and fields) that publishers keep to.
 pub const CONTRACT_VERSION: i64 = 1;
-/// Largest body, bytes: as at the door.
-pub const BODY_BYTES_MAX: usize = 16 * 1024;
 const CONTENT_TYPE: &str = "application/json";
 /// What libphonenumber calls the country of a number that has none.
 const NO_COUNTRY: &str = "ZZ";

@@ -3,7 +3,6 @@
 use super::{Content, Request, RequestError};
 use crate::leg::Channel;
 use crate::message::{TenantId, Voice};
-use crate::phone::LineType;
 use crate::route::{Route, RouteTable};
 use crate::text::{self, RenderInput, Templates, TextError};
 
@@ -18,7 +17,7 @@ pub fn usual_ms(
     let Some(plan) = table.plan(tenant, country) else { return Err(unsupported(request)) };
     let routes = |channel: Channel| -> Vec<&Route> { table.open_to(country, channel).collect() };
     let voice = if plan.voice && request.voice != Voice::Never { routes(Channel::Voice) } else { Vec::new() };
-    let texts = if takes_texts(request.line) { routes(Channel::Sms) } else { Vec::new() };
+    let texts = if request.line.takes_texts() { routes(Channel::Sms) } else { Vec::new() };
     if let Content::Code { template, .. } = &request.content
         && !table.speaks(tenant, template)
     {
@@ -28,15 +27,8 @@ pub fn usual_ms(
     let fastest = if texts.is_empty() { &voice } else { &texts };
     match fastest.iter().map(|route| route.usual_ms).min() {
         Some(usual_ms) => Ok(usual_ms),
-        None if takes_texts(request.line) => Err(unsupported(request)),
+        None if request.line.takes_texts() => Err(unsupported(request)),
         None => Err(RequestError::UnreachableLine),
-    }
-}
-
-const fn takes_texts(line: LineType) -> bool {
-    match line {
-        LineType::Mobile | LineType::Unknown => true,
-        LineType::Landline | LineType::Voip | LineType::DataOnly => false,
     }
 }
 

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use super::{BadTemplate, TextError, amount_words};
 use crate::message::{Locale, Purpose};
+use crate::time::MINUTE_MS;
 use crate::transaction::{Transaction, upsets_a_line};
 
 const NAME_BYTES_MAX: usize = 40;
 const BODY_CHARS_MAX: usize = 1_000;
-const MINUTE_MS: u64 = 60_000;
 /// Most texts are no longer: room for one from the start.
 const TEXT_BYTES_USUAL: usize = 256;
 /// The template of whoever names none.

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
+use otodoke_common::request::BODY_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -16,7 +17,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::{self, HEAD_BYTES_MAX, LINGER_MS, LINGERING_MAX};
-use crate::extract::{BODY_BYTES_MAX, WEBHOOK_BYTES_MAX};
+use crate::extract::WEBHOOK_BYTES_MAX;
 use crate::server::serve;
 
 /// What is kept of a connection that nothing is on: a buffer of HTTP alone would be 8,192.

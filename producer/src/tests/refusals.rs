@@ -7,13 +7,13 @@ use axum::http::{Method, StatusCode};
 use otodoke_common::broker::Queue;
 use otodoke_common::config::TenantSettings;
 use otodoke_common::message::{Lane, Locale, TenantId};
+use otodoke_common::request::BODY_BYTES_MAX;
 use otodoke_common::route::{RouteTable, TenantRoutes};
 use otodoke_common::text::Templates;
 use serde_json::{Value, json};
 
 use super::bed::{Bed, NUMBER, payment, tenant, transaction};
 use crate::LaneWindows;
-use crate::extract::BODY_BYTES_MAX;
 use crate::hands::ACCEPTING_NORMAL_MAX;
 
 /// `base` with the entries of `change` over it; null leaves one out.
