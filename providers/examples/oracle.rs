@@ -6,6 +6,7 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use otodoke_common::config::{ProviderKind, Secret};
 use otodoke_common::leg::ProviderId;
 use otodoke_common::message::{Locale, MessageId};
 use otodoke_common::phone::PhoneNumber;
@@ -54,12 +55,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut input = String::new();
     io::stdin().read_to_string(&mut input)?;
     let cases: Cases = serde_json::from_str(&input)?;
-    for (kind, content) in
-        [("twilio", SendContent::Text("認証コード:042137 & more".to_owned())), ("twilio_voice", SendContent::Call)]
-    {
+    for (kind, content) in [
+        (ProviderKind::Twilio, SendContent::Text("認証コード:042137 & more".to_owned())),
+        (ProviderKind::TwilioVoice, SendContent::Call),
+    ] {
         send(&settings(kind, &cases.base_url, &cases.token)?, content).await?;
     }
-    let provider = build(&settings("twilio_voice", &cases.base_url, &cases.token)?, Arc::new(Vault::new(&[0; 32])?))?;
+    let provider =
+        build(&settings(ProviderKind::TwilioVoice, &cases.base_url, &cases.token)?, Arc::new(Vault::new(&[0; 32])?))?;
     let verdicts = Verdicts {
         accepted: cases.requests.iter().map(|case| accepted(provider.as_ref(), case)).collect(),
         twiml: cases.speeches.iter().map(|case| twiml(provider.as_ref(), case)).collect(),
@@ -87,14 +90,14 @@ async fn send(settings: &ProviderSettings, content: SendContent) -> Result<(), B
     Ok(())
 }
 
-fn settings(kind: &str, base_url: &str, secret: &str) -> Result<ProviderSettings, String> {
+fn settings(kind: ProviderKind, base_url: &str, secret: &str) -> Result<ProviderSettings, String> {
     Ok(ProviderSettings {
         id: ProviderId::parse("oracle")?,
-        kind: kind.to_owned(),
+        kind,
         base_url: base_url.to_owned(),
         public_url: "https://otp.example.com".to_owned(),
         account: Some("AC0123456789abcdef0123456789abcdef".to_owned()),
-        secret: secret.to_owned(),
+        secret: Secret::new(secret),
         timeout_ms: 10_000,
     })
 }

@@ -167,11 +167,11 @@ fn registry(settings: &Settings, vault: &Arc<Vault>) -> Result<Registry, Problem
 fn for_vendor(provider: &Configured, public_url: &str) -> ProviderSettings {
     ProviderSettings {
         id: provider.id.clone(),
-        kind: provider.kind.word().to_owned(),
+        kind: provider.kind,
         base_url: provider.base_url.clone(),
         public_url: public_url.to_owned(),
         account: provider.account.clone(),
-        secret: provider.secret.expose().to_owned(),
+        secret: provider.secret.clone(),
         timeout_ms: provider.timeout_ms,
     }
 }

@@ -28,8 +28,6 @@ mod codes;
 #[cfg(test)]
 mod tests;
 
-pub(crate) const KIND: &str = "infobip";
-
 /// As many results as the vendor documents for one batch: more without a tag of ours are not the vendor's.
 const HINTS_MAX: usize = 100;
 /// Records of one message id to look at: the message, and each repeat of ours that the vendor rejected as one.
@@ -47,7 +45,7 @@ pub(crate) struct Infobip {
 impl Infobip {
     pub(crate) fn new(settings: &ProviderSettings, vault: Arc<Vault>) -> Result<Self, ProviderError> {
         settings.no_account()?;
-        let api = Api::new(settings, AUTHORIZATION, &format!("App {}", settings.secret))?;
+        let api = Api::new(settings, AUTHORIZATION, &format!("App {}", settings.secret.expose()))?;
         let receipts_url = format!("{}/receipts/{}", settings.public()?, settings.id);
         let messages = api.place(&["sms", "3", "messages"]);
         Ok(Self { id: settings.id.clone(), api, messages, vault, receipts_url })

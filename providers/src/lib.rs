@@ -18,6 +18,7 @@ mod vendor;
 
 use std::sync::Arc;
 
+use otodoke_common::config::ProviderKind;
 use otodoke_common::provider::Provider;
 use otodoke_common::seal::Vault;
 
@@ -27,11 +28,10 @@ pub use crate::settings::{ProviderError, ProviderSettings};
 /// Makes the provider that `settings.kind` names. Nothing is sent yet.
 pub fn build(settings: &ProviderSettings, vault: Arc<Vault>) -> Result<Arc<dyn Provider>, ProviderError> {
     settings.check()?;
-    Ok(match settings.kind.as_str() {
-        smslink::KIND => Arc::new(smslink::Smslink::new(settings)?),
-        infobip::KIND => Arc::new(infobip::Infobip::new(settings, vault)?),
-        twilio::messages::KIND => Arc::new(twilio::messages::Messages::new(settings, vault)?),
-        twilio::calls::KIND => Arc::new(twilio::calls::Calls::new(settings, vault)?),
-        unknown => return Err(settings.error("kind", unknown, "use smslink, infobip, twilio or twilio_voice")),
+    Ok(match settings.kind {
+        ProviderKind::Smslink => Arc::new(smslink::Smslink::new(settings)?),
+        ProviderKind::Infobip => Arc::new(infobip::Infobip::new(settings, vault)?),
+        ProviderKind::Twilio => Arc::new(twilio::messages::Messages::new(settings, vault)?),
+        ProviderKind::TwilioVoice => Arc::new(twilio::calls::Calls::new(settings, vault)?),
     })
 }

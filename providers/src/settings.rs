@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use hyper::Uri;
+use otodoke_common::config::{ProviderKind, Secret};
 use otodoke_common::leg::ProviderId;
 use otodoke_common::loopback::is_loopback;
 use url::{Host, Url};
@@ -13,11 +14,10 @@ use url::{Host, Url};
 const TIMEOUT_MS_MIN: u64 = 100;
 const TIMEOUT_MS_MAX: u64 = 60_000;
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ProviderSettings {
     pub id: ProviderId,
-    /// `smslink`, `infobip`, `twilio` or `twilio_voice`.
-    pub kind: String,
+    pub kind: ProviderKind,
     /// Where the vendor's API is: scheme, host, and a path in front of the vendor's own where there is one.
     pub base_url: String,
     /// Where vendors reach us.
@@ -25,21 +25,9 @@ pub struct ProviderSettings {
     /// The vendor's account name; Twilio's `AccountSid`.
     pub account: Option<String>,
     /// The vendor's token or key.
-    pub secret: String,
+    pub secret: Secret,
     /// The longest that one request may take, connecting included.
     pub timeout_ms: u64,
-}
-
-impl std::fmt::Debug for ProviderSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ProviderSettings")
-            .field("id", &self.id)
-            .field("kind", &self.kind)
-            .field("base_url", &self.base_url)
-            .field("public_url", &self.public_url)
-            .field("timeout_ms", &self.timeout_ms)
-            .finish_non_exhaustive()
-    }
 }
 
 /// For the operator: which key of which provider, its value, and what would be right.
@@ -62,7 +50,8 @@ impl ProviderSettings {
     pub(crate) fn check(&self) -> Result<(), ProviderError> {
         self.base()?;
         self.public()?;
-        let visible = !self.secret.is_empty() && self.secret.bytes().all(|byte| byte.is_ascii_graphic());
+        let secret = self.secret.expose();
+        let visible = !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic());
         if !visible {
             let remedy = "set the vendor's token or key: visible ASCII, without spaces or line ends";
             return Err(self.error("secret", "(hidden)", remedy));
@@ -129,15 +118,14 @@ mod tests {
     use crate::vendor::{settings, vault};
 
     fn refused(change: impl FnOnce(&mut ProviderSettings)) -> ProviderError {
-        let mut settings = settings("infobip", "https://api.example.com");
+        let mut settings = settings(ProviderKind::Infobip, "https://api.example.com");
         change(&mut settings);
         crate::build(&settings, vault()).err().expect("these settings are wrong")
     }
 
     #[test]
     fn a_wrong_setting_names_its_key_its_value_and_what_would_be_right() {
-        let cases: [(ProviderError, &str, &str); 10] = [
-            (refused(|s| s.kind = "fax".into()), "kind", "fax"),
+        let cases: [(ProviderError, &str, &str); 9] = [
             (refused(|s| s.base_url = "api.example.com".into()), "base_url", "api.example.com"),
             (
                 refused(|s| s.base_url = "https://{account}.example.com".into()),
@@ -150,7 +138,7 @@ mod tests {
             (refused(|s| s.public_url = "http://10.0.0.1".into()), "public_url", "http://10.0.0.1"),
             (refused(|s| s.timeout_ms = 5), "timeout_ms", "5"),
             (refused(|s| s.account = Some("acme".into())), "account", "acme"),
-            (refused(|s| s.kind = "twilio".into()), "account", ""),
+            (refused(|s| s.kind = ProviderKind::Twilio), "account", ""),
         ];
         for (error, key, value) in cases {
             assert_eq!((error.key, error.value.as_str()), (key, value));
@@ -160,18 +148,18 @@ mod tests {
 
     #[test]
     fn a_secret_is_never_printed() {
-        let error = refused(|s| s.secret = "two words".into());
+        let error = refused(|s| s.secret = Secret::new("two words"));
         assert!(!error.to_string().contains("two words"), "{error}");
         let error = refused(|s| s.base_url = "https://name:password@api.example.com".into());
         assert!(!error.to_string().contains("password@"), "{error}");
-        let settings = settings("infobip", "https://api.example.com");
-        assert!(!format!("{settings:?}").contains(&settings.secret));
+        let settings = settings(ProviderKind::Infobip, "https://api.example.com");
+        assert!(!format!("{settings:?}").contains(settings.secret.expose()));
     }
 
     #[test]
     fn plain_http_is_for_loopback_only() {
         for base in ["http://127.0.0.1:9", "http://localhost:9", "http://[::1]:9"] {
-            assert!(crate::build(&settings("infobip", base), vault()).is_ok(), "{base}");
+            assert!(crate::build(&settings(ProviderKind::Infobip, base), vault()).is_ok(), "{base}");
         }
         let error = refused(|s| s.base_url = "http://127.0.0.1:80@evil.example".into());
         assert_eq!((error.key, error.value.as_str()), ("base_url", "(hidden)"));
@@ -180,7 +168,7 @@ mod tests {
     #[test]
     fn a_vendor_on_this_machine_may_call_one_of_its_addresses_by_plain_http() {
         let near = |public_url: &str| {
-            let settings = settings("infobip", "http://127.0.0.1:9");
+            let settings = settings(ProviderKind::Infobip, "http://127.0.0.1:9");
             crate::build(&ProviderSettings { public_url: public_url.to_owned(), ..settings }, vault()).is_ok()
         };
         assert!(near("http://192.0.2.7:8080") && near("http://[2001:db8::7]:8080"));

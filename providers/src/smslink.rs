@@ -13,7 +13,7 @@ use otodoke_common::phone::PhoneNumber;
 use otodoke_common::provider::{
     AskError, Provider, Question, SendContent, SendRequest, WebhookReading, WebhookReply, WebhookRequest,
 };
-use otodoke_common::text::Counting;
+use otodoke_common::text::{Counting, has_4_byte_chars};
 use serde::{Deserialize, Serialize};
 
 use crate::http::{Api, Reply};
@@ -23,8 +23,6 @@ use crate::stamp::happened_at;
 
 #[cfg(test)]
 mod tests;
-
-pub(crate) const KIND: &str = "smslink";
 
 /// The vendor counts characters; every line end counts as two.
 const TEXT_CHARS_MAX: usize = 660;
@@ -48,7 +46,7 @@ pub(crate) struct Smslink {
 impl Smslink {
     pub(crate) fn new(settings: &ProviderSettings) -> Result<Self, ProviderError> {
         settings.no_account()?;
-        let api = Api::new(settings, HeaderName::from_static("token"), &settings.secret)?;
+        let api = Api::new(settings, HeaderName::from_static("token"), settings.secret.expose())?;
         Ok(Self { id: settings.id.clone(), api })
     }
 }
@@ -162,7 +160,7 @@ impl<'a> Delivery<'a> {
         if text.contains(PLACEHOLDER) {
             return Err(((Class::Content, Scope::Message), "would take {{ for a placeholder"));
         }
-        if text.chars().any(|letter| letter.len_utf8() == 4) {
+        if has_4_byte_chars(text) {
             return Err(((Class::Content, Scope::Message), "takes no 4-byte characters"));
         }
         if text_chars(text) > TEXT_CHARS_MAX {

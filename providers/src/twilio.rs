@@ -72,9 +72,9 @@ impl Account {
         if sid.is_empty() || !sid.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(settings.error("account", &sid, "set the AccountSid: AC and 32 hex digits"));
         }
-        let credentials = BASE64.encode(format!("{sid}:{}", settings.secret).as_bytes());
+        let credentials = BASE64.encode(format!("{sid}:{}", settings.secret.expose()).as_bytes());
         let api = Api::new(settings, AUTHORIZATION, &format!("Basic {credentials}"))?;
-        let token = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, settings.secret.as_bytes());
+        let token = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, settings.secret.expose().as_bytes());
         Ok(Self { id: settings.id.clone(), sid, api, token, vault, public_url: settings.public()? })
     }
 

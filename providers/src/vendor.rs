@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use otodoke_common::config::{ProviderKind, Secret};
 use otodoke_common::leg::ProviderId;
 use otodoke_common::message::{Locale, MessageId};
 use otodoke_common::outcome::{About, Proof, Report};
@@ -131,7 +132,7 @@ impl Vendor {
         seen[0].clone()
     }
 
-    pub(crate) fn provider(&self, kind: &str) -> Arc<dyn Provider> {
+    pub(crate) fn provider(&self, kind: ProviderKind) -> Arc<dyn Provider> {
         provider(kind, &self.url)
     }
 }
@@ -158,19 +159,20 @@ pub(crate) fn vault() -> Arc<Vault> {
     Arc::new(Vault::new(&[7; 32]).unwrap())
 }
 
-pub(crate) fn settings(kind: &str, base_url: &str) -> ProviderSettings {
+pub(crate) fn settings(kind: ProviderKind, base_url: &str) -> ProviderSettings {
+    let is_twilio = matches!(kind, ProviderKind::Twilio | ProviderKind::TwilioVoice);
     ProviderSettings {
         id: ProviderId::parse("sakura").unwrap(),
-        kind: kind.to_owned(),
+        kind,
         base_url: base_url.to_owned(),
         public_url: format!("{PUBLIC_URL}/"),
-        account: kind.starts_with("twilio").then(|| "AC0123456789abcdef0123456789abcdef".to_owned()),
-        secret: SECRET.to_owned(),
+        account: is_twilio.then(|| "AC0123456789abcdef0123456789abcdef".to_owned()),
+        secret: Secret::new(SECRET),
         timeout_ms: 2_000,
     }
 }
 
-pub(crate) fn provider(kind: &str, base_url: &str) -> Arc<dyn Provider> {
+pub(crate) fn provider(kind: ProviderKind, base_url: &str) -> Arc<dyn Provider> {
     crate::build(&settings(kind, base_url), vault()).unwrap()
 }
 

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use hyper::header::HeaderName;
+use otodoke_common::config::ProviderKind;
 use otodoke_common::outcome::{Answer, Class, Scope};
 
 use super::*;
 use crate::vendor::{NUMBER, Vendor, settings};
 
 /// Every vendor of ours, for what must hold alike.
-const KINDS: [&str; 4] = ["smslink", "infobip", "twilio", "twilio_voice"];
+const KINDS: [ProviderKind; 4] =
+    [ProviderKind::Smslink, ProviderKind::Infobip, ProviderKind::Twilio, ProviderKind::TwilioVoice];
 
-async fn send(kind: &str, url: &str) -> Answer {
-    let request = if kind == "twilio_voice" { crate::vendor::call() } else { crate::vendor::text() };
+async fn send(kind: ProviderKind, url: &str) -> Answer {
+    let request = if kind == ProviderKind::TwilioVoice { crate::vendor::call() } else { crate::vendor::text() };
     let mut settings = settings(kind, url);
     settings.timeout_ms = 400;
     let answer = crate::build(&settings, crate::vendor::vault()).unwrap().send(&request).await;
@@ -38,7 +40,7 @@ async fn every_request_names_its_vendors_host_once() {
         send(kind, &vendor.url).await;
         let seen = vendor.seen();
         let hosts: Vec<_> = seen.last().expect("a request").headers.get_all("host").iter().collect();
-        assert_eq!(hosts, [vendor.url.trim_start_matches("http://")], "{kind}");
+        assert_eq!(hosts, [vendor.url.trim_start_matches("http://")], "{kind:?}");
     }
 }
 
@@ -65,7 +67,7 @@ async fn a_status_is_read_alike_for_every_vendor() {
         for body in ["", "<html>not JSON</html>", "{}", "[]", r#"{"messages":[],"contacts":[]}"#] {
             let vendor = Vendor::answering(status, &[], if status == 204 { "" } else { body }).await;
             for kind in KINDS {
-                assert_eq!(sort(&send(kind, &vendor.url).await), Some((class, scope)), "{kind}: {status} {body}");
+                assert_eq!(sort(&send(kind, &vendor.url).await), Some((class, scope)), "{kind:?}: {status} {body}");
             }
             assert_eq!(vendor.seen().len(), KINDS.len(), "nothing is repeated by itself");
         }
@@ -90,7 +92,7 @@ async fn what_never_left_is_not_sent_and_what_may_have_left_is_unknown() {
     ];
     for (url, class) in cases {
         for kind in KINDS {
-            assert_eq!(sort(&send(kind, url).await), Some((class, Scope::Provider)), "{kind} {url}");
+            assert_eq!(sort(&send(kind, url).await), Some((class, Scope::Provider)), "{kind:?} {url}");
         }
     }
 }
@@ -124,8 +126,8 @@ fn stranger() -> (String, std::sync::mpsc::Receiver<bool>) {
 async fn a_vendor_whose_certificate_nobody_vouches_for_is_told_nothing() {
     let (url, handshakes) = stranger();
     for kind in KINDS {
-        assert_eq!(sort(&send(kind, &url).await), Some((Class::NotSent, Scope::Provider)), "{kind}");
-        assert!(!handshakes.recv().unwrap(), "{kind} believed it");
+        assert_eq!(sort(&send(kind, &url).await), Some((Class::NotSent, Scope::Provider)), "{kind:?}");
+        assert!(!handshakes.recv().unwrap(), "{kind:?} believed it");
     }
 }
 
@@ -142,9 +144,9 @@ async fn ten_megabytes_are_not_read() {
     let large = Vendor::answering(200, &[], acceptance(10 << 20)).await;
     for kind in KINDS {
         let answer = send(kind, &small.url).await;
-        assert!(matches!(answer, Answer::Submitted { .. }), "{kind}: {answer:?}");
+        assert!(matches!(answer, Answer::Submitted { .. }), "{kind:?}: {answer:?}");
         let answer = send(kind, &large.url).await;
-        assert_eq!(answer, Answer::Unknown { why: "http 200 with an unreadable body".to_owned() }, "{kind}");
+        assert_eq!(answer, Answer::Unknown { why: "http 200 with an unreadable body".to_owned() }, "{kind:?}");
     }
 }
 
@@ -154,7 +156,7 @@ async fn a_redirect_is_not_followed() {
     let location: &'static str = String::leak(other.url.clone());
     let vendor = Vendor::answering(307, &[("location", location)], "").await;
     for kind in KINDS {
-        assert_eq!(sort(&send(kind, &vendor.url).await), Some((Class::Config, Scope::Provider)), "{kind}");
+        assert_eq!(sort(&send(kind, &vendor.url).await), Some((Class::Config, Scope::Provider)), "{kind:?}");
     }
     assert_eq!(other.seen().len(), 0);
 }
@@ -165,8 +167,8 @@ async fn the_wait_that_a_vendor_asks_for_is_kept_within_reason() {
     for (header, want) in cases {
         let vendor = Vendor::answering(429, &[("retry-after", header)], "").await;
         for kind in KINDS {
-            let Answer::Refused(refusal) = send(kind, &vendor.url).await else { panic!("{kind} was not refused") };
-            assert_eq!(refusal.retry_after_ms, want, "{kind} {header}");
+            let Answer::Refused(refusal) = send(kind, &vendor.url).await else { panic!("{kind:?} was not refused") };
+            assert_eq!(refusal.retry_after_ms, want, "{kind:?} {header}");
         }
     }
 }
@@ -182,7 +184,7 @@ async fn a_failed_question_says_who_and_why_and_no_more() {
         for kind in KINDS {
             let question = crate::vendor::question(Some("SM1"));
             let error = crate::vendor::provider(kind, url).ask(&question).await.unwrap_err();
-            assert_eq!((error.provider.as_str(), error.why.as_str()), ("sakura", why), "{kind}");
+            assert_eq!((error.provider.as_str(), error.why.as_str()), ("sakura", why), "{kind:?}");
             assert!(!error.to_string().contains(&NUMBER[3..]));
         }
     }
@@ -190,7 +192,9 @@ async fn a_failed_question_says_who_and_why_and_no_more() {
 
 #[test]
 fn a_vendors_reference_cannot_lead_elsewhere() {
-    let api = Api::new(&settings("infobip", "http://127.0.0.1:1/proxy/"), HeaderName::from_static("x"), "y").unwrap();
+    let api =
+        Api::new(&settings(ProviderKind::Infobip, "http://127.0.0.1:1/proxy/"), HeaderName::from_static("x"), "y")
+            .unwrap();
     let url = api.url(&["sms", "../../admin?a=b#c", "x.json"]);
     assert_eq!(url.as_str(), "http://127.0.0.1:1/proxy/sms/..%2F..%2Fadmin%3Fa=b%23c/x.json");
 }

@@ -1,5 +1,6 @@
 //! Infobip: what is sent, what each status and error means, what is made of batches and logs.
 
+use otodoke_common::config::ProviderKind;
 use otodoke_common::outcome::Answer;
 use otodoke_common::provider::Provider;
 
@@ -14,17 +15,17 @@ fn accepted(group: u32, id: u32) -> String {
 }
 
 async fn answer(group: u32, id: u32) -> Answer {
-    Vendor::answering(200, &[], accepted(group, id)).await.provider(KIND).send(&text()).await
+    Vendor::answering(200, &[], accepted(group, id)).await.provider(ProviderKind::Infobip).send(&text()).await
 }
 
 fn fuji() -> Arc<dyn Provider> {
-    provider(KIND, "http://127.0.0.1:1")
+    provider(ProviderKind::Infobip, "http://127.0.0.1:1")
 }
 
 #[tokio::test]
 async fn a_text_carries_our_id_its_validity_in_seconds_and_our_tag() {
     let vendor = Vendor::answering(200, &[], accepted(1, 26)).await;
-    let answer = vendor.provider(KIND).send(&text()).await;
+    let answer = vendor.provider(ProviderKind::Infobip).send(&text()).await;
     assert_eq!(answer, Answer::Submitted { reference: Some(our_reference()) });
     let seen = vendor.only();
     assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/sms/3/messages"));
@@ -76,7 +77,7 @@ async fn an_answer_that_neither_takes_nor_rejects_may_be_out() {
     }
     for status in [r#"{"id":26}"#, r#"{"groupId":1}"#, r#"{"groupId":null,"id":null}"#, "{}"] {
         let body = format!(r#"{{"messages":[{{"status":{status}}}]}}"#);
-        let answer = Vendor::answering(200, &[], body).await.provider(KIND).send(&text()).await;
+        let answer = Vendor::answering(200, &[], body).await.provider(ProviderKind::Infobip).send(&text()).await;
         assert_eq!(answer, Answer::Unknown { why: "an answer without a status".to_owned() }, "{status}");
     }
 }
@@ -251,7 +252,7 @@ fn what_is_no_batch_is_rejected() {
 async fn asking_reads_the_logs_by_our_id() {
     let logs = include_str!("../../fixtures/infobip/logs.json").replace("{reference}", &our_reference());
     let vendor = Vendor::answering(200, &[], logs).await;
-    let reports = vendor.provider(KIND).ask(&question(None)).await.unwrap();
+    let reports = vendor.provider(ProviderKind::Infobip).ask(&question(None)).await.unwrap();
     assert_eq!(reports.len(), 1);
     assert_eq!((&reports[0].status, reports[0].proof), (&ReportStatus::Delivered, Proof::Asked));
     let seen = vendor.only();
@@ -278,7 +279,8 @@ async fn a_rejected_repeat_does_not_hide_the_message_it_repeats() {
     ] {
         let records: Vec<_> = records.iter().map(|record| record.as_str()).collect();
         let body = format!(r#"{{"results":[{}]}}"#, records.join(","));
-        let reports = Vendor::answering(200, &[], body).await.provider(KIND).ask(&question(None)).await.unwrap();
+        let reports =
+            Vendor::answering(200, &[], body).await.provider(ProviderKind::Infobip).ask(&question(None)).await.unwrap();
         assert_eq!(reports.into_iter().map(|report| report.status).next(), want);
     }
 }
@@ -288,6 +290,6 @@ async fn an_empty_log_and_somebody_elses_are_no_news() {
     let others = include_str!("../../fixtures/infobip/logs.json").replace("{reference}", "another");
     for body in [r#"{"results":[]}"#.to_owned(), others] {
         let vendor = Vendor::answering(200, &[], body).await;
-        assert_eq!(vendor.provider(KIND).ask(&question(None)).await.unwrap(), []);
+        assert_eq!(vendor.provider(ProviderKind::Infobip).ask(&question(None)).await.unwrap(), []);
     }
 }

@@ -1,5 +1,6 @@
 //! SMSLINK: what is sent, what each code means, what is made of results and pokes.
 
+use otodoke_common::config::ProviderKind;
 use otodoke_common::outcome::{Answer, Class, Refusal, ReportStatus, Scope};
 
 use super::*;
@@ -25,7 +26,7 @@ fn refusal(class: Class, scope: Scope, code: &str) -> Refusal {
 #[tokio::test]
 async fn a_text_goes_to_one_contact_in_national_form_under_our_reference() {
     let vendor = Vendor::answering(200, &[], registered("RST200001")).await;
-    let answer = vendor.provider(KIND).send(&text()).await;
+    let answer = vendor.provider(ProviderKind::Smslink).send(&text()).await;
     assert_eq!(answer, Answer::Submitted { reference: Some(DELIVERY_ID.to_owned()) });
     let seen = vendor.only();
     assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/api/v1/delivery"));
@@ -52,7 +53,7 @@ async fn every_result_code_has_its_meaning() {
     ];
     for (code, class, scope) in cases {
         let vendor = Vendor::answering(200, &[], registered(code)).await;
-        let answer = vendor.provider(KIND).send(&text()).await;
+        let answer = vendor.provider(ProviderKind::Smslink).send(&text()).await;
         assert_eq!(answer, Answer::Refused(refusal(class, scope, code)));
     }
 }
@@ -61,7 +62,7 @@ async fn every_result_code_has_its_meaning() {
 async fn a_code_that_the_vendor_never_documented_is_unknown_and_not_repeated() {
     for (code, shown) in [("RST299999", "RST299999"), ("09012345678", "no code")] {
         let vendor = Vendor::answering(200, &[], registered(code)).await;
-        let answer = vendor.provider(KIND).send(&text()).await;
+        let answer = vendor.provider(ProviderKind::Smslink).send(&text()).await;
         assert_eq!(answer, Answer::Unknown { why: format!("an unknown result code, {shown}") });
     }
 }
@@ -85,7 +86,9 @@ async fn what_the_vendor_would_refuse_is_refused_without_a_request() {
         (crate::vendor::call(), Class::Config, Scope::Message),
     ];
     for (request, class, scope) in cases {
-        let Answer::Refused(refusal) = vendor.provider(KIND).send(&request).await else { panic!("not refused") };
+        let Answer::Refused(refusal) = vendor.provider(ProviderKind::Smslink).send(&request).await else {
+            panic!("not refused")
+        };
         assert_eq!((refusal.class, refusal.scope), (class, scope), "{}", refusal.code);
     }
     assert_eq!(vendor.seen().len(), 0);
@@ -95,14 +98,14 @@ async fn what_the_vendor_would_refuse_is_refused_without_a_request() {
 async fn a_text_of_exactly_660_characters_is_sent() {
     let vendor = Vendor::answering(200, &[], registered("RST200001")).await;
     for text in ["あ".repeat(660), format!("{}\n", "a".repeat(658)), format!("{}\r\n", "a".repeat(658))] {
-        let answer = vendor.provider(KIND).send(&text_to(NUMBER, &text)).await;
+        let answer = vendor.provider(ProviderKind::Smslink).send(&text_to(NUMBER, &text)).await;
         assert!(matches!(answer, Answer::Submitted { .. }), "{answer:?}");
     }
 }
 
 async fn statuses(body: String, reference: Option<&str>) -> Vec<ReportStatus> {
     let vendor = Vendor::answering(200, &[], body).await;
-    let reports = vendor.provider(KIND).ask(&question(reference)).await.unwrap();
+    let reports = vendor.provider(ProviderKind::Smslink).ask(&question(reference)).await.unwrap();
     let leg = About::Leg { id: crate::vendor::message_id(), leg: crate::vendor::LEG };
     assert!(reports.iter().all(|report| report.about == leg && report.proof == Proof::Asked));
     reports.into_iter().map(|report| report.status).collect()
@@ -111,7 +114,7 @@ async fn statuses(body: String, reference: Option<&str>) -> Vec<ReportStatus> {
 #[tokio::test]
 async fn a_known_delivery_is_asked_for_by_its_id() {
     let vendor = Vendor::answering(200, &[], results(200, "DTL000001")).await;
-    let reports = vendor.provider(KIND).ask(&question(Some(DELIVERY_ID))).await.unwrap();
+    let reports = vendor.provider(ProviderKind::Smslink).ask(&question(Some(DELIVERY_ID))).await.unwrap();
     assert_eq!(reports.len(), 1);
     assert_eq!(reports[0].status, ReportStatus::Delivered);
     assert_eq!(reports[0].happened_at.unwrap().rfc3339(), "2025-11-22T10:04:41Z");
@@ -125,7 +128,7 @@ async fn a_known_delivery_is_asked_for_by_its_id() {
 #[tokio::test]
 async fn a_lost_answer_is_cleared_up_by_our_reference_and_the_delivery_id_is_news() {
     let vendor = Vendor::answering(200, &[], results(200, "DTL000001")).await;
-    let reports = vendor.provider(KIND).ask(&question(None)).await.unwrap();
+    let reports = vendor.provider(ProviderKind::Smslink).ask(&question(None)).await.unwrap();
     let statuses: Vec<_> = reports.into_iter().map(|report| report.status).collect();
     let underway = ReportStatus::Underway { reference: Some(DELIVERY_ID.to_owned()), at_operator: false };
     assert_eq!(statuses, [underway, ReportStatus::Delivered]);
@@ -157,7 +160,7 @@ async fn busy_number(total: usize, ours: bool) -> (Vec<ReportStatus>, usize) {
         serde_json::json!({ "total": total, "contacts": contacts }).to_string()
     })
     .await;
-    let reports = vendor.provider(KIND).ask(&question(None)).await.unwrap();
+    let reports = vendor.provider(ProviderKind::Smslink).ask(&question(None)).await.unwrap();
     (reports.into_iter().map(|report| report.status).collect(), vendor.seen().len())
 }
 
@@ -220,7 +223,7 @@ async fn what_was_cancelled_was_not_sent() {
 async fn numbers_of_every_documented_prefix_and_single_braces_are_sent() {
     let vendor = Vendor::answering(200, &[], registered("RST200001")).await;
     for number in ["+817012345678", "+818012345678", NUMBER, "+812012345678"] {
-        let answer = vendor.provider(KIND).send(&text_to(number, "{code} 042137 }}")).await;
+        let answer = vendor.provider(ProviderKind::Smslink).send(&text_to(number, "{code} 042137 }}")).await;
         assert!(matches!(answer, Answer::Submitted { .. }), "{answer:?}");
     }
 }
@@ -255,5 +258,5 @@ fn what_is_no_poke_is_rejected() {
 }
 
 fn sakura() -> std::sync::Arc<dyn Provider> {
-    provider(KIND, "http://127.0.0.1:1")
+    provider(ProviderKind::Smslink, "http://127.0.0.1:1")
 }

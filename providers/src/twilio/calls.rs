@@ -19,8 +19,6 @@ use super::{Account, Told, errors, read_answer, twiml};
 use crate::report::{failed, refused};
 use crate::settings::{ProviderError, ProviderSettings};
 
-pub(crate) const KIND: &str = "twilio_voice";
-
 /// How long the phone rings: half of the vendor's default, for mailboxes answer late.
 const RING_S: &str = "30";
 

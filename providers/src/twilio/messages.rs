@@ -14,8 +14,6 @@ use super::{Account, Told, errors, read_answer};
 use crate::report::{failed, refused};
 use crate::settings::{ProviderError, ProviderSettings};
 
-pub(crate) const KIND: &str = "twilio";
-
 /// `ValidityPeriod` as the API allows it.
 const VALIDITY_S_MIN: u32 = 1;
 const VALIDITY_S_MAX: u32 = 36_000;

@@ -1,5 +1,6 @@
 //! Twilio: signatures, texts, calls and what is spoken.
 
+use otodoke_common::config::ProviderKind;
 use otodoke_common::outcome::{Answer, Class, Scope};
 use otodoke_common::provider::{CallMoment, Provider};
 
@@ -41,7 +42,7 @@ const fn headers(signature: &str) -> [(&str, &str); 2] {
 }
 
 /// What a provider makes of a signed callback at its receipts URL.
-fn callback(kind: &str, tag: Option<&str>, pairs: &[(&str, &str)]) -> WebhookReading {
+fn callback(kind: ProviderKind, tag: Option<&str>, pairs: &[(&str, &str)]) -> WebhookReading {
     let url = format!("https://otp.example.com/receipts/sakura/{}", tag.unwrap_or_default());
     let body = form(pairs);
     let signature = signature(&url, &body);
@@ -58,7 +59,7 @@ fn only_report(reading: WebhookReading) -> Report {
 #[tokio::test]
 async fn a_text_names_its_validity_and_where_its_receipts_go() {
     let vendor = Vendor::answering(201, &[], message("queued", None)).await;
-    let answer = vendor.provider(messages::KIND).send(&text()).await;
+    let answer = vendor.provider(ProviderKind::Twilio).send(&text()).await;
     assert_eq!(answer, Answer::Submitted { reference: Some(MESSAGE.to_owned()) });
     let seen = vendor.only();
     assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", MESSAGES_PATH));
@@ -82,7 +83,7 @@ async fn a_validity_is_kept_within_what_the_api_takes_and_a_messaging_service_is
     for (validity_s, want) in [(0, "1"), (36_001, "36000")] {
         let vendor = Vendor::answering(201, &[], message("accepted", None)).await;
         let request = SendRequest { validity_s, sender: service.to_owned(), ..text() };
-        vendor.provider(messages::KIND).send(&request).await;
+        vendor.provider(ProviderKind::Twilio).send(&request).await;
         let form = vendor.only().form();
         assert!(form.contains(&("ValidityPeriod".to_owned(), want.to_owned())), "{form:?}");
         assert!(form.contains(&("MessagingServiceSid".to_owned(), service.to_owned())), "{form:?}");
@@ -110,7 +111,7 @@ async fn a_refusal_is_read_by_its_code_and_never_by_its_words() {
     ];
     for (status, code, class, scope) in cases {
         let vendor = Vendor::answering(status, &[], problem(status, code)).await;
-        let answer = vendor.provider(messages::KIND).send(&text()).await;
+        let answer = vendor.provider(ProviderKind::Twilio).send(&text()).await;
         assert_eq!(answer, crate::report::refused((class, scope), code.to_string()));
     }
 }
@@ -118,22 +119,28 @@ async fn a_refusal_is_read_by_its_code_and_never_by_its_words() {
 #[tokio::test]
 async fn a_server_error_is_read_by_its_status_whatever_its_body_says() {
     let vendor = Vendor::answering(503, &[], problem(503, 20503)).await;
-    assert_eq!(vendor.provider(messages::KIND).send(&text()).await, Answer::NotSent { why: "http 503".to_owned() });
+    assert_eq!(
+        vendor.provider(ProviderKind::Twilio).send(&text()).await,
+        Answer::NotSent { why: "http 503".to_owned() }
+    );
     let vendor = Vendor::answering(500, &[], problem(500, 21211)).await;
-    assert_eq!(vendor.provider(messages::KIND).send(&text()).await, Answer::Unknown { why: "http 500".to_owned() });
+    assert_eq!(
+        vendor.provider(ProviderKind::Twilio).send(&text()).await,
+        Answer::Unknown { why: "http 500".to_owned() }
+    );
 }
 
 #[tokio::test]
 async fn a_text_that_failed_at_once_is_refused() {
     let vendor = Vendor::answering(201, &[], message("failed", Some(30006))).await;
-    let answer = vendor.provider(messages::KIND).send(&text()).await;
+    let answer = vendor.provider(ProviderKind::Twilio).send(&text()).await;
     assert_eq!(answer, crate::report::refused((Class::NotSmsCapable, Scope::Number), "30006"));
 }
 
 #[test]
 fn a_signed_callback_with_our_tag_is_about_the_leg() {
     let pairs = [("MessageSid", MESSAGE), ("MessageStatus", "delivered"), ("To", "+819012345678")];
-    let report = only_report(callback(messages::KIND, Some(&tag()), &pairs));
+    let report = only_report(callback(ProviderKind::Twilio, Some(&tag()), &pairs));
     assert_eq!(report.about, About::Leg { id: message_id(), leg: LEG });
     assert_eq!((&report.status, report.proof, report.at), (&ReportStatus::Delivered, Proof::Signature, NOW));
 }
@@ -142,10 +149,10 @@ fn a_signed_callback_with_our_tag_is_about_the_leg() {
 fn a_signed_callback_without_a_tag_of_ours_is_about_the_reference() {
     let pairs = [("MessageSid", MESSAGE), ("MessageStatus", "delivered")];
     for tag in [None, Some("garbled")] {
-        let report = only_report(callback(messages::KIND, tag, &pairs));
+        let report = only_report(callback(ProviderKind::Twilio, tag, &pairs));
         assert_eq!((report.about, report.proof), (About::Reference(MESSAGE.to_owned()), Proof::Signature));
     }
-    let reading = callback(messages::KIND, None, &[("MessageStatus", "delivered")]);
+    let reading = callback(ProviderKind::Twilio, None, &[("MessageStatus", "delivered")]);
     assert!(matches!(reading, WebhookReading::Rejected { status: 400, .. }), "{reading:?}");
 }
 
@@ -181,14 +188,14 @@ fn each_status_of_a_text_has_its_meaning() {
     ];
     for (word, error, want) in cases {
         let pairs = [("MessageSid", MESSAGE), ("MessageStatus", word), ("ErrorCode", error)];
-        assert_eq!(only_report(callback(messages::KIND, Some(&tag()), &pairs)).status, want, "{word} {error}");
+        assert_eq!(only_report(callback(ProviderKind::Twilio, Some(&tag()), &pairs)).status, want, "{word} {error}");
     }
 }
 
 #[test]
 fn a_word_that_the_vendor_may_add_one_day_is_no_news() {
     let pairs = [("MessageSid", MESSAGE), ("MessageStatus", "teleported")];
-    let WebhookReading::Reports { reports, reply } = callback(messages::KIND, Some(&tag()), &pairs) else {
+    let WebhookReading::Reports { reports, reply } = callback(ProviderKind::Twilio, Some(&tag()), &pairs) else {
         panic!("rejected")
     };
     assert_eq!((reports.len(), reply.status), (0, 200));
@@ -197,7 +204,7 @@ fn a_word_that_the_vendor_may_add_one_day_is_no_news() {
 #[tokio::test]
 async fn a_text_is_asked_for_by_its_sid_and_not_without_one() {
     let vendor = Vendor::answering(200, &[], message("undelivered", Some(30003))).await;
-    let atlas = vendor.provider(messages::KIND);
+    let atlas = vendor.provider(ProviderKind::Twilio);
     assert_eq!(atlas.ask(&question(None)).await.unwrap(), []);
     let reports = atlas.ask(&question(Some(MESSAGE))).await.unwrap();
     assert_eq!(reports[0].status, crate::report::failed((Class::Absent, Scope::Number), "30003"));

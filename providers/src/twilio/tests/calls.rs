@@ -4,7 +4,6 @@ use otodoke_common::message::Locale;
 use otodoke_common::speech::{Part, Speech, Then};
 
 use super::*;
-use crate::twilio::calls::KIND;
 use crate::vendor::call;
 
 const CALLS_PATH: &str = "/2010-04-01/Accounts/AC0123456789abcdef0123456789abcdef/Calls.json";
@@ -14,7 +13,7 @@ fn created(status: &str) -> String {
 }
 
 fn kodama() -> Arc<dyn Provider> {
-    provider(KIND, "http://127.0.0.1:1")
+    provider(ProviderKind::TwilioVoice, "http://127.0.0.1:1")
 }
 
 fn voice_url() -> String {
@@ -24,7 +23,7 @@ fn voice_url() -> String {
 #[tokio::test]
 async fn a_call_fetches_its_words_when_it_is_answered() {
     let vendor = Vendor::answering(201, &[], created("queued")).await;
-    let answer = vendor.provider(KIND).send(&call()).await;
+    let answer = vendor.provider(ProviderKind::TwilioVoice).send(&call()).await;
     assert_eq!(answer, Answer::Submitted { reference: Some(CALL.to_owned()) });
     let seen = vendor.only();
     assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", CALLS_PATH));
@@ -45,10 +44,13 @@ async fn a_call_fetches_its_words_when_it_is_answered() {
 #[tokio::test]
 async fn a_text_is_not_for_a_provider_of_calls_nor_a_call_for_one_of_texts() {
     let vendor = Vendor::answering(201, &[], created("queued")).await;
-    let refused = [vendor.provider(KIND).send(&text()).await, vendor.provider(messages::KIND).send(&call()).await];
+    let refused = [
+        vendor.provider(ProviderKind::TwilioVoice).send(&text()).await,
+        vendor.provider(ProviderKind::Twilio).send(&call()).await,
+    ];
     assert!(refused.iter().all(|answer| matches!(answer, Answer::Refused(_))), "{refused:?}");
     assert_eq!(vendor.seen().len(), 0);
-    assert!(vendor.provider(messages::KIND).voice().is_none());
+    assert!(vendor.provider(ProviderKind::Twilio).voice().is_none());
 }
 
 #[test]
@@ -70,7 +72,7 @@ fn each_status_of_a_call_has_its_meaning() {
     ];
     for (word, error, want) in cases {
         let pairs = [("CallSid", CALL), ("CallStatus", word), ("ErrorCode", error)];
-        let report = only_report(callback(KIND, Some(&tag()), &pairs));
+        let report = only_report(callback(ProviderKind::TwilioVoice, Some(&tag()), &pairs));
         assert_eq!(report.about, About::Leg { id: message_id(), leg: LEG });
         assert_eq!((report.status, report.proof), (want, Proof::Signature), "{word} {error}");
     }
@@ -94,17 +96,25 @@ fn a_call_that_no_network_could_carry_was_not_made_and_says_nothing_against_the_
     ];
     for (error, sip, want) in cases {
         let pairs = [("CallSid", CALL), ("CallStatus", "failed"), ("ErrorCode", error), ("SipResponseCode", sip)];
-        assert_eq!(only_report(callback(KIND, Some(&tag()), &pairs)).status, want, "{error} {sip}");
+        assert_eq!(
+            only_report(callback(ProviderKind::TwilioVoice, Some(&tag()), &pairs)).status,
+            want,
+            "{error} {sip}"
+        );
     }
     let pairs = [("CallSid", CALL), ("CallStatus", "completed"), ("SipResponseCode", "503")];
     let ended = crate::report::failed((Class::Unanswered, Scope::Number), "completed");
-    assert_eq!(only_report(callback(KIND, Some(&tag()), &pairs)).status, ended, "a call that was made");
+    assert_eq!(
+        only_report(callback(ProviderKind::TwilioVoice, Some(&tag()), &pairs)).status,
+        ended,
+        "a call that was made"
+    );
 }
 
 #[tokio::test]
 async fn a_call_is_asked_for_and_hung_up_by_its_sid() {
     let vendor = Vendor::answering(200, &[], created("no-answer")).await;
-    let kodama = vendor.provider(KIND);
+    let kodama = vendor.provider(ProviderKind::TwilioVoice);
     let reports = kodama.ask(&question(Some(CALL))).await.unwrap();
     assert_eq!(reports[0].status, crate::report::failed((Class::Unanswered, Scope::Number), "no-answer"));
     kodama.voice().unwrap().hang_up(CALL).await;
@@ -117,7 +127,7 @@ async fn a_call_is_asked_for_and_hung_up_by_its_sid() {
 
 #[tokio::test]
 async fn hanging_up_where_nobody_listens_is_survived() {
-    provider(KIND, &Vendor::gone().await).voice().unwrap().hang_up(CALL).await;
+    provider(ProviderKind::TwilioVoice, &Vendor::gone().await).voice().unwrap().hang_up(CALL).await;
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn a_body_that_is_no_form_is_covered_by_its_hash_or_not_accepted() {
 #[test]
 fn an_unsigned_callback_is_rejected_by_texts_and_calls() {
     let body = form(&[("MessageSid", MESSAGE), ("MessageStatus", "delivered"), ("CallSid", CALL)]);
-    for kind in [messages::KIND, crate::twilio::calls::KIND] {
+    for kind in [ProviderKind::Twilio, ProviderKind::TwilioVoice] {
         let request = crate::vendor::webhook(body.as_bytes());
         let reading = read(&*provider(kind, "http://127.0.0.1:1"), &request);
         assert!(matches!(reading, WebhookReading::Rejected { status: 403, .. }), "{reading:?}");
