@@ -42,15 +42,15 @@ pub(crate) async fn check(command: Check, output: &Output) -> anyhow::Result<Out
 }
 
 fn judged(checked: &Checked) -> String {
-    let left = checked.guesses_left;
     match checked.status {
         CheckStatus::Verified => "Verified.".to_owned(),
-        CheckStatus::WrongCode => format!("Wrong code; {left} guesses are left."),
+        CheckStatus::WrongCode => format!("Wrong code; {} guesses are left.", checked.guesses_left),
         CheckStatus::TransactionChanged => "The transaction is not the one that was sent: the code is void.".to_owned(),
-        CheckStatus::TooManyGuesses if left == 0 => "Too many wrong codes: ask for a new one.".to_owned(),
-        CheckStatus::TooManyGuesses => "This number had too many wrong codes in the last 24 hours: wait until some of \
-                                        them are older, for until then no code is looked at."
-            .to_owned(),
+        CheckStatus::TooManyGuesses => {
+            "Too many wrong codes: ask for a new one. Where this number had too many of them \
+                                        in the last 24 hours, no code is looked at until some are older."
+                .to_owned()
+        }
         CheckStatus::Expired => "Its time is over: ask for a new code.".to_owned(),
         CheckStatus::Cancelled => "It was cancelled.".to_owned(),
         CheckStatus::NotSentYet => "Nothing was sent yet, so no code can be right.".to_owned(),
