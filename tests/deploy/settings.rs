@@ -1,4 +1,4 @@
-//! Both settings files are good once their secrets are there. `deploy/check` asks the program itself as well.
+//! All settings that people are shown are good once their secrets are there. `deploy/check` asks the program itself as well.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,19 @@ fn for_production_every_route_has_a_price_so_that_the_limit_of_money_holds() {
     assert!(settings.routes.iter().all(|route| route.price > 0));
 }
 
+#[test]
+fn the_least_that_settings_must_say_is_enough() {
+    let readme = read("README.md");
+    let blocks = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let least = blocks.filter(|block| block.contains("[codes]")).collect::<String>();
+    settings_from("the least settings of README.md", &least.replace("\"secrets/", "\"deploy/secrets/"));
+}
+
 fn settings_of(file: &str) -> Settings {
+    settings_from(file, &read(file))
+}
+
+fn settings_from(name: &str, text: &str) -> Settings {
     let place = tempfile::tempdir().expect("a temporary directory");
     secrets::make(&place.path().join("secrets"));
     for name in FROM_VENDORS {
@@ -34,10 +46,10 @@ fn settings_of(file: &str) -> Settings {
         fs::copy(example, place.path().join("secrets").join(name)).expect("an example can be copied");
     }
     // The paths of the file are relative to the root of the repository, where a developer may keep secrets of his own.
-    let text = read(file).replace("deploy/secrets", &place.path().join("secrets").display().to_string());
+    let text = text.replace("deploy/secrets", &place.path().join("secrets").display().to_string());
     let source = Source { file: Some(write(place.path(), &text)), variables: Vec::new() };
     let settings = source.read().map_err(|problems| problems.to_string());
-    settings.expect(file)
+    settings.expect(name)
 }
 
 fn write(place: &Path, text: &str) -> std::path::PathBuf {
