@@ -1,13 +1,17 @@
 //! What waits in a queue, and how fast it leaves, in bodies: a reading about once a second, kept true in between by counting
 //! what this process put in and took out. A reading tells AMQP messages, so it is as exact as `sizes` guesses what is in them.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use super::sizes::Sizes;
 use crate::broker::Backlog;
 use crate::broker::drain::Drain;
+
+/// Whether anything leaves is judged over so long: what is on its way during one reading must not hide it.
+const LOOKED_BACK_MS: u64 = 5_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Depth(Mutex<Counts>);
@@ -19,11 +23,15 @@ struct Counts {
     /// With consumers by the last reading, but for what this process holds untaken, in bodies.
     ahead: u64,
     last: Messages,
-    /// Since the last reading, by this process: in bodies, and in AMQP messages.
+    /// Since the last reading, by this process.
     put_in: u64,
-    messages_put_in: u64,
     taken: u64,
     settled: u64,
+    /// AMQP messages of this process: confirmed, since it began, and sent but not answered.
+    confirmed: u64,
+    on_their_way: u64,
+    /// Readings of the last seconds in which something waited.
+    looks: VecDeque<Look>,
     read_at: Option<Instant>,
     drain: Drain,
     sizes: Sizes,
@@ -37,21 +45,39 @@ pub(super) struct Messages {
     pub(super) with_consumers: u64,
 }
 
+/// A reading, as far as it tells later ones whether anything left.
+#[derive(Debug)]
+struct Look {
+    at: Instant,
+    ready: u64,
+    /// Messages of this process that it may have counted.
+    seen_at_most: u64,
+}
+
 /// What stood before a reading was asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Before {
     held: u64,
     taken: u64,
     put_in: u64,
-    messages_put_in: u64,
+    confirmed: u64,
 }
 
 impl Depth {
+    /// One message is sent. Ends with `answered`, whatever the answer is.
+    pub(super) fn sent(&self) {
+        self.lock().on_their_way += 1;
+    }
+
+    pub(super) fn answered(&self) {
+        self.lock().on_their_way -= 1;
+    }
+
     /// One message with so many bodies was published.
     pub(super) fn put_in(&self, bodies: u64) {
         let mut counts = self.lock();
         counts.put_in += bodies;
-        counts.messages_put_in += 1;
+        counts.confirmed += 1;
         counts.sizes.put_in(bodies);
     }
 
@@ -76,7 +102,7 @@ impl Depth {
     /// `held` bodies were delivered to this process and not taken.
     pub(super) fn before_reading(&self, held: u64) -> Before {
         let counts = self.lock();
-        Before { held, taken: counts.taken, put_in: counts.put_in, messages_put_in: counts.messages_put_in }
+        Before { held, taken: counts.taken, put_in: counts.put_in, confirmed: counts.confirmed }
     }
 
     /// What is taken while the question is under way may have been counted as waiting, so it is taken off: the result is the
@@ -93,10 +119,8 @@ impl Depth {
         let same = messages.with_consumers == counts.last.with_consumers;
         let (was_ahead, is_ahead) = if same { (counts.ahead, ahead) } else { (0, 0) };
         let gone = counts.waiting.map_or(0, |was| (was + was_ahead + before.put_in).saturating_sub(waiting + is_ahead));
-        // The guess of what is in the messages wavers by some bodies from reading to reading. The messages themselves are
-        // counted: while none of them went, the lane stands still, and two bodies a second would be the pace of all that wait.
-        let stands_still = messages.ready >= counts.last.ready + before.messages_put_in && before.held == 0;
-        let left = if stands_still { 0 } else { gone }.max(counts.settled);
+        let left =
+            if counts.stands_still(messages.ready, before.confirmed, now) { 0 } else { gone }.max(counts.settled);
         // When it was empty at either end, nobody knows for how long something waited.
         let was_waiting = counts.waiting.is_some_and(|was| was > 0) && waiting > 0;
         if let Some(read_at) = counts.read_at.filter(|_| was_waiting) {
@@ -104,7 +128,7 @@ impl Depth {
         }
         (counts.waiting, counts.ahead, counts.last) = (Some(waiting), ahead, messages);
         counts.read_at = Some(now);
-        (counts.put_in, counts.messages_put_in, counts.taken, counts.settled) = (0, 0, 0, 0);
+        (counts.put_in, counts.taken, counts.settled) = (0, 0, 0);
     }
 
     pub(super) fn backlog(&self, now: Instant) -> Backlog {
@@ -120,10 +144,28 @@ impl Depth {
     }
 }
 
+impl Counts {
+    /// Whether not one message has left for certain since the oldest look: as many are ready as were ready then and were sent
+    /// and confirmed since. How many bodies are in them is a guess that wavers from reading to reading, and two bodies a
+    /// second would be taken for the pace of all that wait.
+    fn stands_still(&mut self, ready: u64, confirmed: u64, now: Instant) -> bool {
+        let old = |look: &Look| now.duration_since(look.at) > Duration::from_millis(LOOKED_BACK_MS);
+        while self.looks.front().is_some_and(old) {
+            self.looks.pop_front();
+        }
+        let stays = |then: &Look| ready + then.seen_at_most >= then.ready + confirmed;
+        let stands_still = self.looks.front().is_some_and(stays);
+        if ready == 0 {
+            self.looks.clear();
+        } else {
+            self.looks.push_back(Look { at: now, ready, seen_at_most: self.confirmed + self.on_their_way });
+        }
+        stands_still
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use tokio::time::Duration;
-
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -214,21 +256,41 @@ mod tests {
         assert_eq!((backlog.waiting, backlog.ahead, backlog.drained_per_s), (480, 400, Some(260.0)));
     }
 
+    /// Small messages are sent before a question is answered, and confirmed after it: the broker may have counted them or not.
     #[tokio::test]
     async fn a_lane_that_nobody_takes_from_stands_still_whatever_is_put_in_during_a_reading() {
-        let (depth, start) = (Depth::default(), Instant::now());
-        let mut ready = 0;
-        for second in 0..5 {
-            // Large batches before the question, small ones that are confirmed while it is under way and not counted by it.
-            (0..20).for_each(|_| depth.put_in(30));
-            let before = depth.before_reading(0);
-            (0..20).for_each(|_| depth.put_in(1));
-            ready += 20;
-            depth.read(Messages { ready, with_consumers: 0 }, before, start + second * SECOND);
-            assert!(!depth.backlog(start + second * SECOND).is_measured(), "second {second}");
-            // It sees them the next time.
-            ready += 20;
+        for counted in [false, true] {
+            let (depth, start) = (Depth::default(), Instant::now());
+            let mut ready = 0;
+            for second in 0..8 {
+                (0..20).for_each(|_| depth.put_in(30));
+                let before = depth.before_reading(0);
+                let late = 20 * u64::from(second % 2);
+                (0..late).for_each(|_| depth.sent());
+                ready += 20 + if counted { late } else { 0 };
+                depth.read(Messages { ready, with_consumers: 0 }, before, start + second * SECOND);
+                assert!(!depth.backlog(start + second * SECOND).is_measured(), "second {second}, {counted}");
+                (0..late).for_each(|_| depth.put_in(1));
+                (0..late).for_each(|_| depth.answered());
+                ready += if counted { 0 } else { late };
+            }
         }
+    }
+
+    /// Large messages of a while ago leave, one by one, and many small ones come behind them.
+    #[tokio::test]
+    async fn what_leaves_slowly_is_measured_however_much_is_put_in_during_a_reading() {
+        let (depth, start) = (Depth::default(), Instant::now());
+        (0..500).for_each(|_| depth.put_in(64));
+        let mut ready = 500;
+        for second in 0..10 {
+            let before = depth.before_reading(0);
+            (0..25).for_each(|_| depth.put_in(1));
+            depth.read(Messages { ready, with_consumers: 0 }, before, start + second * SECOND);
+            (0..225).for_each(|_| depth.put_in(1));
+            ready = ready + 250 - 10;
+        }
+        assert!(depth.backlog(start + 10 * SECOND).is_measured());
     }
 
     /// The broker hands on message for message, however many bodies are in each.

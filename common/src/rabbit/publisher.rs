@@ -96,6 +96,24 @@ struct Flight {
     is_awaited: bool,
     answers: Vec<oneshot::Sender<Landing>>,
     room: Room,
+    /// Until it has its answer, or the channel is gone.
+    _on_its_way: Option<OnItsWay>,
+}
+
+/// Counts a message of a queue for as long as it is held.
+struct OnItsWay(Arc<Intake>);
+
+impl OnItsWay {
+    fn to(intake: &Arc<Intake>) -> Self {
+        intake.depth.sent();
+        Self(Arc::clone(intake))
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        self.0.depth.answered();
+    }
 }
 
 impl Publisher {
@@ -229,10 +247,15 @@ impl Context {
         };
         let (properties, body) = letter.alone(&self.identity);
         let id = envelope::message_id(&properties);
-        (Message { exchange, key, properties, body }, Flight { id, to, is_awaited, answers, room })
+        let on_its_way = match &to {
+            To::Place(place) => Some(OnItsWay::to(self.intake(place.queue))),
+            To::Parked => None,
+        };
+        let flight = Flight { id, to, is_awaited, answers, room, _on_its_way: on_its_way };
+        (Message { exchange, key, properties, body }, flight)
     }
 
-    fn intake(&self, queue: Queue) -> &Intake {
+    fn intake(&self, queue: Queue) -> &Arc<Intake> {
         self.intakes.get(&queue).expect("every queue has an intake from the start")
     }
 }

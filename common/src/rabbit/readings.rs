@@ -77,12 +77,21 @@ impl Readings {
     }
 
     async fn ask(&self, channel: &Channel, name: &ShortString) -> Result<Occupancy, String> {
+        let was_empty = self.lock().get(name).is_none_or(|(ready, _)| *ready == 0);
+        let mut told = self.ask_once(channel, name).await?;
+        if !was_empty && told.ready == 0 && told.consumers == 0 {
+            // RabbitMQ says so of a quorum queue whose leader gives no answer within 250 ms (rabbit_quorum_queue:stat).
+            told = self.ask_once(channel, name).await?;
+        }
+        self.lock().insert(name.clone(), (told.ready, Instant::now()));
+        Ok(told)
+    }
+
+    async fn ask_once(&self, channel: &Channel, name: &ShortString) -> Result<Occupancy, String> {
         let asking = topology::occupancy(channel, name);
         let asked = tokio::time::timeout(Duration::from_millis(ANSWER_MS_MAX), asking).await;
         let silent = |_| format!("the broker gave no answer about queue {name} within {ANSWER_MS_MAX} ms");
-        let told = asked.map_err(silent)?.map_err(|error| format!("queue {name}: {}", error::trouble(&error)))?;
-        self.lock().insert(name.clone(), (told.ready, Instant::now()));
-        Ok(told)
+        asked.map_err(silent)?.map_err(|error| format!("queue {name}: {}", error::trouble(&error)))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ShortString, (u64, Instant)>> {
