@@ -234,9 +234,9 @@ impl Health {
 
     /// Whether receipts of this leg's route come in time otherwise, so that this one missing means something.
     ///
-    /// Most of the others that went out since were heard of; where there are none, of those just before. On a route with
-    /// few legs none of several in a row may be silent. Silent legs to one phone count once. A leg that nobody else can be compared with counts as punctual,
-    /// but only once this process has listened long enough itself.
+    /// Most of the others that went out since were heard of; where there are none, of those just before. On a route with few
+    /// legs none of several in a row may be silent. Legs to one phone count once. A leg that nobody else can be compared with
+    /// counts as punctual, but only once this process has listened long enough itself.
     pub fn punctual(&mut self, message: (MessageId, Tag), leg: &Leg, now: Timestamp) -> bool {
         let watching_since = self.watching_since;
         let receipts = &mut self.routes.entry(leg.route.clone()).or_default().receipts;

@@ -98,7 +98,7 @@ impl Receipts {
                 since.count(watched);
             }
         }
-        let mostly = if since.is_empty() { before.mostly() } else { since.mostly() };
+        let mostly = if since.is_empty() { before.mostly(phone) } else { since.mostly(phone) };
         let punctual = mostly && self.silent_run(key, phone, leg, now) < SILENT_RUN_MIN;
         if !punctual {
             self.late_at = Some(now);
@@ -141,28 +141,26 @@ fn run_from(leg: &Leg) -> Timestamp {
     leg.started_at.minus_ms(leg.overdue_after_ms.unwrap_or_default().saturating_mul(SILENT_RUN_PATIENCES))
 }
 
-/// Of how many legs something was heard, and which phones were silent.
+/// To which phones legs went that something was heard of, and that nothing was heard of.
 #[derive(Default)]
 struct Heard {
-    heard: usize,
+    heard: BTreeSet<Tag>,
     silent: BTreeSet<Tag>,
 }
 
 impl Heard {
     fn count(&mut self, watched: &Watched) {
-        if watched.heard {
-            self.heard += 1;
-        } else {
-            self.silent.insert(watched.phone);
-        }
+        let phones = if watched.heard { &mut self.heard } else { &mut self.silent };
+        phones.insert(watched.phone);
     }
 
     fn is_empty(&self) -> bool {
-        self.heard == 0 && self.silent.is_empty()
+        self.heard.is_empty() && self.silent.is_empty()
     }
 
-    /// Most were heard of, or too few phones are silent to call it a burst.
-    fn mostly(&self) -> bool {
-        self.heard >= self.silent.len() || self.silent.len() < SILENT_BURST_MIN
+    /// Most were heard of, or too few others than `own` are silent to call it a burst.
+    fn mostly(&self, own: Tag) -> bool {
+        let silent = self.silent.difference(&self.heard).filter(|phone| **phone != own).count();
+        self.heard.len() >= silent || silent < SILENT_BURST_MIN
     }
 }

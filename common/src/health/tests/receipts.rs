@@ -170,6 +170,24 @@ fn what_another_process_heard_counts_once_it_is_told() {
 }
 
 #[test]
+fn many_legs_to_a_few_phones_do_not_outvote_those_whose_receipts_are_held_back() {
+    // Six phones with two silent legs each, and eight legs of which something was heard, to two phones.
+    let mut health = Health::new(at(0));
+    for n in 0..20 {
+        let whose = if n < 12 { phone(n / 2) } else { phone(100 + n % 2) };
+        health.submitted(&route(), (id(n), 1), whose, at(1_000 + u64::from(n % 5) * 1_000));
+        if n >= 12 {
+            health.heard(&route(), (id(n), 1));
+        }
+    }
+    for n in 0..12 {
+        let started = at(1_000 + u64::from(n % 5) * 1_000);
+        let is_punctual = health.punctual((id(n), phone(n / 2)), &leg(started), started.plus_ms(PATIENCE_MS));
+        assert!(!is_punctual, "leg {n}");
+    }
+}
+
+#[test]
 fn a_phone_whose_receipts_never_come_is_a_matter_of_its_own_however_often_it_is_asked_for() {
     let mut health = Health::new(at(0));
     let started = |n: u32| at(1_000 + u64::from(n) * 500);
