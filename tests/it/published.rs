@@ -78,7 +78,6 @@ async fn what_the_door_refuses_is_refused_of_a_publisher_with_the_same_words() {
         with("purpose", json!("payment")),
         with("transaction", json!({"amount": "1", "currency": "JPY", "payee": payee})),
         with("metadata", json!({"": "1"})),
-        with("ttl_second", json!(60)),
         with("purpose", json!("gift")),
         with("to", json!(9_012_345_678_u64)),
         json!({"to": PHONE}),
@@ -97,6 +96,21 @@ async fn what_the_door_refuses_is_refused_of_a_publisher_with_the_same_words() {
     }
     assert_eq!(parked(&world).await, Vec::<String>::new());
     assert_eq!(world.phone(PHONE).texts.len(), 0);
+}
+
+/// It may be personal, and a journal is read by people.
+#[tokio::test(start_paused = true)]
+async fn a_field_that_the_contract_does_not_have_is_refused_and_its_name_not_kept() {
+    let world = World::new().await;
+    let mut body = code(PHONE);
+    body["ttl_second"] = json!(60);
+    publish(&world, "acme-app", &id(1), &body);
+    let message = world.until_status(&id(1), "failed").await;
+    assert_eq!(message["failure"]["reason"], "unacceptable");
+    let trace = world.trace(&id(1)).await;
+    let refused = trace.iter().find(|line| line["event"] == "refused").expect("it says why");
+    assert_eq!((&refused["code"], &refused["field"]), (&json!("unknown_field"), &Value::Null));
+    assert_eq!((parked(&world).await.len(), world.phone(PHONE).texts.len()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

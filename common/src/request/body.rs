@@ -9,6 +9,29 @@ use utoipa::ToSchema;
 
 use crate::message::{Locale, Purpose};
 
+/// Every field of a request, at whatever depth: no other name in a body is ours.
+pub(super) const FIELDS: [&str; 19] = [
+    "to",
+    "region",
+    "purpose",
+    "locale",
+    "code_length",
+    "ttl_seconds",
+    "transaction",
+    "amount",
+    "currency",
+    "payee",
+    "name",
+    "account",
+    "template",
+    "domain",
+    "voice",
+    "voice_after_seconds",
+    "separate",
+    "metadata",
+    "text",
+];
+
 /// `POST /v1/verifications`
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

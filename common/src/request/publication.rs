@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::body::{CodePurpose, NewText, NewVerification};
+use super::body::{CodePurpose, FIELDS, NewText, NewVerification};
 use super::opening::Birth;
 use super::strict::{self, FieldError, ReadError};
 use super::{BODY_BYTES_MAX, CODE_TTL_S_DEFAULT, Request, RequestError, TEXT_TTL_S_DEFAULT};
@@ -260,7 +260,7 @@ impl Wanted {
     }
 }
 
-/// Of a body that does not fit: where it says none, the one of the lowest lane that its kind has.
+/// Of a body that does not fit; where it says none, the purpose that most have.
 fn purpose_said(kind: KindWord, body: &[u8]) -> Purpose {
     match kind {
         KindWord::Code => {
@@ -270,14 +270,15 @@ fn purpose_said(kind: KindWord, body: &[u8]) -> Purpose {
     }
 }
 
-/// What a journal keeps of it, which people read. Names that a publisher made up may be personal: of those in `metadata` none
-/// is kept, of others nothing from the first part on that has more than letters in it.
+/// What a journal keeps of it: names of fields, and none that a publisher made up, for those may be personal.
 fn kept(error: FieldError) -> FieldError {
-    let is_plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    let path: Vec<&str> = match error.path.split_once('.') {
-        Some(("metadata", _)) => vec!["metadata"],
-        Some(_) | None => error.path.split('.').take_while(is_plain).collect(),
-    };
+    let mut path = Vec::new();
+    for name in error.path.split('.').take_while(|name| FIELDS.contains(name)) {
+        path.push(name);
+        if name == "metadata" {
+            break;
+        }
+    }
     FieldError { path: path.join("."), fault: error.fault }
 }
 

@@ -132,11 +132,34 @@ fn a_body_of_a_known_kind_with_a_wrong_field_is_read_and_refused() {
 }
 
 #[test]
+fn every_field_of_a_request_is_known_by_its_name() {
+    for body in [
+        r#"{"kind":"code","x":1}"#,
+        r#"{"kind":"text","x":1}"#,
+        r#"{"kind":"code","to":"1","purpose":"payment","transaction":{"x":1}}"#,
+        r#"{"kind":"code","to":"1","purpose":"payment","transaction":{"payee":{"x":1}}}"#,
+    ] {
+        let Ok(Wanted::Misfit { error: FieldError { fault: Fault::Unknown { known }, .. }, .. }) =
+            Wanted::read(body.as_bytes())
+        else {
+            panic!("{body} has an unknown field")
+        };
+        for name in known.split(", ").map(|name| name.trim_matches('`')) {
+            assert!(FIELDS.contains(&name), "{name}");
+        }
+    }
+}
+
+#[test]
 fn names_that_a_publisher_chose_are_not_repeated() {
     for (body, kept) in [
         (r#"{"kind":"code","to":"1","purpose":"login","metadata":{"taro":1}}"#, "metadata"),
         (r#"{"kind":"code","to":"1","purpose":"login","+819012345678":1}"#, ""),
+        (r#"{"kind":"code","to":"1","purpose":"login","YamadaTaro":1}"#, ""),
+        (r#"{"kind":"code","to":"1","purpose":"login","taro.yamada":1}"#, ""),
+        (r#"{"kind":"code","to":"1","purpose":"login","metadata":{"name":1}}"#, "metadata"),
         (r#"{"kind":"code","to":"1","purpose":"login","transaction":{"taro@example.com":1}}"#, "transaction"),
+        (r#"{"kind":"code","to":"1","purpose":"login","transaction":{"payee":{"name":1}}}"#, "transaction.payee.name"),
     ] {
         assert_eq!(misfit(body).2, kept, "{body}");
     }
