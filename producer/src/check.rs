@@ -251,7 +251,7 @@ fn code(
     door.codes.derive(kid, &fields, *length).map_err(|error| match error {
         CodeError::Revoked { .. } => NoCode::Revoked,
         CodeError::NotLooked { .. } => {
-            tracing::warn!(id = %message.id, %error, "a code is not compared");
+            tracing::warn!(id = %message.id, %error, "a code is neither compared nor said");
             NoCode::Now(Problem::unavailable())
         }
         CodeError::UnknownKid { .. } | CodeError::Length { .. } => {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use otodoke_common::code::Code;
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::leg::{LegNumber, ProviderId};
 use otodoke_common::lifecycle::{Event, Utterance};
-use otodoke_common::message::{Kind, Locale, Message, MessageId};
+use otodoke_common::message::{Kind, Locale, Message, MessageId, Person};
 use otodoke_common::metrics::ReceiptMatch;
 use otodoke_common::provider::CallMoment;
 use otodoke_common::speech::{self, Speech, Subject};
@@ -63,10 +64,16 @@ async fn speech(door: &Door, id: MessageId, leg: LegNumber, provider: &ProviderI
         }
     };
     let locale = message.locale;
-    if !can_speak(door, &message).await {
-        // It would count as having spoken.
-        return speech::goodbye(locale);
-    }
+    // Before the step: what could not be said must not count as spoken.
+    let content = match Content::of(door, &message) {
+        Ok(content) => content,
+        Err(why) => {
+            if matches!(why, NoCode::Revoked) && message.is_live() {
+                end_void(door, message).await;
+            }
+            return speech::goodbye(locale);
+        }
+    };
     let step = match door.desk.apply_to(message, &event, &Routing::ELSEWHERE, &[]).await {
         Ok(Applied::Done(step)) => step,
         Ok(Applied::Missing | Applied::OverLimit { .. }) => return speech::goodbye(locale),
@@ -76,51 +83,49 @@ async fn speech(door: &Door, id: MessageId, leg: LegNumber, provider: &ProviderI
         }
     };
     match effects::perform(door, &step).await {
-        Some(utterance) => words(door, &step.message, utterance),
+        Some(utterance) => content.words(&step.message, utterance),
         None => speech::goodbye(locale),
     }
 }
 
-/// Whether its code can be said here. A message whose root was revoked ends, and every call of it.
-async fn can_speak(door: &Door, message: &Message) -> bool {
-    let Ok(person) = door.desk.vault.open(message) else { return false };
-    if !message.is_code() {
-        return true;
-    }
-    match sent_code(door, message, &person) {
-        Ok(_) => true,
-        Err(NoCode::Revoked) => {
-            if message.is_live()
-                && let Err(error) = effects::end_void(door, message.clone()).await
-            {
-                tracing::warn!(id = %message.id, %error, "a message whose root was revoked could not be ended");
-            }
-            false
-        }
-        Err(NoCode::Now(_)) => false,
+async fn end_void(door: &Door, message: Message) {
+    let id = message.id;
+    if let Err(error) = effects::end_void(door, message).await {
+        tracing::warn!(%id, %error, "a message whose root was revoked could not be ended");
     }
 }
 
-fn words(door: &Door, message: &Message, utterance: Utterance) -> Speech {
-    let locale = message.locale;
-    let Ok(person) = door.desk.vault.open(message) else { return speech::goodbye(locale) };
-    match utterance {
-        Utterance::Announce { digit } => {
-            let subject = match (&message.kind, &person.transaction) {
-                (Kind::Text, _) => Subject::Text,
-                (Kind::Code { .. }, Some(payment)) => Subject::Payment(payment),
-                (Kind::Code { .. }, None) => Subject::Code,
-            };
-            speech::announce(locale, digit, subject)
-        }
-        Utterance::Content => match (&message.kind, &person.text) {
-            (Kind::Code { .. }, _) => match sent_code(door, message, &person) {
-                Ok(code) => speech::speak_code(locale, code.digits(), person.transaction.as_ref()),
-                Err(_) => speech::goodbye(locale),
+/// All that a call may come to say.
+struct Content {
+    person: Person,
+    /// Of a text none.
+    code: Option<Code>,
+}
+
+impl Content {
+    fn of(door: &Door, message: &Message) -> Result<Self, NoCode> {
+        let person = door.desk.vault.open(message).map_err(|_| NoCode::Now(Problem::unavailable()))?;
+        let code = if message.is_code() { Some(sent_code(door, message, &person)?) } else { None };
+        Ok(Self { person, code })
+    }
+
+    fn words(&self, message: &Message, utterance: Utterance) -> Speech {
+        let (locale, payment) = (message.locale, self.person.transaction.as_ref());
+        match utterance {
+            Utterance::Announce { digit } => {
+                let subject = match (&message.kind, payment) {
+                    (Kind::Text, _) => Subject::Text,
+                    (Kind::Code { .. }, Some(payment)) => Subject::Payment(payment),
+                    (Kind::Code { .. }, None) => Subject::Code,
+                };
+                speech::announce(locale, digit, subject)
+            }
+            Utterance::Content => match (&self.code, &self.person.text) {
+                (Some(code), _) => speech::speak_code(locale, code.digits(), payment),
+                (None, Some(text)) => speech::speak_text(locale, text),
+                (None, None) => speech::goodbye(locale),
             },
-            (Kind::Text, Some(text)) => speech::speak_text(locale, text),
-            (Kind::Text, None) => speech::goodbye(locale),
-        },
-        Utterance::Goodbye => speech::goodbye(locale),
+            Utterance::Goodbye => speech::goodbye(locale),
+        }
     }
 }
