@@ -37,7 +37,8 @@ pub(super) async fn list(generation: &Generation, limit: usize) -> Result<Vec<Pa
     within_bounds(async {
         let look = Look::open(generation).await?;
         let found = look.list(limit).await;
-        look.close(found).await
+        look.close().await;
+        found
     })
     .await
 }
@@ -52,7 +53,8 @@ pub(super) async fn take_out(
     within_bounds(async {
         let look = Look::open(generation).await?;
         let taken_out = look.take_out(parked_id, how, replay).await;
-        look.close(taken_out).await
+        look.close().await;
+        taken_out
     })
     .await
 }
@@ -82,7 +84,8 @@ async fn prune(generation: &Generation, before: Timestamp) -> Result<usize, Brok
     within_bounds(async {
         let look = Look::open(generation).await?;
         let gone = look.prune(before).await;
-        look.close(gone).await
+        look.close().await;
+        gone
     })
     .await
 }
@@ -152,13 +155,15 @@ impl<'a> Look<'a> {
         self.channel.basic_ack(message.delivery_tag, one).await.map_err(failed)
     }
 
-    /// Gives back all that was not acknowledged (tag 0 stands for every one of them), however the look ended: what it found
-    /// is told once others can see those bodies again. A look that is cut off drops its channel, which gives them back later.
-    async fn close<T>(self, found: Result<T, BrokerError>) -> Result<T, BrokerError> {
+    /// Gives back all that was not acknowledged (tag 0 stands for every one of them), however the look ended, so that others
+    /// see those bodies again by the time that its end is told. Where that fails the channel is dropped, which gives them back
+    /// later; what was done is done.
+    async fn close(self) {
         let all = BasicNackOptions { multiple: true, requeue: true };
-        let given_back = self.channel.basic_nack(0, all).await.map_err(failed);
+        if let Err(error) = self.channel.basic_nack(0, all).await {
+            tracing::debug!(%error, "parked bodies that were looked at come back with their channel");
+        }
         line::close_channel(&self.channel).await;
-        found.and_then(|found| given_back.map(|()| found))
     }
 }
 
