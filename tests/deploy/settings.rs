@@ -1,4 +1,4 @@
-//! All settings that people are shown are good once their secrets are there. `deploy/check` asks the program itself as well.
+//! The settings files, and the least of README, are good once their secrets are there. `deploy/check` asks the program itself as well.
 
 use std::fs;
 use std::path::Path;
@@ -31,6 +31,7 @@ fn the_least_that_settings_must_say_is_enough() {
     let readme = read("README.md");
     let blocks = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let least = blocks.filter(|block| block.contains("[codes]")).collect::<String>();
+    // They name the folder that `deploy/make-secrets secrets` makes.
     settings_from("the least settings of README.md", &least.replace("\"secrets/", "\"deploy/secrets/"));
 }
 

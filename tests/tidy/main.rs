@@ -101,6 +101,27 @@ fn every_member_but_the_allocator_has_the_lints_of_the_workspace() {
 }
 
 #[test]
+fn what_the_documents_point_to_is_there() {
+    const ENDS: [&str; 5] = [".rs", ".toml", ".md", ".json", ".yml"];
+    let documents = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "BENCHMARKS.md", "deploy/README.md"];
+    let sources: String = sources().into_iter().map(|source| source.text).collect();
+    for document in documents {
+        let text = read(&root().join(document));
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let is_plain = quoted.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
+            let is_file = ENDS.iter().any(|end| quoted.ends_with(end)) && quoted.find('/').is_some_and(|at| at > 0);
+            let is_there = !(is_plain && is_file) || root().join(quoted).exists();
+            assert!(is_there, "{document}: `{quoted}` is not there");
+            let limit = quoted.rsplit("::").next().unwrap_or(quoted);
+            let is_limit = limit.ends_with("_MAX")
+                && !limit.starts_with('_')
+                && limit.bytes().all(|byte| byte.is_ascii_uppercase() || b"_0123456789".contains(&byte));
+            assert!(!is_limit || sources.contains(&format!("const {limit}:")), "{document}: no `{limit}` is there");
+        }
+    }
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     let unfinished =
         [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("#[", "ignore"), concat!("FIX", "ME")];
