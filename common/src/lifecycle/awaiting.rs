@@ -244,6 +244,7 @@ fn ask_later(turn: &mut Turn<'_>, number: LegNumber, in_ms: u64) {
         return;
     }
     let put_off = |leg: &&mut Leg| leg.ask_at.is_none_or(|ask_at| ask_at <= turn.view.now || ask_at > at);
+    // Not by `leg_mut`: where nothing is put off, nothing is saved.
     if let Some(leg) = turn.message.legs.iter_mut().find(|leg| leg.number == number).filter(put_off) {
         leg.ask_at = Some(at);
         leg.overdue_at = leg.overdue_at.map(|overdue_at| overdue_at.max(at));

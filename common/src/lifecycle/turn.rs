@@ -110,6 +110,7 @@ impl<'a> Turn<'a> {
         self.message.leg(number)
     }
 
+    /// To be changed: the row is saved.
     pub(super) fn leg_mut(&mut self, number: LegNumber) -> Option<&mut Leg> {
         self.save = true;
         self.message.legs.iter_mut().find(|leg| leg.number == number)
