@@ -192,8 +192,9 @@ impl Desk {
         }
     }
 
-    /// What was just opened is told to the log and the counters, as `save` tells of a step. By whoever knows that the row is
-    /// its own: an opening whose commit was of unknown outcome is found again, and told by nobody.
+    /// What was just opened is told to the log and the counters, as `save` tells of a step. Once, but where the store was away:
+    /// an opening that the broker carries alone is told by the door and by the worker that makes its row, and one whose commit
+    /// was of unknown outcome is found again and told by nobody.
     pub fn tell_opened(&self, opening: &Opening) {
         self.tell_metrics(&opening.message, &opening.notes, opening.at);
     }

@@ -47,9 +47,10 @@ fn judged(checked: &Checked) -> String {
         CheckStatus::WrongCode => format!("Wrong code; {} guesses are left.", checked.guesses_left),
         CheckStatus::TransactionChanged => "The transaction is not the one that was sent: the code is void.".to_owned(),
         CheckStatus::TooManyGuesses => {
-            "Too many wrong codes: ask for a new one. Where this number had too many of them \
-                                        in the last 24 hours, no code is looked at until some are older."
-                .to_owned()
+            let here = "Too many wrong codes: ask for a new one.";
+            format!(
+                "{here} Where this number had too many in the last 24 hours, none is looked at until some are older."
+            )
         }
         CheckStatus::Expired => "Its time is over: ask for a new code.".to_owned(),
         CheckStatus::Cancelled => "It was cancelled.".to_owned(),

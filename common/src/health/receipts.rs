@@ -1,6 +1,6 @@
 //! Whether the receipts of a route come in time, so that one missing means something (promise 11).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use super::{lasts, remember};
 use crate::leg::{Leg, LegNumber};
@@ -127,7 +127,7 @@ impl Receipts {
             return 0;
         }
         let in_run = |watched: &&Watched| watched.submitted_at <= latest && Some(watched.submitted_at) > last_heard;
-        let phones: BTreeSet<Tag> = others().filter(in_run).map(|watched| watched.phone).chain([phone]).collect();
+        let phones: HashSet<Tag> = others().filter(in_run).map(|watched| watched.phone).chain([phone]).collect();
         phones.len()
     }
 
@@ -144,8 +144,8 @@ fn run_from(leg: &Leg) -> Timestamp {
 /// To which phones legs went that something was heard of, and that nothing was heard of.
 #[derive(Default)]
 struct Heard {
-    heard: BTreeSet<Tag>,
-    silent: BTreeSet<Tag>,
+    heard: HashSet<Tag>,
+    silent: HashSet<Tag>,
 }
 
 impl Heard {
