@@ -1,14 +1,18 @@
 //! A caller of the door, and a visitor of the sandbox's page: requests as anybody would send them, answers as they came.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::handset::Handset;
-use crate::until::until;
+use crate::until::{WAIT_MAX, until};
 
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Before what could not be done is asked for once more.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 #[derive(Clone)]
 pub(crate) struct Caller {
@@ -81,12 +85,26 @@ impl Caller {
         self.ask(Method::POST, path, &body.to_string(), &[]).await
     }
 
+    /// Asks again while the answer is 503, as a caller should: with one key, so it is done once however often it is asked.
+    pub(crate) async fn persist(&self, path: &str, body: &Value) -> Answer {
+        static ASKED: AtomicU64 = AtomicU64::new(0);
+        let key = format!("{}-{}", std::process::id(), ASKED.fetch_add(1, Ordering::Relaxed));
+        let deadline = Instant::now() + WAIT_MAX;
+        loop {
+            let answer = self.ask(Method::POST, path, &body.to_string(), &[("idempotency-key", &key)]).await;
+            if answer.status != 503 || Instant::now() > deadline {
+                return answer;
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+
     /// Asks for a login code; returns the message's id. `more` is added to the body and may replace its fields.
     pub(crate) async fn send(&self, to: &str, more: Value) -> String {
         let mut body = json!({ "to": to, "purpose": "login", "ttl_seconds": 60 });
         let fields = body.as_object_mut().expect("an object");
         fields.extend(more.as_object().cloned().unwrap_or_default());
-        let answer = self.post("/v1/verifications", &body).await;
+        let answer = self.persist("/v1/verifications", &body).await;
         assert_eq!(answer.status, 202, "{}", answer.text);
         answer.json()["id"].as_str().expect("an id").to_owned()
     }
@@ -97,7 +115,7 @@ impl Caller {
 
     /// The word that a check answers.
     pub(crate) async fn check(&self, id: &str, code: &str) -> String {
-        let answer = self.post(&format!("/v1/verifications/{id}/check"), &json!({ "code": code })).await;
+        let answer = self.persist(&format!("/v1/verifications/{id}/check"), &json!({ "code": code })).await;
         answer.json()["status"].as_str().unwrap_or(&answer.text).to_owned()
     }
 

@@ -19,6 +19,8 @@ use crate::toll::Toll;
 const DATABASE: &str = "postgres";
 const READY_MS_MAX: u64 = 60_000;
 const LOOK_MS: u64 = 50;
+/// Lines of the logs that are shown when a test fails.
+const WARNINGS_MAX: usize = 60;
 const WORKERS: usize = 2;
 /// What is added up over processes, those that ended too.
 const COUNTED: [&str; 2] = ["otp_duplicates_possible_total", "otp_repeats_total"];
@@ -259,9 +261,26 @@ impl House {
         texts
     }
 
+    /// The last of what door and workers warned of.
+    fn warnings(&self) -> String {
+        let text = self.logs().map(|log| std::fs::read_to_string(log).unwrap_or_default()).concat();
+        let warnings: Vec<&str> =
+            text.lines().filter(|line| line.contains(" WARN ") || line.contains("ERROR ")).collect();
+        warnings[warnings.len().saturating_sub(WARNINGS_MAX)..].join("\n")
+    }
+
     /// What the database says, one row a line.
     pub(crate) fn query(&self, sql: &str) -> String {
         psql(&self.postgres.url(DATABASE), sql)
+    }
+}
+
+/// For whoever reads why a test failed.
+impl Drop for House {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("door and workers warned of this at last:\n{}", self.warnings());
+        }
     }
 }
 
