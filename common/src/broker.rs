@@ -11,7 +11,7 @@ use crate::message::Lane;
 use crate::time::Timestamp;
 use crate::trace::TraceContext;
 
-pub(crate) mod drain;
+pub mod drain;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -79,7 +79,8 @@ pub enum Unpark {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backlog {
     pub waiting: u64,
-    /// With consumers that have all they may have: these go before those that wait. 0 where that, or the rate, is not known.
+    /// The most that is with consumers which have all they may have: these go before those that wait. 0 where that is not
+    /// known. By a rate that is only assumed, what fast consumers may hold would take for ever.
     pub ahead: u64,
     /// Settled per second, over those of the last seconds in which something waited; `None` while too little did.
     pub drained_per_s: Option<f64>,

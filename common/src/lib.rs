@@ -46,6 +46,7 @@ pub mod rabbit;
 pub mod desk;
 pub mod in_use;
 pub mod parts;
+pub mod throughput;
 
 // Edges.
 pub mod config;

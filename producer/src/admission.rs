@@ -2,25 +2,18 @@
 //!
 //! Refusing early is kind: the caller can show another way at once, instead of a code that comes too late.
 
-use std::sync::Mutex;
-
-use otodoke_common::broker::{Backlog, Queue};
+use otodoke_common::broker::Backlog;
 use otodoke_common::config::LanesSettings;
 use otodoke_common::message::Lane;
-use otodoke_common::time::Timestamp;
 
 use crate::door::Door;
 use crate::problem::Problem;
+use crate::rates;
 
 /// A lane with so few before a message takes it, whatever was measured.
 pub const WAITING_SMALL_MAX: u64 = 64;
 /// How fast a lane is thought to drain before anything was measured, messages per second.
 pub const DRAINED_PER_S_ASSUMED: f64 = 50.0;
-/// A lane that stands still is thought to go on as fast as it went, for so long: a restart of its workers, or of their
-/// store, takes less. After that nobody may be there to work it off.
-pub const RATE_KEPT_MS: u64 = 60_000;
-/// What is measured as workers stop falls from look to look: for so long the faster one is kept.
-const RATE_FALLS_MS: u64 = 10_000;
 /// Slower than this is taken as this, so that a wait stays a number.
 const DRAINED_PER_S_MIN: f64 = 0.1;
 /// Of its useful time, how much a bulk message may spend waiting, percent: bulk is shed first.
@@ -78,37 +71,8 @@ pub(crate) fn admit(door: &Door, candidate: Candidate) -> Result<u64, Problem> {
         // It is there, and refuses what it is given.
         return Err(full_of_spilled());
     }
-    let backlog = door.rates.known(candidate.lane, door.broker.backlog(Queue::Lane(candidate.lane)), door.now());
+    let backlog = door.rates.known(candidate.lane, rates::measured(door, candidate.lane), door.now());
     decide(backlog, door.windows.of(candidate.lane), candidate)
-}
-
-/// How fast each lane went when that was last measured.
-#[derive(Debug, Default)]
-pub struct Rates(Mutex<[Option<Rate>; Lane::ALL.len()]>);
-
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    per_s: f64,
-    at: Timestamp,
-}
-
-impl Rates {
-    /// The backlog with the rate that was measured lately, where none is measured now.
-    fn known(&self, lane: Lane, backlog: Backlog, now: Timestamp) -> Backlog {
-        let mut rates = self.0.lock().expect("no code panics while it holds the rates");
-        let kept = &mut rates[lane as usize];
-        match backlog.drained_per_s.filter(|_| backlog.is_measured()) {
-            Some(per_s) => {
-                let faster = kept.filter(|rate| rate.per_s > per_s && now.since_ms(rate.at) < RATE_FALLS_MS);
-                *kept = faster.or(Some(Rate { per_s, at: now }));
-                backlog
-            }
-            None => {
-                *kept = kept.filter(|rate| now.since_ms(rate.at) < RATE_KEPT_MS);
-                Backlog { drained_per_s: kept.map(|rate| rate.per_s).or(backlog.drained_per_s), ..backlog }
-            }
-        }
-    }
 }
 
 /// With the broker away no lane counts: rows wait for the sweep.
@@ -122,7 +86,7 @@ fn full_of_spilled() -> Problem {
 }
 
 fn decide(backlog: Backlog, window: u64, candidate: Candidate) -> Result<u64, Problem> {
-    let before = backlog.waiting + backlog.ahead;
+    let before = before(backlog);
     let wait = worked_off_ms(before, backlog);
     if backlog.waiting >= window {
         let detail = format!("lane `{}` holds as many messages as it may: try again later", candidate.lane.word());
@@ -147,7 +111,12 @@ fn in_time(wait: u64, candidate: Candidate) -> Result<u64, Problem> {
 
 /// How long a body that is published now is expected to wait, milliseconds.
 pub(crate) fn wait_ms(backlog: Backlog) -> u64 {
-    worked_off_ms(backlog.waiting + backlog.ahead, backlog)
+    worked_off_ms(before(backlog), backlog)
+}
+
+/// What goes first. What workers may hold counts only by a rate that is known.
+fn before(backlog: Backlog) -> u64 {
+    backlog.waiting + if backlog.is_measured() { backlog.ahead } else { 0 }
 }
 
 /// How long so many bodies take. A lane that stands still says that its workers are away, not how fast it drains when they
@@ -205,32 +174,6 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_that_stands_still_goes_on_as_fast_as_it_went_for_a_while() {
-        let (rates, now) = (Rates::default(), Timestamp::from_unix_ms(1_790_000_000_000));
-        let known = |lane, per_s, now| {
-            rates.known(lane, Backlog { waiting: 9_000, ahead: 0, drained_per_s: per_s }, now).drained_per_s
-        };
-        assert_eq!(known(Lane::Normal, Some(0.0), now), Some(0.0), "nothing was measured");
-        assert_eq!(known(Lane::Normal, Some(5_000.0), now), Some(5_000.0));
-        // As readings of the last seconds fall while workers stop.
-        for (ms, per_s) in [(400, 4_000.0), (600, 2_000.0), (800, 100.0)] {
-            assert_eq!(known(Lane::Normal, Some(per_s), now.plus_ms(ms)), Some(per_s), "what is measured counts");
-        }
-        for (ms, still) in [(1_000, Some(0.0)), (RATE_KEPT_MS - 1, None)] {
-            assert_eq!(known(Lane::Normal, still, now.plus_ms(ms)), Some(5_000.0), "{ms}");
-        }
-        assert_eq!(known(Lane::Bulk, Some(0.0), now), Some(0.0), "each lane has its own");
-        assert_eq!(known(Lane::Normal, Some(0.0), now.plus_ms(RATE_KEPT_MS)), Some(0.0));
-        assert_eq!(known(Lane::Normal, Some(0.0), now), Some(0.0), "it is forgotten");
-        let slower = now.plus_ms(RATE_FALLS_MS);
-        assert_eq!(
-            (known(Lane::Bulk, Some(900.0), now), known(Lane::Bulk, Some(9.0), slower)),
-            (Some(900.0), Some(9.0))
-        );
-        assert_eq!(known(Lane::Bulk, None, slower.plus_ms(1)), Some(9.0), "it stayed slower");
-    }
-
-    #[test]
     fn bulk_is_shed_before_the_lanes_above_it() {
         assert!(check(2_000, Some(10.0), Lane::Bulk).is_err());
         assert!(check(2_000, Some(10.0), Lane::Normal).is_ok());
@@ -241,6 +184,8 @@ mod tests {
         let backlog = |waiting, ahead| Backlog { waiting, ahead, drained_per_s: Some(10.0) };
         assert_eq!(check_all(backlog(1_900, 1_000), Lane::Normal), Ok(290_000));
         assert_eq!(check_all(backlog(1_950, 1_000), Lane::Normal), Err(5));
+        let unknown = Backlog { drained_per_s: Some(0.0), ..backlog(100, 1_000_000) };
+        assert_eq!(check_all(unknown, Lane::Normal), Ok(2_000), "who does nothing may soon do much");
         let fast = Backlog { waiting: 9_999, ahead: 1_000, drained_per_s: Some(1e9) };
         assert!(check_all(fast, Lane::Normal).is_ok(), "they take no place in the lane");
     }

@@ -9,6 +9,7 @@ use crate::admission;
 use crate::door::Door;
 use crate::effects;
 use crate::problem::Problem;
+use crate::rates;
 
 /// A lane that is worked off sooner may be given a message twice.
 const SHORT_WAIT_MS_MAX: u64 = 1_000;
@@ -52,7 +53,7 @@ pub(crate) async fn carry_again(door: &Door, message: &Message) -> Result<(), Pr
 
 /// How long its lane takes for what waits in it now; `None` where that is short, or not known.
 fn long_wait_ms(door: &Door, message: &Message) -> Option<u64> {
-    let backlog = door.broker.backlog(Queue::Lane(message.lane));
+    let backlog = rates::measured(door, message.lane);
     let known = backlog.is_measured() && door.broker.trouble().is_none();
     Some(admission::wait_ms(backlog)).filter(|wait_ms| known && *wait_ms > SHORT_WAIT_MS_MAX)
 }

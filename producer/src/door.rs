@@ -16,8 +16,9 @@ use otodoke_common::text::Templates;
 use otodoke_common::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::{LaneWindows, Rates};
+use crate::admission::LaneWindows;
 use crate::hands::Hands;
+use crate::rates::Rates;
 use crate::spill::Spill;
 
 pub struct Door {

@@ -21,6 +21,7 @@ pub mod problem;
 mod accept;
 pub mod admission;
 mod effects;
+pub mod rates;
 pub mod spill;
 
 // What can be asked.
@@ -47,9 +48,10 @@ mod webhook;
 // The other side of the wire.
 pub mod client;
 
-pub use admission::{LaneWindows, Rates};
+pub use admission::LaneWindows;
 pub use door::Door;
 pub use hands::Hands;
+pub use rates::{Rates, follow_workers};
 pub use router::router;
 pub use spill::Spill;
 

@@ -14,7 +14,7 @@ use otodoke_common::config::{LogSettings, Source};
 use otodoke_common::output::Output;
 use otodoke_common::servers::Servers;
 use otodoke_common::startup;
-use otodoke_producer::{Door, router, server};
+use otodoke_producer::{Door, follow_workers, router, server};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -90,6 +90,8 @@ async fn serve(command: &Serve, output: Output) -> anyhow::Result<()> {
     let (codes, store, stopping) = (Arc::clone(&parts.codes), Arc::clone(&parts.desk.store), stop.clone());
     tokio::spawn(async move { codes.lead(&*store, &stopping).await });
     let door = Arc::new(Door::assemble(&settings, parts, stop.clone()));
+    let (following, stopping) = (Arc::clone(&door), stop.clone());
+    tokio::spawn(async move { follow_workers(&following, &stopping).await });
     let url = format!("http://{}", listener.local_addr()?);
     output.answer(&Welcome { url: url.clone() }, || {
         format!("The door listens at {url}; {url}/readyz says whether it can accept.")

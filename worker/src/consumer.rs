@@ -1,10 +1,13 @@
 //! One queue's consumer: takes while there is room in hand, and gives each delivery a task. It also tells from outside
-//! whether it still takes: a consumer can die without a word, and then nothing but the queue's length shows it.
+//! whether it still takes: a consumer can die without a word, and then nothing but the queue's length shows it; and how fast
+//! it goes while something waits.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use otodoke_common::broker::drain::Drain;
 use otodoke_common::broker::{BrokerError, Delivery, Queue};
+use otodoke_common::message::Lane;
 use otodoke_common::trace;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Duration, Instant};
@@ -29,11 +32,15 @@ pub(crate) struct Consumer {
     watched: Mutex<Watched>,
 }
 
-/// What the last look saw.
+/// What the last looks saw.
 #[derive(Default)]
 struct Watched {
     taken: u64,
     silent_since: Option<Instant>,
+    finished: u64,
+    /// When something waited.
+    waited_at: Option<Instant>,
+    drain: Drain,
 }
 
 impl Consumer {
@@ -45,6 +52,13 @@ impl Consumer {
             waits: AtomicBool::new(false),
             taken: AtomicU64::new(0),
             watched: Mutex::default(),
+        }
+    }
+
+    pub(crate) const fn lane(&self) -> Option<Lane> {
+        match self.queue {
+            Queue::Lane(lane) => Some(lane),
+            Queue::Receipts | Queue::GivenUp => None,
         }
     }
 
@@ -114,11 +128,12 @@ impl Consumer {
         let ready = self.waits.load(Ordering::Relaxed) && empty_hands && courier.broker.trouble().is_none();
         let waiting = courier.broker.backlog(self.queue).waiting > 0;
         let taken = self.taken.load(Ordering::Relaxed);
-        let mut watched = self.watched.lock().expect("no code panics while it holds what was seen");
+        let mut watched = self.lock();
+        watched.measure(self.finished(), waiting, Instant::now());
         if ready && waiting && taken == watched.taken {
             watched.silent_since.get_or_insert_with(Instant::now);
         } else {
-            *watched = Watched { taken, silent_since: None };
+            (watched.taken, watched.silent_since) = (taken, None);
         }
         let active = courier.broker.trouble().is_none() && watched.silent_since.is_none();
         courier.desk.metrics.consumer(self.queue, active);
@@ -126,11 +141,38 @@ impl Consumer {
 
     /// Why this consumer counts as dead.
     pub(crate) fn silence(&self) -> Option<String> {
-        let watched = self.watched.lock().expect("no code panics while it holds what was seen");
-        let silent = watched.silent_since?.elapsed();
+        let silent = self.lock().silent_since?.elapsed();
         (silent >= Duration::from_millis(SILENCE_MS_MAX)).then(|| {
             let (queue, silent_s) = (self.queue.word(), silent.as_secs());
             format!("queue {queue} is not empty, and its consumer got nothing for {silent_s} s")
         })
+    }
+
+    /// Deliveries that are in hand no more. One that is taken at this moment may count a moment too early.
+    fn finished(&self) -> u64 {
+        let in_hand = self.room.saturating_sub(self.in_hand.available_permits());
+        self.taken.load(Ordering::Relaxed).saturating_sub(in_hand as u64)
+    }
+
+    /// Deliveries finished per second, of the last seconds in which something waited; `None` while too little did, and where
+    /// nothing moves: then something keeps this worker, and nobody knows for how long.
+    pub(crate) fn drained_per_s(&self) -> Option<f64> {
+        self.lock().drain.per_s(Instant::now()).filter(|per_s| *per_s > 0.0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().expect("no code panics while it holds what was seen")
+    }
+}
+
+impl Watched {
+    /// Where nothing waits at either end, what was finished says how fast deliveries came.
+    fn measure(&mut self, finished: u64, waiting: bool, now: Instant) {
+        let left = finished.saturating_sub(self.finished);
+        let waited_at = std::mem::replace(&mut self.waited_at, waiting.then_some(now));
+        if let Some(since) = waited_at.filter(|_| waiting) {
+            self.drain.add(now, now.duration_since(since), left);
+        }
+        self.finished = finished;
     }
 }

@@ -6,7 +6,8 @@
 //! `hand` holds permits while a route is chosen, `permits` counts them, `waiting` bounds how long one is waited for, beside the
 //! `crowds` that do, and `aside` says when those look again who may not; `request` puts a leg into words; `questions` are put
 //! to providers; `hearing` applies what was reported of a leg, to a copy of its row where `recent` has one, and `hearsay` looks up
-//! what other processes heard; `probes` and `gauges` tell outside how all of it is.
+//! what other processes heard; `probes` and `gauges` tell outside how all of it is, `throughput` tells
+//! doors how fast it goes.
 
 mod aside;
 mod bill;
@@ -30,6 +31,7 @@ mod recent;
 mod request;
 mod roles;
 mod sweep;
+mod throughput;
 mod waiting;
 mod worker;
 

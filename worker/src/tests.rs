@@ -21,6 +21,7 @@ use otodoke_common::request::publication::Publishers;
 use otodoke_common::route::RouteTable;
 use otodoke_common::seal::Vault;
 use otodoke_common::text::Templates;
+use otodoke_common::throughput;
 use otodoke_common::time::Timestamp;
 use serde_json::Value;
 use tokio::time::{Duration, sleep};
@@ -29,7 +30,7 @@ use tower::ServiceExt;
 
 use crate::{Role, Roles, Worker, WorkerSettings};
 
-/// A broker that says how much waits and hands out nothing.
+/// A broker that says how much waits and hands out nothing but garbage.
 #[derive(Default)]
 struct Silent {
     waiting: u64,
@@ -38,6 +39,8 @@ struct Silent {
     poisoned: bool,
     /// Handed out once, to whoever asks first; it cannot be settled.
     garbage: Mutex<Option<Vec<u8>>>,
+    /// One body of garbage for the lane `normal`, that often.
+    every: Option<Duration>,
     asked: Mutex<BTreeSet<Queue>>,
 }
 
@@ -52,6 +55,10 @@ impl Broker for Silent {
         self.asked.lock().expect("no test panics here").insert(queue);
         if let Some(body) = self.garbage.lock().expect("no test panics here").take() {
             return Ok(Delivery::new(body, 0, Arc::new(Unsettled), 1));
+        }
+        if let Some(every) = self.every.filter(|_| queue == Queue::Lane(Lane::Normal)) {
+            sleep(every).await;
+            return Ok(Delivery::new(b"garbage".to_vec(), 0, Arc::new(Settled), 1));
         }
         std::future::pending().await
     }
@@ -84,7 +91,22 @@ impl Settle for Unsettled {
     fn give_back(&self, _ticket: u64) {}
 }
 
+struct Settled;
+
+#[async_trait]
+impl Settle for Settled {
+    async fn settle(&self, _ticket: u64, _how: Settlement) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    fn give_back(&self, _ticket: u64) {}
+}
+
 fn worker(broker: &Arc<Silent>) -> Worker {
+    worker_and_desk(broker).0
+}
+
+fn worker_and_desk(broker: &Arc<Silent>) -> (Worker, Desk) {
     let clock = Clock::simulated(Timestamp::from_unix_ms(1_700_000_000_000));
     let kid = Kid::parse("k1").expect("a kid");
     let parts = Parts {
@@ -109,7 +131,8 @@ fn worker(broker: &Arc<Silent>) -> Worker {
         release_per_s: 10,
         publishers: Publishers::default(),
     };
-    Worker::new(parts, settings)
+    let desk = parts.desk.clone();
+    (Worker::new(parts, settings), desk)
 }
 
 /// Status and body of one probe.
@@ -226,4 +249,22 @@ async fn what_could_not_be_parked_is_not_counted_as_parked() {
 async fn a_worker_that_lost_a_loop_ends_instead_of_doing_half_its_work() {
     let broker = Arc::new(Silent { poisoned: true, ..Silent::default() });
     worker(&broker).run(CancellationToken::new()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_tells_how_fast_a_lane_goes_in_which_something_waits_and_takes_it_back() {
+    let told = async |desk: &Desk| throughput::told(&*desk.store, desk.clock.now()).await.expect("memory is there");
+    for (waiting, expected) in [(0, vec![]), (1_000, vec![Lane::Normal])] {
+        let broker = Arc::new(Silent { waiting, every: Some(Duration::from_millis(20)), ..Silent::default() });
+        let (worker, desk) = worker_and_desk(&broker);
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(worker.run(stop.clone()));
+        sleep(Duration::from_secs(5)).await;
+        let throughput = told(&desk).await;
+        assert_eq!(throughput.keys().copied().collect::<Vec<_>>(), expected, "a lane that stands still has no pace");
+        assert!(throughput.values().all(|per_s| (45.0..=55.0).contains(per_s)), "{throughput:?}");
+        stop.cancel();
+        running.await.expect("a worker stops without a panic");
+        assert!(told(&desk).await.is_empty());
+    }
 }

@@ -27,12 +27,12 @@ use crate::questions::Questions;
 use crate::recent::Recent;
 use crate::roles::{Role, Roles};
 use crate::sweep::{self, Pace};
-use crate::{deliver, gauges, given_up, receipts};
+use crate::{deliver, gauges, given_up, receipts, throughput};
 
 /// What is in hand when the stop comes gets this long to finish; what does not is found by the sweep of the next start.
 const STOP_WAIT_MS_MAX: u64 = 15_000;
 /// What is told to others at the very end gets this long.
-const LAST_WORD_MS_MAX: u64 = 500;
+pub(crate) const LAST_WORD_MS_MAX: u64 = 500;
 /// How often the sweep looks. A retry or a crash gap is seconds, so a tenth of one is soon enough.
 const SWEEP_EVERY_MS: u64 = 100;
 
@@ -172,6 +172,10 @@ impl Worker {
         let (courier, told) = (Arc::clone(&self.courier), stop.clone());
         loops.spawn(async move { courier.in_use.keep_telling(&*courier.desk.store, &courier.desk.clock, &told).await });
         loops.spawn(gauges::run(Arc::clone(&self.courier), stop.clone()));
+        if self.roles.has(Role::Deliver) {
+            let consumers = self.consumers.clone();
+            loops.spawn(throughput::run(Arc::clone(&self.courier), consumers, stop.clone()));
+        }
         if self.roles.has(Role::Sweep) {
             let (courier, tasks, until, pace) = (Arc::clone(&self.courier), tasks.clone(), stop.clone(), self.pace);
             loops.spawn(async move {

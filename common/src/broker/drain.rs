@@ -13,7 +13,7 @@ const SLICE_MS: u64 = 100;
 const WAITED_MS_MIN: u64 = 500;
 
 #[derive(Debug, Default)]
-pub(crate) struct Drain {
+pub struct Drain {
     slices: VecDeque<Slice>,
 }
 
@@ -27,7 +27,7 @@ struct Slice {
 
 impl Drain {
     /// Up to `now`, something waited for so long, and `left` bodies went.
-    pub(crate) fn add(&mut self, now: Instant, waited: Duration, left: u64) {
+    pub fn add(&mut self, now: Instant, waited: Duration, left: u64) {
         let fresh = |slice: &&mut Slice| now.duration_since(slice.ended_at) < Duration::from_millis(SLICE_MS);
         match self.slices.back_mut().filter(fresh) {
             Some(slice) => {
@@ -41,7 +41,7 @@ impl Drain {
 
     /// Bodies per second; `None` while too little was seen of a queue in which something waits.
     #[expect(clippy::cast_precision_loss, reason = "counts of seconds are exact up to 2^53")]
-    pub(crate) fn per_s(&mut self, now: Instant) -> Option<f64> {
+    pub fn per_s(&mut self, now: Instant) -> Option<f64> {
         self.forget(now);
         let waited: Duration = self.slices.iter().map(|slice| slice.waited).sum();
         let left: u64 = self.slices.iter().map(|slice| slice.left).sum();

@@ -10,11 +10,13 @@ use otodoke_common::message::{Lane, Locale, TenantId};
 use otodoke_common::request::BODY_BYTES_MAX;
 use otodoke_common::route::{RouteTable, TenantRoutes};
 use otodoke_common::text::Templates;
+use otodoke_common::throughput::{TELL_EVERY_MS, Telling, Throughput};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use super::bed::{Bed, NUMBER, payment, tenant, transaction};
-use crate::LaneWindows;
+use super::bed::{Bed, NUMBER, advance_ms, payment, tenant, transaction};
 use crate::hands::ACCEPTING_NORMAL_MAX;
+use crate::{LaneWindows, follow_workers};
 
 /// `base` with the entries of `change` over it; null leaves one out.
 fn with(base: &Value, change: &Value) -> Value {
@@ -251,11 +253,11 @@ async fn a_number_gets_five_messages_in_ten_minutes_and_ten_a_day() {
     let reply = bed.post("/v1/verifications", &body).await;
     expect(&reply, 429, "too_many_messages", Some("to"));
     assert_eq!(reply.header("retry-after"), Some("600"));
-    super::bed::advance_ms(600_000).await;
+    advance_ms(600_000).await;
     for _ in 0..5 {
         bed.post("/v1/verifications", &body).await.accepted();
     }
-    super::bed::advance_ms(600_000).await;
+    advance_ms(600_000).await;
     let reply = bed.post("/v1/verifications", &body).await;
     expect(&reply, 429, "too_many_messages", Some("to"));
     assert_eq!(reply.header("retry-after"), Some("85200"));
@@ -280,6 +282,27 @@ async fn a_full_lane_is_busy_and_leaves_the_others_open() {
     expect(&reply, 503, "busy", None);
     assert!(reply.header("retry-after").is_some());
     bed.post("/v1/verifications", &payment("12000")).await.accepted();
+}
+
+/// As where several doors put into a lane that grows: none of them sees that anything leaves it.
+#[tokio::test(start_paused = true)]
+async fn what_workers_tell_of_their_pace_counts_where_a_door_sees_none() {
+    let bed = Bed::new().await;
+    for _ in 0..4_000 {
+        bed.door.broker.publish(Queue::Lane(Lane::Normal), Vec::new()).await.expect("memory takes it");
+    }
+    let stop = CancellationToken::new();
+    let (door, stopping) = (Arc::clone(&bed.door), stop.clone());
+    let following = tokio::spawn(async move { follow_workers(&door, &stopping).await });
+    let login = json!({"to": NUMBER, "purpose": "login", "ttl_seconds": 60});
+    expect(&bed.post("/v1/verifications", &login).await, 503, "busy", None);
+    let mut telling = Telling::new(&bed.door.desk.dice);
+    let per_s = Throughput::from([(Lane::Normal, 400.0)]);
+    telling.tell(&*bed.door.desk.store, bed.door.now(), per_s).await.expect("memory takes it");
+    advance_ms(TELL_EVERY_MS + 1).await;
+    bed.post("/v1/verifications", &login).await.accepted();
+    stop.cancel();
+    following.await.expect("it stops");
 }
 
 #[tokio::test(start_paused = true)]
