@@ -133,6 +133,15 @@ async fn what_goes_wrong_is_said_so_that_one_can_act() {
     assert_fails(&up.type_in(&["config", "check", "--config", "/nonexistent.toml"]), 1, "");
 }
 
+#[test]
+fn whoever_has_read_enough_hears_no_complaint() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let explained = Command::new(BINARY).args(["explain", "090-1234-3204", "--region", "JP"]).stdout(writer).output();
+    let explained = explained.expect("the program runs");
+    assert_eq!((explained.status.code(), &*complained(&explained)), (Some(1), ""));
+}
+
 #[tokio::test]
 async fn explain_needs_no_server_and_tells_nothing_of_the_number() {
     let explained = Command::new(BINARY).args(["explain", "090-1234-3204", "--region", "JP"]).output();
