@@ -281,6 +281,14 @@ async fn keys_are_made_listed_and_revoked_while_nothing_runs() {
     assert_eq!(keys(&["list", "--tenant", "acme"])[0]["key_id"], made["key_id"]);
     keys(&["revoke", "--tenant", "acme", made["key_id"].as_str().expect("an id")]);
     assert_eq!(keys(&["list", "--tenant", "acme"]), serde_json::json!([]));
+
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let create = ["keys", "create", "--tenant", "acme", "--data"];
+    let unseen = Command::new(BINARY).args(create).arg(&data).stdout(writer).output().expect("the program runs");
+    let left = keys(&["list", "--tenant", "acme"])[0]["key_id"].as_str().expect("an id").to_owned();
+    let said = String::from_utf8_lossy(&unseen.stderr).into_owned();
+    assert!(said.contains(&format!("keys revoke --tenant acme {left}`")), "{said}");
 }
 
 #[test]

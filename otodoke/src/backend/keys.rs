@@ -57,8 +57,13 @@ async fn create(store: &dyn Store, tenant: &TenantId, output: &Output) -> anyhow
         .context("the operating system gives no random bytes; no key can be made")?;
     store.setting_put(&minted.setting, Some(&serde_json::to_string(&minted.record)?)).await?;
     let created = Created { tenant: tenant.as_str(), key_id: &minted.record.key_id, api_key: &minted.key };
-    output.answer(&created, || {
-        format!("{}\n\nKey {} of tenant {tenant}. It is not shown again.", minted.key, minted.record.key_id)
+    let key_id = &minted.record.key_id;
+    let shown = output
+        .answer(&created, || format!("{}\n\nKey {key_id} of tenant {tenant}. It is not shown again.", minted.key));
+    shown.with_context(|| {
+        format!(
+            "key {key_id} was made and nobody saw it; revoke it with `otodoke keys revoke --tenant {tenant} {key_id}`"
+        )
     })?;
     Ok(Outcome::Done)
 }
