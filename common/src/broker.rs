@@ -80,7 +80,7 @@ pub enum Unpark {
 pub struct Backlog {
     pub waiting: u64,
     /// The most that is with consumers which have all they may have: these go before those that wait. 0 where that is not
-    /// known. By a rate that is only assumed, what fast consumers may hold would take for ever.
+    /// known. To be left out where the rate is only assumed: what fast consumers may hold would take for ever.
     pub ahead: u64,
     /// Settled per second, over those of the last seconds in which something waited; `None` while too little did.
     pub drained_per_s: Option<f64>,

@@ -15,7 +15,8 @@ use crate::time::Timestamp;
 const THROUGHPUT: &str = "lane/throughput/";
 /// How often workers tell, and doors look.
 pub const TELL_EVERY_MS: u64 = 2_000;
-/// What was told counts for so long: one telling may be late, and one may be lost.
+/// What was told counts for so long: one telling may be late, and one may be lost. Where a worker is killed, it and whoever
+/// comes for it are added up meanwhile.
 pub const FRESH_MS: u64 = 3 * TELL_EVERY_MS;
 
 /// Bodies per second, of the lanes in which something waits.
@@ -26,7 +27,7 @@ pub type Throughput = BTreeMap<Lane, f64>;
 pub struct Telling {
     name: String,
     /// Something may be kept under the name.
-    told: bool,
+    may_be_kept: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -38,7 +39,7 @@ struct Told {
 impl Telling {
     pub fn new(dice: &Dice) -> Self {
         let name = dice.id_bits().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        Self { name: format!("{THROUGHPUT}{name}"), told: false }
+        Self { name: format!("{THROUGHPUT}{name}"), may_be_kept: false }
     }
 
     /// Whoever has nothing to tell takes back what was told before.
@@ -47,15 +48,15 @@ impl Telling {
             return self.take_back(store).await;
         }
         let told = serde_json::to_string(&Told { at: now, per_s }).expect("words and numbers have a JSON form");
-        self.told = true;
+        self.may_be_kept = true;
         store.setting_put(&self.name, Some(&told)).await
     }
 
     /// Safe to repeat.
     pub async fn take_back(&mut self, store: &dyn Store) -> Result<(), StoreError> {
-        if self.told {
+        if self.may_be_kept {
             store.setting_put(&self.name, None).await?;
-            self.told = false;
+            self.may_be_kept = false;
         }
         Ok(())
     }
@@ -87,8 +88,9 @@ fn read(told: &str) -> Option<Told> {
     serde_json::from_str(told).ok()
 }
 
+/// Or from a clock that was far ahead.
 fn is_old(at: Timestamp, now: Timestamp) -> bool {
-    now.since_ms(at) >= FRESH_MS
+    now.since_ms(at).max(at.since_ms(now)) >= FRESH_MS
 }
 
 #[cfg(test)]
@@ -124,7 +126,7 @@ mod tests {
     #[tokio::test]
     async fn what_killed_workers_told_and_what_cannot_be_read_is_forgotten() {
         let (store, dice) = (Memory::new(Clock::system()).store(), Dice::seeded(1));
-        for late_ms in [0, 1] {
+        for late_ms in [0, 1, 2 * FRESH_MS] {
             let told = throughput([(Lane::Normal, 10.0)]);
             let telling = Telling::new(&dice).tell(&*store, NOW.plus_ms(late_ms), told).await;
             telling.expect("memory takes it");

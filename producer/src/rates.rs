@@ -14,37 +14,42 @@ use crate::door::Door;
 /// A lane that stands still is thought to go on as fast as it went, for so long: a restart of its workers, or of their
 /// store, takes less. After that nobody may be there to work it off.
 pub const RATE_KEPT_MS: u64 = 60_000;
-/// What is measured as workers stop falls from look to look: for so long the faster one is kept.
-const RATE_FALLS_MS: u64 = 10_000;
+/// What is measured as workers stop falls from look to look, by theirs of the last five seconds, and is told and heard some
+/// seconds later: for so long the faster one is kept.
+const RATE_FALLS_MS: u64 = 6_000 + 3 * TELL_EVERY_MS;
 
 /// What waits in a lane, and how fast it goes: as this door sees it or as workers tell, whichever is faster. What others put in
 /// hides a part from the door, and a worker that could not tell is missing from what was told.
 pub(crate) fn measured(door: &Door, lane: Lane) -> Backlog {
     let seen = door.broker.backlog(Queue::Lane(lane));
-    let told = door.rates.told(lane, door.now());
-    Backlog { drained_per_s: seen.drained_per_s.into_iter().chain(told).reduce(f64::max), ..seen }
+    Backlog { drained_per_s: faster(seen.drained_per_s, door.rates.heard(lane, door.now())), ..seen }
+}
+
+fn faster(seen: Option<f64>, heard: Option<f64>) -> Option<f64> {
+    seen.into_iter().chain(heard).reduce(f64::max)
 }
 
 /// Hears what workers tell of their pace, until `stop`.
 pub async fn follow_workers(door: &Door, stop: &CancellationToken) {
     let every = Duration::from_millis(TELL_EVERY_MS);
     while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
-        match stop.run_until_cancelled(throughput::told(&*door.desk.store, door.now())).await {
-            Some(Ok(told)) => door.rates.hear(&told, door.now()),
-            Some(Err(error)) => tracing::debug!(%error, "how fast workers go could not be looked up"),
+        let now = door.now();
+        match stop.run_until_cancelled(throughput::told(&*door.desk.store, now)).await {
+            Some(Ok(told)) => door.rates.hear(&told, now),
+            Some(Err(error)) => door.desk.metrics.store_error(&error),
             None => return,
         }
     }
 }
 
-/// How fast each lane went when that was last measured, and what workers told of it.
+/// How fast each lane went when that was last measured, and what was heard of workers.
 #[derive(Debug, Default)]
 pub struct Rates(Mutex<[Lately; Lane::ALL.len()]>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Lately {
     known: Option<Rate>,
-    told: Option<Rate>,
+    heard: Option<Rate>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,13 +63,13 @@ impl Rates {
     fn hear(&self, throughput: &Throughput, now: Timestamp) {
         let mut lanes = self.lock();
         for lane in Lane::ALL {
-            lanes[lane as usize].told = throughput.get(&lane).map(|per_s| Rate { per_s: *per_s, at: now });
+            lanes[lane as usize].heard = throughput.get(&lane).map(|per_s| Rate { per_s: *per_s, at: now });
         }
     }
 
     /// Nothing, where the last hearing was long ago.
-    fn told(&self, lane: Lane, now: Timestamp) -> Option<f64> {
-        self.lock()[lane as usize].told.filter(|told| now.since_ms(told.at) < FRESH_MS).map(|told| told.per_s)
+    fn heard(&self, lane: Lane, now: Timestamp) -> Option<f64> {
+        self.lock()[lane as usize].heard.filter(|heard| now.since_ms(heard.at) < FRESH_MS).map(|heard| heard.per_s)
     }
 
     /// The backlog with the rate that was measured lately, where none is measured now.
@@ -91,6 +96,7 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission;
 
     #[test]
     fn a_lane_that_stands_still_goes_on_as_fast_as_it_went_for_a_while() {
@@ -119,13 +125,36 @@ mod tests {
     }
 
     #[test]
+    fn by_a_rate_that_is_kept_what_workers_hold_counts_as_it_did() {
+        let (rates, now) = (Rates::default(), Timestamp::from_unix_ms(1_790_000_000_000));
+        let lane = |per_s| Backlog { waiting: 100, ahead: 900, drained_per_s: per_s };
+        let waits_ms = |backlog| admission::wait_ms(rates.known(Lane::Normal, backlog, now));
+        assert_eq!(waits_ms(lane(Some(0.0))), 2_000, "nothing was measured");
+        assert_eq!(waits_ms(lane(Some(100.0))), 10_000);
+        assert_eq!(waits_ms(lane(Some(0.0))), 10_000);
+    }
+
+    #[test]
+    fn the_faster_of_what_is_seen_and_heard_counts() {
+        for (seen, heard, counts) in [
+            (None, None, None),
+            (Some(0.0), None, Some(0.0)),
+            (Some(0.0), Some(40.0), Some(40.0)),
+            (Some(50.0), Some(40.0), Some(50.0)),
+            (None, Some(40.0), Some(40.0)),
+        ] {
+            assert_eq!(faster(seen, heard), counts, "{seen:?}, {heard:?}");
+        }
+    }
+
+    #[test]
     fn what_workers_told_counts_until_it_is_old_or_told_no_more() {
         let (rates, now) = (Rates::default(), Timestamp::from_unix_ms(1_790_000_000_000));
         rates.hear(&Throughput::from([(Lane::Normal, 400.0)]), now);
-        assert_eq!([Lane::Normal, Lane::Bulk].map(|lane| rates.told(lane, now)), [Some(400.0), None]);
-        assert_eq!(rates.told(Lane::Normal, now.plus_ms(FRESH_MS - 1)), Some(400.0));
-        assert_eq!(rates.told(Lane::Normal, now.plus_ms(FRESH_MS)), None);
+        assert_eq!([Lane::Normal, Lane::Bulk].map(|lane| rates.heard(lane, now)), [Some(400.0), None]);
+        assert_eq!(rates.heard(Lane::Normal, now.plus_ms(FRESH_MS - 1)), Some(400.0));
+        assert_eq!(rates.heard(Lane::Normal, now.plus_ms(FRESH_MS)), None);
         rates.hear(&Throughput::from([(Lane::Bulk, 3.0)]), now);
-        assert_eq!([Lane::Normal, Lane::Bulk].map(|lane| rates.told(lane, now)), [None, Some(3.0)]);
+        assert_eq!([Lane::Normal, Lane::Bulk].map(|lane| rates.heard(lane, now)), [None, Some(3.0)]);
     }
 }

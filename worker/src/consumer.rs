@@ -37,8 +37,9 @@ pub(crate) struct Consumer {
 struct Watched {
     taken: u64,
     silent_since: Option<Instant>,
+    /// Deliveries, up to the last look.
     finished: u64,
-    /// When something waited.
+    /// When that look was, if something waited then.
     waited_at: Option<Instant>,
     drain: Drain,
 }
@@ -124,18 +125,23 @@ impl Consumer {
 
     /// Silent is who waits with empty hands, at a broker that is there, for a queue that is not empty.
     fn look(&self, courier: &Courier) {
-        let empty_hands = self.in_hand.available_permits() + 1 >= self.room;
-        let ready = self.waits.load(Ordering::Relaxed) && empty_hands && courier.broker.trouble().is_none();
+        let free = self.in_hand.available_permits();
+        let waits = self.waits.load(Ordering::Relaxed);
+        let well = courier.broker.trouble().is_none();
+        let ready = waits && free + 1 >= self.room && well;
         let waiting = courier.broker.backlog(self.queue).waiting > 0;
         let taken = self.taken.load(Ordering::Relaxed);
         let mut watched = self.lock();
-        watched.measure(self.finished(), waiting, Instant::now());
+        // Whoever has both hands full is as fast as it goes, and what comes while the broker is asked may not be seen to wait.
+        let full_hands = free == 0 && !waits;
+        let flows = self.lane().is_some_and(|lane| courier.crowds.of(lane).flows());
+        watched.measure(self.finished(), (waiting || full_hands) && well && flows, Instant::now());
         if ready && waiting && taken == watched.taken {
             watched.silent_since.get_or_insert_with(Instant::now);
         } else {
             (watched.taken, watched.silent_since) = (taken, None);
         }
-        let active = courier.broker.trouble().is_none() && watched.silent_since.is_none();
+        let active = well && watched.silent_since.is_none();
         courier.desk.metrics.consumer(self.queue, active);
     }
 
@@ -148,14 +154,16 @@ impl Consumer {
         })
     }
 
-    /// Deliveries that are in hand no more. One that is taken at this moment may count a moment too early.
+    /// Deliveries that are in hand no more, for whatever reason: one that was given back counts each time it comes. One less
+    /// while the next one is waited for.
     fn finished(&self) -> u64 {
         let in_hand = self.room.saturating_sub(self.in_hand.available_permits());
         self.taken.load(Ordering::Relaxed).saturating_sub(in_hand as u64)
     }
 
-    /// Deliveries finished per second, of the last seconds in which something waited; `None` while too little did, and where
-    /// nothing moves: then something keeps this worker, and nobody knows for how long.
+    /// Deliveries finished per second, of the last seconds in which something waited and got through; `None` while too little
+    /// did. A lane that only messages for full providers keep is looked through, which is not its pace, and where nothing
+    /// moves something keeps this worker, nobody knows for how long.
     pub(crate) fn drained_per_s(&self) -> Option<f64> {
         self.lock().drain.per_s(Instant::now()).filter(|per_s| *per_s > 0.0)
     }
@@ -166,7 +174,7 @@ impl Consumer {
 }
 
 impl Watched {
-    /// Where nothing waits at either end, what was finished says how fast deliveries came.
+    /// Unless something waits at both ends, what was finished says how fast deliveries came.
     fn measure(&mut self, finished: u64, waiting: bool, now: Instant) {
         let left = finished.saturating_sub(self.finished);
         let waited_at = std::mem::replace(&mut self.waited_at, waiting.then_some(now));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use otodoke_common::lifecycle::Event;
 use otodoke_common::message::Message;
 use otodoke_common::store::StoreError;
+use otodoke_common::throughput::forget_old;
 use otodoke_common::time::{DAY_MS, Timestamp};
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, MissedTickBehavior};
@@ -154,7 +155,7 @@ async fn prune(courier: &Courier, stop: &CancellationToken) -> Result<(), StoreE
             break;
         }
     }
-    Ok(())
+    forget_old(&*courier.desk.store, now).await
 }
 
 async fn count_once(courier: &Courier) -> Result<(), StoreError> {

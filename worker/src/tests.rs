@@ -21,7 +21,7 @@ use otodoke_common::request::publication::Publishers;
 use otodoke_common::route::RouteTable;
 use otodoke_common::seal::Vault;
 use otodoke_common::text::Templates;
-use otodoke_common::throughput;
+use otodoke_common::throughput::{self, FRESH_MS, Telling, Throughput};
 use otodoke_common::time::Timestamp;
 use serde_json::Value;
 use tokio::time::{Duration, sleep};
@@ -254,17 +254,22 @@ async fn a_worker_that_lost_a_loop_ends_instead_of_doing_half_its_work() {
 #[tokio::test(start_paused = true)]
 async fn a_worker_tells_how_fast_a_lane_goes_in_which_something_waits_and_takes_it_back() {
     let told = async |desk: &Desk| throughput::told(&*desk.store, desk.clock.now()).await.expect("memory is there");
-    for (waiting, expected) in [(0, vec![]), (1_000, vec![Lane::Normal])] {
-        let broker = Arc::new(Silent { waiting, every: Some(Duration::from_millis(20)), ..Silent::default() });
+    for (waiting, trouble, expected) in
+        [(0, None, vec![]), (1_000, Some("away"), vec![]), (1_000, None, vec![Lane::Normal])]
+    {
+        let broker = Arc::new(Silent { waiting, trouble, every: Some(Duration::from_millis(20)), ..Silent::default() });
         let (worker, desk) = worker_and_desk(&broker);
+        let killed = desk.clock.now().minus_ms(FRESH_MS);
+        let left = Telling::new(&desk.dice).tell(&*desk.store, killed, Throughput::from([(Lane::Bulk, 9.0)])).await;
+        left.expect("memory takes it");
         let stop = CancellationToken::new();
         let running = tokio::spawn(worker.run(stop.clone()));
         sleep(Duration::from_secs(5)).await;
         let throughput = told(&desk).await;
-        assert_eq!(throughput.keys().copied().collect::<Vec<_>>(), expected, "a lane that stands still has no pace");
+        assert_eq!(throughput.keys().copied().collect::<Vec<_>>(), expected, "{waiting} wait, {trouble:?}");
         assert!(throughput.values().all(|per_s| (45.0..=55.0).contains(per_s)), "{throughput:?}");
         stop.cancel();
         running.await.expect("a worker stops without a panic");
-        assert!(told(&desk).await.is_empty());
+        assert_eq!(desk.store.settings("lane/").await, Ok(vec![]), "nor is anything left of one that was killed");
     }
 }

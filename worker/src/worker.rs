@@ -172,7 +172,8 @@ impl Worker {
         let (courier, told) = (Arc::clone(&self.courier), stop.clone());
         loops.spawn(async move { courier.in_use.keep_telling(&*courier.desk.store, &courier.desk.clock, &told).await });
         loops.spawn(gauges::run(Arc::clone(&self.courier), stop.clone()));
-        if self.roles.has(Role::Deliver) {
+        // A queue beside the rows is this process's own, and its door sees all that happens to it.
+        if self.roles.has(Role::Deliver) && self.courier.broker.outlives_the_store() {
             let consumers = self.consumers.clone();
             loops.spawn(throughput::run(Arc::clone(&self.courier), consumers, stop.clone()));
         }
