@@ -74,7 +74,7 @@ impl Metrics {
             Note::CallAnswered { leg } => self.call_went_on(message, *leg, "answered"),
             Note::Pressed { leg, right: true } => self.call_went_on(message, *leg, "right_digit"),
             Note::Pressed { leg, right: false } => self.call_went_on(message, *leg, "wrong_digit"),
-            Note::Spoken { leg } => self.call_went_on(message, *leg, "spoken"),
+            Note::Spoken { leg } => self.spoken(message, *leg),
             Note::GuessPaid { left } => debug!(%id, left, "a guess was paid"),
             Note::Guessed { verdict } => self.guessed(message, *verdict),
             Note::ResendAsked { leg } => self.resend_asked(message, *leg),
@@ -155,30 +155,36 @@ impl Metrics {
         self.journey.arrived_late.with_label_values(&[route(message, leg), clock]).inc();
     }
 
-    /// Once for each call: by what its provider says, or by the end of its message while it was open.
+    /// Once for each call: when it spoke, by what its provider says of one that did not, or by the end of its message while it
+    /// was open.
     fn call_ended(&self, message: &Message, leg: LegNumber, class: Option<Class>) {
-        let Some(leg) = message.leg(leg).filter(|leg| leg.channel == Channel::Voice) else { return };
-        let outcome = if is_spoken(leg) {
-            "spoken"
-        } else if class == Some(Class::Overdue) {
+        let is_open = |leg: &&Leg| leg.channel == Channel::Voice && !is_spoken(leg);
+        let Some(leg) = message.leg(leg).filter(is_open) else { return };
+        let outcome = if class == Some(Class::Overdue) {
             "overdue"
         } else if class.is_none_or(|class| class == Class::Unanswered || class == Class::Absent) {
             "unanswered"
         } else {
             "failed"
         };
-        self.call_over(message, &leg.route, outcome);
+        self.call_over(message, leg.route.as_str(), outcome);
     }
 
-    fn call_over(&self, message: &Message, route: &RouteId, outcome: &'static str) {
-        info!(id = %message.id, %route, outcome, "a call is over");
-        let labels = [route.as_str(), self.country(Some(message.country)), outcome];
+    fn call_over(&self, message: &Message, route: &str, outcome: &'static str) {
+        info!(id = %message.id, route, outcome, "a call is over");
+        let labels = [route, self.country(Some(message.country)), outcome];
         self.journey.ivr_ends.with_label_values(&labels).inc();
     }
 
     fn call_went_on(&self, message: &Message, leg: LegNumber, stage: &'static str) {
         info!(id = %message.id, leg, stage, "a call went on");
         self.journey.ivr_stages.with_label_values(&[route(message, leg), stage]).inc();
+    }
+
+    /// What its provider says of it later is no news.
+    fn spoken(&self, message: &Message, leg: LegNumber) {
+        self.call_went_on(message, leg, "spoken");
+        self.call_over(message, route(message, leg), "spoken");
     }
 
     fn guessed(&self, message: &Message, verdict: Verdict) {
@@ -208,9 +214,8 @@ impl Metrics {
             (message.purpose.word(), self.country(Some(message.country)), words::end(end));
         info!(id = %message.id, purpose, country, outcome, "a message ended");
         self.journey.ended.with_label_values(&[purpose, country, outcome]).inc();
-        for leg in message.legs.iter().filter(|leg| leg.channel == Channel::Voice) {
+        for leg in message.legs.iter().filter(|leg| leg.channel == Channel::Voice && !is_spoken(leg)) {
             let outcome = match leg.outcome {
-                Some(LegOutcome::Cancelled | LegOutcome::Submitted | LegOutcome::Unknown) if is_spoken(leg) => "spoken",
                 Some(LegOutcome::Cancelled | LegOutcome::Submitted) => "cancelled",
                 Some(LegOutcome::Unknown) => "unknown",
                 // Told when it was.
@@ -219,7 +224,7 @@ impl Metrics {
                     continue;
                 }
             };
-            self.call_over(message, &leg.route, outcome);
+            self.call_over(message, leg.route.as_str(), outcome);
         }
         match end {
             End::Failed { reason } => self.failed(message, *reason),

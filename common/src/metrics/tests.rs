@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::broker::{BrokerError, Queue};
-use crate::leg::{Abilities, Channel, Leg, LegOutcome, ProviderId, RouteClass, RouteId};
+use crate::leg::{Abilities, Call, CallStage, Channel, Leg, LegOutcome, ProviderId, RouteClass, RouteId};
 use crate::lifecycle::{Cap, Hold, Note, Verdict};
 use crate::message::{
     CancelledBy, End, Furthest, Kid, Kind as MessageKind, Lane, Locale, Message, MessageId, Purpose, State, Tag,
@@ -239,6 +239,27 @@ fn a_journey_counts_where_it_went_and_how_long_it_took() {
     ] {
         has(&text, line);
     }
+}
+
+#[test]
+fn a_call_that_spoke_is_over_once_whatever_is_told_of_it_later() {
+    let metrics = metrics();
+    let mut message = message();
+    let call = message.legs.iter_mut().find(|leg| leg.channel == Channel::Voice).expect("a call");
+    call.call = Some(Call { digit: 3, announced: 1, stage: CallStage::Spoken });
+    let (leg, outcome) = (call.number, "refused".to_owned());
+    call.outcome = Some(LegOutcome::Submitted);
+    for note in [
+        Note::Spoken { leg },
+        Note::Answered { leg, outcome, class: Some(Class::Unanswered), code: None },
+        Note::Overdue { leg },
+        Note::Ended { end: End::Verified },
+    ] {
+        metrics.note(&message, &note, at(5_000));
+    }
+    let text = metrics.text();
+    let ends: Vec<&str> = text.lines().filter(|line| line.starts_with("otp_ivr_ends_total")).collect();
+    assert_eq!(ends, ["otp_ivr_ends_total{country=\"JP\",outcome=\"spoken\",route=\"jp-kodama\"} 1"]);
 }
 
 #[test]
