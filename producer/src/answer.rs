@@ -74,6 +74,10 @@ pub struct Checked {
     /// True only in the answer to the request that verified.
     pub verified: bool,
     pub guesses_left: u8,
+    /// With `too_many_guesses` where it is the number that had too many in a day, over all its messages: before then no code
+    /// for it is looked at, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_guess_at: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -104,6 +104,11 @@ async fn compare(door: &Door, message: Message, guess: &Guess, comparison: &Comp
     match pay(door, message).await? {
         Payment::Paid(message) => judge(door, message, guess, comparison).await,
         Payment::NoneLeft(message) => unjudged(door, message, guess, comparison, CheckStatus::TooManyGuesses).await,
+        Payment::NoneLeftForNumber { message, free_at } => {
+            let checked = unjudged(door, message, guess, comparison, CheckStatus::TooManyGuesses).await?;
+            let is_it = checked.status == CheckStatus::TooManyGuesses;
+            Ok(Checked { next_guess_at: is_it.then(|| free_at.rfc3339()), ..checked })
+        }
     }
 }
 
@@ -269,6 +274,11 @@ pub(crate) fn sent_code(door: &Door, message: &Message, person: &Person) -> Resu
 enum Payment {
     Paid(Message),
     NoneLeft(Message),
+    /// The message has some left, and its number none before then.
+    NoneLeftForNumber {
+        message: Message,
+        free_at: Timestamp,
+    },
 }
 
 /// One guess from the message and one from the number, in one commit.
@@ -278,7 +288,10 @@ async fn pay(door: &Door, message: Message) -> Result<Payment, Problem> {
     let before = message.clone();
     match door.desk.apply_to(message, &Event::GuessPaid, &Routing::ELSEWHERE, &spends).await? {
         Applied::Missing => Err(Problem::not_found()),
-        Applied::OverLimit { .. } => Ok(Payment::NoneLeft(before)),
+        Applied::OverLimit { free_at, .. } => {
+            door.desk.metrics.guarded("guesses_per_number", &before);
+            Ok(Payment::NoneLeftForNumber { message: before, free_at })
+        }
         Applied::Done(step) => {
             effects::perform(door, &step).await;
             let paid = step.notes.iter().any(|note| matches!(note, Note::GuessPaid { .. }));
@@ -319,5 +332,5 @@ async fn judge(door: &Door, message: Message, guess: &Guess, comparison: &Compar
 fn answer(status: CheckStatus, message: &Message) -> Checked {
     // Where it is the number that has none left, the message's own are of no use.
     let guesses_left = if status == CheckStatus::TooManyGuesses { 0 } else { message.guesses_left };
-    Checked { status, verified: status == CheckStatus::Verified, guesses_left }
+    Checked { status, verified: status == CheckStatus::Verified, guesses_left, next_guess_at: None }
 }

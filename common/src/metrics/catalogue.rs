@@ -111,7 +111,7 @@ catalogue! {
     COST: Amount "otp_cost_minor_units_total" ["route", "country", "currency"]
         "What legs handed to the provider cost by the prices of the settings, in minor units of the currency.";
     GUARD: Counter "otp_guard_decisions_total" ["rule", "action", "country"]
-        "Requests and legs that a limit of the tenant stopped: spend_per_hour or calls_per_hour.";
+        "Requests, checks and legs that a limit stopped: spend_per_hour, calls_per_hour or guesses_per_number.";
     SUBMITTED: Counter "otp_submitted_total" ["route", "country", "channel"]
         "Legs that the provider took.";
     ACCEPT_TO_SUBMIT: Wait "otp_accept_to_submit_seconds" ["purpose", "lane"]

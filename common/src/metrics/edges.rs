@@ -226,10 +226,10 @@ impl Metrics {
         self.edges.cost.with_label_values(&labels).inc_by(minor_units);
     }
 
-    /// A limit of the tenant stopped a request or a leg.
+    /// A limit of the tenant, or of a number, stopped a request, a check or a leg.
     pub fn guarded(&self, rule: &'static str, message: &Message) {
         let country = self.country(Some(message.country));
-        warn!(tenant = %message.tenant, rule, country, "a tenant is at its limit");
+        warn!(tenant = %message.tenant, rule, country, "a limit is reached");
         self.edges.guard.with_label_values(&[rule, "refused", country]).inc();
     }
 

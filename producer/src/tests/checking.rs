@@ -8,6 +8,7 @@ use otodoke_common::leg::Channel;
 use otodoke_common::lifecycle::{Event, Verdict};
 use otodoke_common::message::MessageId;
 use otodoke_common::outcome::Reason;
+use otodoke_common::time::{DAY_MS, Timestamp};
 use serde_json::{Value, json};
 
 use super::bed::{Bed, NUMBER, OTHER_NUMBER, Reply, advance_ms, payment, tenant, transaction};
@@ -216,7 +217,16 @@ async fn a_number_over_its_guesses_is_refused_without_a_comparison() {
         }
     }
     let code = bed.code(ids[2]).await;
-    said(&bed.check(ids[2], &code).await, "too_many_guesses", false, 0);
+    let refused = bed.check(ids[2], &code).await;
+    assert_eq!((refused.word("status"), &refused.json()["guesses_left"]), ("too_many_guesses".to_owned(), &json!(0)));
+    let next = Timestamp::parse_rfc3339(&refused.word("next_guess_at")).expect("a time");
+    assert!(
+        next > bed.door.now().plus_ms(DAY_MS - 200_000) && next <= bed.door.now().plus_ms(DAY_MS),
+        "{}",
+        refused.text
+    );
+    let counted = "otp_guard_decisions_total{action=\"refused\",country=\"JP\",rule=\"guesses_per_number\"} 1";
+    assert!(bed.door.desk.metrics.text().contains(counted));
     advance_ms(200_000).await;
     assert_eq!(bed.load(ids[2]).await.guesses_left, 5, "what cannot be paid costs nothing");
 }
