@@ -199,14 +199,23 @@ fn plans(settings: &Settings, unread: &Unread, found: &mut Vec<Problem>) {
             |route: &&RouteSettings| route.class == RouteClass::Domestic || plan.international != International::Never;
         let carries = |channel: Channel| country_routes().filter(usable).any(|route| route.channel == channel);
         let name = country.as_str();
+        // Those that are not usable go abroad.
+        let there_are = |channel: Channel| country_routes().any(|route| route.channel == channel);
+        let forbidden = "`international = \"never\"` forbids those that there are: set \"last\" or \"spill\", or add a domestic one";
         if !carries(Channel::Sms) {
-            let remedy = format!(
-                "has no usable route for texts; add a [[route]] with country = \"{name}\" that is not retiring"
-            );
+            let remedy = if there_are(Channel::Sms) {
+                format!("has no usable route for texts; {forbidden}")
+            } else {
+                format!("has no usable route for texts; add a [[route]] with country = \"{name}\" that is not retiring")
+            };
             found.push(Problem::missing(format!("plan.{name}"), remedy));
         }
         if plan.voice && !carries(Channel::Voice) {
-            let remedy = "has no usable route for calls; add a [[route]] with channel = \"voice\" that is not retiring, or set it to false";
+            let remedy = if there_are(Channel::Voice) {
+                format!("has no usable route for calls; {forbidden}, or set it to false")
+            } else {
+                "has no usable route for calls; add a [[route]] with channel = \"voice\" that is not retiring, or set it to false".to_owned()
+            };
             found.push(Problem::new(format!("plan.{name}.voice"), "true", remedy));
         }
     }

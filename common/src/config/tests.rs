@@ -109,8 +109,16 @@ fn every_problem_names_its_key_its_value_and_what_would_be_right() {
             "class = \"local\"",
             "route[0].class = \"local\": must be one of domestic, international",
         ),
-        ("class = \"domestic\"", "class = \"international\"", "plan.JP: has no usable route for texts"),
-        ("class = \"domestic\"", "class = \"domestic\"\nretiring = true", "plan.JP: has no usable route for texts"),
+        (
+            "class = \"domestic\"",
+            "class = \"international\"",
+            "plan.JP: has no usable route for texts; `international = ",
+        ),
+        (
+            "class = \"domestic\"",
+            "class = \"domestic\"\nretiring = true",
+            "plan.JP: has no usable route for texts; add a [[route]]",
+        ),
         ("international = \"never\"", "voice = true", "plan.JP.voice = true: has no usable route for calls"),
         ("[plan.JP]", "[plan.jp]", "plan.jp: country \"jp\" must be two capital letters"),
         ("secret_file = \"DIR/secret\"", "", "provider[0]: has no `secret_file`"),
