@@ -82,7 +82,7 @@ impl Request {
                 domain,
             },
             useful_ms,
-            voice: voice(body.voice, body.voice_after_seconds)?,
+            voice: voice(body.voice, body.voice_after_seconds, useful_ms)?,
             joins: !body.separate.unwrap_or(false),
         })
     }
@@ -107,7 +107,7 @@ impl Request {
             locale: body.locale.unwrap_or_else(|| locale_of(country)),
             content: Content::Text,
             useful_ms,
-            voice: voice(body.voice, None)?,
+            voice: voice(body.voice, None, useful_ms)?,
             joins: false,
         })
     }
@@ -144,9 +144,18 @@ fn parsed(body: &TransactionBody) -> Result<Transaction, RequestError> {
     Ok(Transaction::parse(&body.amount, &body.currency, &body.payee.name, &body.payee.account)?)
 }
 
-fn voice(when: Option<VoiceWhen>, after_seconds: Option<u64>) -> Result<Voice, RequestError> {
+fn voice(when: Option<VoiceWhen>, after_seconds: Option<u64>, useful_ms: u64) -> Result<Voice, RequestError> {
     let range = (VOICE_AFTER_S_MIN, CODE_TTL_S_MAX, VOICE_AFTER_S_DEFAULT);
     let after_ms = within("voice_after_seconds", after_seconds, range)? * 1_000;
+    if when == Some(VoiceWhen::OnUnverified) && after_seconds.is_some() && after_ms > useful_ms {
+        let detail = format!(
+            "`voice_after_seconds` is {}, and the code is useful for {} seconds: no call would come; shorten the one or \
+             lengthen `ttl_seconds`",
+            after_ms / 1_000,
+            useful_ms / 1_000
+        );
+        return Err(RequestError::invalid("voice_after_seconds", detail));
+    }
     Ok(match when.unwrap_or(VoiceWhen::OnFailure) {
         VoiceWhen::OnFailure => Voice::OnFailure,
         VoiceWhen::OnUnverified => Voice::OnUnverified { after_ms },

@@ -22,7 +22,10 @@ pub enum RequestError {
     Field { fault: FieldFault, field: &'static str, detail: String },
     #[error("numbers of {0} are not served: the settings must hold `[plan.{0}]` with a route, and {0} among the tenant's `countries` where it has some", .country.as_str())]
     UnsupportedCountry { country: Country },
-    #[error("this line takes no texts, and no call may reach it: give a mobile number, or allow `voice`")]
+    #[error(
+        "this line takes no texts, and no call may reach it by this request's `voice`, its country's plan and what its tenant \
+         may do: give a mobile number, or allow calls there"
+    )]
     UnreachableLine,
 }
 

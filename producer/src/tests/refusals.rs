@@ -59,6 +59,7 @@ async fn a_verification_that_cannot_be_is_refused_by_field() {
         (json!({"ttl_seconds": -1}), "invalid_field", "ttl_seconds"),
         (json!({"voice": "always"}), "invalid_field", "voice"),
         (json!({"voice": "on_unverified", "voice_after_seconds": 29}), "invalid_field", "voice_after_seconds"),
+        (json!({"voice": "on_unverified", "voice_after_seconds": 301}), "invalid_field", "voice_after_seconds"),
         (json!({"template": "unheard-of"}), "unknown_template", "template"),
         (json!({"template": ""}), "invalid_field", "template"),
         (json!({"domain": "https://example.com"}), "invalid_domain", "domain"),
