@@ -28,6 +28,12 @@ impl Output {
         out.flush()
     }
 
+    /// The same for what was only looked at: whoever has read enough, as in `otodoke explain NUMBER | head`, misses nothing.
+    pub fn show(&self, value: &impl Serialize, sentences: impl FnOnce() -> String) -> io::Result<()> {
+        let shown = self.answer(value, sentences);
+        shown.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+    }
+
     /// The error and what led to it. Nobody is left to tell when standard error is closed.
     pub fn complain(program: &str, error: &impl Display) {
         drop(writeln!(io::stderr().lock(), "{program}: {error:#}"));

@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Trace(Trace),
     /// Find the messages that went to a number lately
     Find(Find),
-    /// Tell which routes a number would be reached by, in which order, and why
+    /// Tell which routes a number would be reached by, in which order, and why; without settings, in `otodoke up`
     Explain(Explain),
     /// Make, list and revoke API keys
     Keys(Keys),

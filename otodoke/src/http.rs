@@ -6,6 +6,7 @@ mod found;
 mod lines;
 mod timeline;
 
+use otodoke_common::clock::Clock;
 use otodoke_producer::answer::{Accepted, CheckStatus, Checked};
 use otodoke_producer::body::{ChannelWord, CheckBody, SearchBody};
 use otodoke_producer::client::{Client, ClientError};
@@ -44,14 +45,18 @@ pub(crate) async fn check(command: Check, output: &Output) -> anyhow::Result<Out
 fn judged(checked: &Checked) -> String {
     match checked.status {
         CheckStatus::Verified => "Verified.".to_owned(),
-        CheckStatus::WrongCode => format!("Wrong code; {} guesses are left.", checked.guesses_left),
+        CheckStatus::WrongCode => match checked.guesses_left {
+            0 => "Wrong code; no guess is left, so the code is void: ask for a new one.".to_owned(),
+            1 => "Wrong code; 1 guess is left.".to_owned(),
+            left => format!("Wrong code; {left} guesses are left."),
+        },
         CheckStatus::TransactionChanged => "The transaction is not the one that was sent: the code is void.".to_owned(),
-        CheckStatus::TooManyGuesses => {
-            let here = "Too many wrong codes: ask for a new one.";
-            format!(
-                "{here} Where this number had too many in the last 24 hours, none is looked at until some are older."
-            )
-        }
+        CheckStatus::TooManyGuesses => match &checked.next_guess_at {
+            Some(at) => {
+                format!("This number had too many wrong codes in the last 24 hours: none is looked at before {at}.")
+            }
+            None => "Too many wrong codes: ask for a new one.".to_owned(),
+        },
         CheckStatus::Expired => "Its time is over: ask for a new code.".to_owned(),
         CheckStatus::Cancelled => "It was cancelled.".to_owned(),
         CheckStatus::NotSentYet => "Nothing was sent yet, so no code can be right.".to_owned(),
@@ -83,13 +88,15 @@ pub(crate) async fn cancel(command: Cancel, output: &Output) -> anyhow::Result<O
         Err(ClientError::Refused { body, .. }) if body.code == "not_found" => client.cancel_text(&id).await?,
         answered => answered?,
     };
-    output.answer(&cancelled, || format!("{} is {}.", cancelled.id, cancelled.status))?;
-    Ok(Outcome::of(cancelled.status == "cancelled"))
+    let is_cancelled = cancelled.status == "cancelled";
+    let too_late = if is_cancelled { "" } else { ": nothing was cancelled" };
+    output.answer(&cancelled, || format!("{} is {}{too_late}.", cancelled.id, cancelled.status))?;
+    Ok(Outcome::of(is_cancelled))
 }
 
 pub(crate) async fn trace(command: Trace, output: &Output) -> anyhow::Result<Outcome> {
     let trace = client(&command.access)?.trace(&command.id).await?;
-    output.answer(&trace, || timeline::of(&trace))?;
+    output.show(&trace, || timeline::of(&trace, Clock::system().now()))?;
     Ok(Outcome::Done)
 }
 
@@ -97,7 +104,7 @@ pub(crate) async fn find(command: Find, output: &Output) -> anyhow::Result<Outco
     let Find { number, region, hours, before, access } = command;
     let body = SearchBody { to: number, region, hours: Some(hours), before: before.clone() };
     let found = client(&access)?.search(&body).await?;
-    output.answer(&found, || found::of(&found, before.as_deref()))?;
+    output.show(&found, || found::of(&found, before.as_deref()))?;
     Ok(Outcome::of(!found.messages.is_empty()))
 }
 

@@ -37,7 +37,6 @@ async fn program() -> ExitCode {
     match run(cli.command, &output).await {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
-        Err(error) if !serves && output::is_closed(&error) => ExitCode::FAILURE,
         Err(error) => {
             Output::complain("otodoke", &error);
             if matches!(output, Output::Programs) && !serves {

@@ -1,7 +1,5 @@
 //! How a command ended. What it says on the way is `Output`'s.
 
-use std::io;
-
 use otodoke_producer::client::ClientError;
 use serde::Serialize;
 
@@ -19,13 +17,6 @@ impl Outcome {
     pub(crate) const fn of(good: bool) -> Self {
         if good { Self::Done } else { Self::Failed }
     }
-}
-
-/// Whether whoever reads standard output has read enough, as in `otodoke explain NUMBER | head`, and nothing is said about what
-/// is missing then: nothing to complain of.
-pub(crate) fn is_closed(error: &anyhow::Error) -> bool {
-    error.chain().len() == 1
-        && error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// What was in the way, for programs.

@@ -102,7 +102,8 @@ fn gate(door: &Door, message: &Message) -> Result<(), Problem> {
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_resends", detail).retry_at(message.useful_until, now)
         }
         ResendRefusal::TooEarly { until } => {
-            let detail = format!("the next resend is possible at {}: the last text may still arrive", until.rfc3339());
+            let detail =
+                format!("the next resend is possible at {}: give the last one time to arrive", until.rfc3339());
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_soon", detail).retry_at(until, now)
         }
     })
@@ -114,6 +115,6 @@ fn voice(door: &Door, message: &Message) -> Result<Channel, Problem> {
     if planned {
         return Ok(Channel::Voice);
     }
-    let detail = "the plan of this country holds no calls: leave `channel` out, or say `sms`";
+    let detail = "the plan of this country holds no calls, or none for this tenant: leave `channel` out, or say `sms`";
     Err(Problem::input("voice_not_allowed", "channel", detail))
 }

@@ -63,7 +63,10 @@ pub fn sentence(note: &Note) -> String {
             format!("Leg {leg} is overdue, but so are others of its route: nothing more was sent for it.")
         }
         Note::DuplicatePossible { leg, cause } => {
-            format!("After leg {leg} ({}) a second text may reach the person.", cause.word())
+            format!(
+                "With leg {leg} a second text may reach the person: an earlier one may still arrive ({}).",
+                cause.word()
+            )
         }
         Note::Waiting { until, why } => {
             let why = why.map_or("no fitting route is free", Hold::sentence);

@@ -69,7 +69,7 @@ async fn what_went_to_a_number_is_found_with_how_it_ended() {
     let back = found["looked_back_to"].as_str().expect("a time");
     assert_eq!(found["messages"][0]["message"]["id"], json!(id));
     let before = up.type_in(&["find", number, "--before", back]);
-    assert_eq!((before.status.code(), said(&before).contains("Nothing was sent")), (Some(1), true));
+    assert_eq!((before.status.code(), said(&before).contains("sent nothing to this number")), (Some(1), true));
     assert_fails(&up.type_in(&["find", number, "--hours", "169"]), 2, "--hours");
     assert_fails(&up.type_in(&["find", number, "--before", "noon"]), 1, "`before` must be a time");
     assert_fails(&up.type_in(&["find", "090"]), 1, "region");
@@ -139,7 +139,7 @@ fn whoever_has_read_enough_hears_no_complaint() {
     drop(reader);
     let explained = Command::new(BINARY).args(["explain", "090-1234-3204", "--region", "JP"]).stdout(writer).output();
     let explained = explained.expect("the program runs");
-    assert_eq!((explained.status.code(), &*complained(&explained)), (Some(1), ""));
+    assert_eq!((explained.status.code(), &*complained(&explained)), (Some(0), ""));
 }
 
 #[tokio::test]

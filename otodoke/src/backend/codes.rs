@@ -68,6 +68,6 @@ fn known(raw: &str, place: &Place) -> anyhow::Result<(Kid, bool)> {
 async fn list(store: &dyn Store, output: &Output) -> anyhow::Result<Outcome> {
     let revoked: Vec<String> = revoked(store).await?.into_iter().map(|kid| kid.as_str().to_owned()).collect();
     let sentence = if revoked.is_empty() { "No kid is revoked.".to_owned() } else { revoked.join("\n") };
-    output.answer(&Revoked { revoked }, || sentence)?;
+    output.show(&Revoked { revoked }, || sentence)?;
     Ok(Outcome::Done)
 }

@@ -42,7 +42,8 @@ struct Explanation {
 impl Explanation {
     /// Whether any route could take a message for this number.
     fn has_route(&self) -> bool {
-        self.texts.iter().chain(&self.calls).any(|each| each.fit == Fit::Ready)
+        let texts: &[Considered] = if self.line.takes_texts() { &self.texts } else { &[] };
+        texts.iter().chain(&self.calls).any(|each| each.fit == Fit::Ready)
     }
 }
 
@@ -57,7 +58,7 @@ pub(crate) fn explain(command: &Explain, output: &Output) -> anyhow::Result<Outc
     let tenant = TenantId::parse(command.tenant.as_deref().unwrap_or(ANYBODY));
     let tenant = tenant.map_err(anyhow::Error::msg).context("--tenant")?;
     let explanation = of(&settings, &parsed, tenant)?;
-    output.answer(&explanation, || sentences(&explanation))?;
+    output.show(&explanation, || sentences(&explanation))?;
     Ok(Outcome::of(explanation.has_route()))
 }
 
@@ -162,7 +163,7 @@ fn sentences(explanation: &Explanation) -> String {
         }
         (None, _) | (_, None) => format!("{country} has no plan, so it is denied: add [plan.{country}]."),
     };
-    let texts = routes("Texts", &explanation.texts);
+    let texts = if explanation.line.takes_texts() { routes("Texts", &explanation.texts) } else { String::new() };
     let calls = routes("Calls", &explanation.calls);
     format!("{to} is {line} in {country}.\n{plan}\n\nFirst: {first}.\n{texts}{calls}")
 }
@@ -252,6 +253,16 @@ mod tests {
             (&json["texts"][2]["fit"], &json["calls"][0]["fit"]),
             (&"not_planned".into(), &"not_planned".into())
         );
+    }
+
+    #[test]
+    fn a_line_that_takes_no_texts_has_no_route_where_nobody_may_call_it() {
+        let explanation = explained_with("+81312340011", |settings| {
+            settings.plans.insert(Country::JP, Plan { international: International::Never, voice: false });
+        });
+        assert_eq!(explanation.first, "the line takes no texts: no route can carry a call");
+        assert!(!explanation.has_route() && explained("+81312340011").has_route());
+        assert!(!sentences(&explanation).contains("Texts"), "{}", sentences(&explanation));
     }
 
     #[test]

@@ -91,7 +91,7 @@ async fn list(store: &dyn Store, tenant: Option<&TenantId>, output: &Output) -> 
     }
     records.sort_by_key(|record| (record.tenant.clone(), record.created_at));
     let shown: Vec<Shown> = records.iter().map(Shown::from).collect();
-    output.answer(&shown, || table(&records))?;
+    output.show(&shown, || table(&records, tenant))?;
     Ok(Outcome::Done)
 }
 
@@ -109,9 +109,12 @@ impl<'a> From<&'a KeyRecord> for Shown<'a> {
     }
 }
 
-fn table(records: &[KeyRecord]) -> String {
+fn table(records: &[KeyRecord], tenant: Option<&TenantId>) -> String {
     if records.is_empty() {
-        return "There is no key. `otodoke keys create --tenant NAME` makes one.".to_owned();
+        return match tenant {
+            Some(tenant) => format!("Tenant {tenant} has no key. `otodoke keys create --tenant {tenant}` makes one."),
+            None => "There is no key. `otodoke keys create --tenant NAME` makes one.".to_owned(),
+        };
     }
     let line = |record: &KeyRecord| {
         format!("{:<14} {:<32} {}\n", record.key_id, record.tenant.as_str(), record.created_at.rfc3339())

@@ -47,7 +47,7 @@ pub(crate) async fn parked(command: &Parked, output: &Output) -> anyhow::Result<
 
 async fn list(broker: &dyn Broker, output: &Output) -> anyhow::Result<Outcome> {
     let entries: Vec<Entry> = broker.parked(SHOWN_MAX).await?.into_iter().map(Entry::from).collect();
-    output.answer(&entries, || {
+    output.show(&entries, || {
         if entries.is_empty() {
             return "Nothing is parked.".to_owned();
         }

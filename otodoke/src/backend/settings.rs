@@ -29,6 +29,9 @@ struct Verdict {
     /// Routes that `spend_per_hour` does not hold: what goes out by them costs nothing, as far as the settings say.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     without_price: Vec<RouteId>,
+    /// Sections that are missing and that no door or worker starts without; commands such as `explain` do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lacks: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -50,16 +53,17 @@ pub(crate) async fn config(command: &Config, output: &Output) -> anyhow::Result<
     };
     let ok = found.is_empty();
     let without_price = checked.as_ref().map(without_price).unwrap_or_default();
+    let lacks = checked.as_ref().map(lacks).unwrap_or_default();
     let sentences = match &checked {
         Ok(settings) if ok => {
-            let parts = [Some(praise(settings)), free(&without_price), unchecked.clone()];
+            let parts = [Some(praise(settings)), no_start(&lacks), free(&without_price), unchecked.clone()];
             parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
         }
         _ => Problems(found.clone()).to_string(),
     };
     let told = |Problem { key, value, remedy }: Problem| Told { key, value, remedy };
-    let verdict = Verdict { ok, problems: found.into_iter().map(told).collect(), unchecked, without_price };
-    output.answer(&verdict, || sentences)?;
+    let verdict = Verdict { ok, problems: found.into_iter().map(told).collect(), unchecked, without_price, lacks };
+    output.show(&verdict, || sentences)?;
     Ok(Outcome::of(ok))
 }
 
@@ -108,6 +112,16 @@ fn missing(Way { route, provider }: &Way, until: Timestamp) -> Problem {
     Problem::new("route", route.as_str(), remedy)
 }
 
+fn lacks(settings: &Settings) -> Vec<&'static str> {
+    let sections = [("amqp", settings.amqp.is_none()), ("postgres", settings.postgres.is_none())];
+    sections.into_iter().filter_map(|(section, is_missing)| is_missing.then_some(section)).collect()
+}
+
+fn no_start(lacks: &[&str]) -> Option<String> {
+    let names: Vec<String> = lacks.iter().map(|section| format!("[{section}]")).collect();
+    (!names.is_empty()).then(|| format!("No {}: no door or worker starts with these settings.", names.join(" and no ")))
+}
+
 fn without_price(settings: &Settings) -> Vec<RouteId> {
     settings.routes.iter().filter(|route| route.price == 0).map(|route| route.id.clone()).collect()
 }
@@ -120,10 +134,11 @@ fn free(routes: &[RouteId]) -> Option<String> {
 
 fn praise(settings: &Settings) -> String {
     let countries: Vec<&str> = settings.plans.keys().map(otodoke_common::phone::Country::as_str).collect();
+    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     format!(
-        "The settings are good: {} providers, {} routes, plans for {}.",
-        settings.providers.len(),
-        settings.routes.len(),
+        "The settings are good: {}, {}, plans for {}.",
+        count(settings.providers.len(), "provider"),
+        count(settings.routes.len(), "route"),
         countries.join(", ")
     )
 }
@@ -137,5 +152,14 @@ mod tests {
         let routes = ["jp-a", "jp-b"].map(|id| RouteId::parse(id).expect("valid"));
         assert!(free(&routes).is_some_and(|sentence| sentence.ends_with("by them: jp-a, jp-b.")));
         assert_eq!(free(&[]), None);
+    }
+
+    #[test]
+    fn sections_that_a_start_needs_are_named() {
+        assert_eq!(
+            no_start(&["amqp", "postgres"]).as_deref(),
+            Some("No [amqp] and no [postgres]: no door or worker starts with these settings.")
+        );
+        assert_eq!(no_start(&[]), None);
     }
 }

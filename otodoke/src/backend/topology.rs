@@ -31,7 +31,7 @@ pub(crate) async fn topology(command: &Topology, output: &Output) -> anyhow::Res
         survives.push(survival::of_rows(postgres).await);
     }
     let verdict = Verdict { ok: drifts.is_empty(), drifts, survives };
-    output.answer(&verdict, || {
+    output.show(&verdict, || {
         let survives: String = verdict.survives.iter().map(Survival::sentence).collect();
         sentences(&verdict.drifts) + &survives
     })?;

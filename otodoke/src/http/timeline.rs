@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use otodoke_common::time::Timestamp;
 use otodoke_producer::answer::Trace;
 
-pub(super) fn of(trace: &Trace) -> String {
+pub(super) fn of(trace: &Trace, now: Timestamp) -> String {
     let message = &trace.message;
     let mut text = format!("{}  {} to {}: {}\n\n", message.id, message.purpose, message.to, message.status);
     for line in &trace.journal {
@@ -12,6 +13,10 @@ pub(super) fn of(trace: &Trace) -> String {
     }
     match &message.failure {
         Some(failure) => write!(text, "\nIt failed: {}. {}", failure.reason, failure.guidance),
+        // Both are in UTC and of one length, so they compare as text.
+        None if *message.useful_until <= *now.rfc3339() => {
+            write!(text, "\nIt was useful until {}.", message.useful_until)
+        }
         None => write!(text, "\nUseful until {}.", message.useful_until),
     }
     .expect("writing to a string cannot fail");
