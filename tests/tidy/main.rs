@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use otodoke_common::outcome::Reason;
+
 const FILE_LINES_MAX: usize = 400;
 const MEMBERS: [&str; 9] =
     ["allocator", "common", "providers", "producer", "worker", "sandbox", "bench", "otodoke", "tests"];
@@ -118,6 +120,15 @@ fn what_the_documents_point_to_is_there() {
                 && limit.bytes().all(|byte| byte.is_ascii_uppercase() || b"_0123456789".contains(&byte));
             assert!(!is_limit || sources.contains(&format!("const {limit}:")), "{document}: no `{limit}` is there");
         }
+    }
+}
+
+#[test]
+fn every_reason_is_explained_to_users() {
+    let readme = read(&root().join("README.md"));
+    let rows: String = readme.lines().filter(|line| line.starts_with("| `")).collect();
+    for reason in Reason::all() {
+        assert!(rows.contains(&format!("`{}`", reason.word())), "README.md has no row for {}", reason.word());
     }
 }
 
