@@ -171,7 +171,7 @@ impl Client {
 }
 
 fn again(retry_after_s: Option<u64>) -> String {
-    retry_after_s.map_or_else(String::new, |seconds| format!(". The same can be asked again in {seconds} s"))
+    retry_after_s.map_or_else(String::new, |seconds| format!(". Retry after {seconds} s"))
 }
 
 /// An id that came from elsewhere cannot lead to another address.
