@@ -20,9 +20,10 @@ use crate::leg::{Channel, Leg, LegNumber, RouteId};
 use crate::message::{Awaited, CancelledBy, End, Message, MessageId, State, Tag, Trigger, Want};
 use crate::outcome::{Answer, Class, Proof, Reason, Report, ReportStatus};
 use crate::policy::Policy;
+use crate::route::PassedOver;
 use crate::time::Timestamp;
 
-pub use choice::{Cap, Choice, Hold};
+pub use choice::{Cap, Choice, Hold, Pick};
 pub use guess::{GUESS_OPEN_MS_MAX, guessed_out};
 pub use resend::{ResendRefusal, next_resend_at, resend_gate};
 
@@ -279,6 +280,8 @@ pub enum Note {
         channel: Channel,
         route: RouteId,
         trigger: Trigger,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        passed_over: Vec<PassedOver>,
     },
     Answered {
         leg: LegNumber,

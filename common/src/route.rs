@@ -1,19 +1,21 @@
 //! Which route carries the next leg: domestic first, then score and rank, minus tried, resting and full.
 //!
 //! Pure: what a provider's standing is comes in as an argument. It explains itself in `Chosen::considered`. The routes
-//! themselves are `table`.
+//! themselves are `table`; `passed` is what a trace says of the choice.
 
+mod passed;
 mod table;
 
 use serde::Serialize;
 
 use crate::fallback;
 use crate::leg::{Leg, LegOutcome, ProviderId, RouteClass, RouteId};
-use crate::lifecycle::{Cap, Choice, Hold};
+use crate::lifecycle::{Cap, Choice, Hold, Pick};
 use crate::message::{Message, Want};
 use crate::outcome::Class;
 use crate::policy::LEGS_SCARCE;
 use crate::time::Timestamp;
+pub use passed::{PassedFor, PassedOver};
 pub use table::{International, Plan, ReceiptProfile, Route, RouteTable, TenantRoutes};
 
 /// What a provider can do for a lane right now.
@@ -124,9 +126,10 @@ pub fn choose(message: &Message, want: &Want, scene: &Scene<'_>) -> Chosen {
         .collect();
     fits.sort_by_key(|(route, _)| order(route, message, scene));
     let choice = match pick(&fits, plan, message) {
-        Choice::Go(route) => {
-            let sender = scene.table.sender(&message.tenant, &route).to_owned();
-            Choice::Go(Box::new(Route { sender, ..*route }))
+        Choice::Go(picked) => {
+            let sender = scene.table.sender(&message.tenant, &picked.route).to_owned();
+            let passed_over = passed::over(&fits, &picked.route, message, scene);
+            Choice::Go(Box::new(Pick { route: Route { sender, ..picked.route }, passed_over }))
         }
         other @ (Choice::Wait { .. } | Choice::Elsewhere | Choice::OverLimit(_) | Choice::Nothing) => other,
     };
@@ -151,17 +154,20 @@ const LITTLE_TIME_FACTOR: u64 = 3;
 
 /// Ascending: the first to be taken comes first. The more often a route was tried, the later it comes in its class.
 fn order(route: &Route, message: &Message, scene: &Scene<'_>) -> (RouteClass, usize, bool, u8, u32, u32, RouteId) {
-    let left_ms = message.useful_until.since_ms(scene.now);
-    let may_come_late = !route.abilities.validity && left_ms < route.usual_ms.saturating_mul(LITTLE_TIME_FACTOR);
     (
         route.class,
         times_tried(route, message),
-        may_come_late,
+        may_come_late(route, message, scene),
         (scene.score)(&route.id),
         route.rank,
         route.price,
         route.id.clone(),
     )
+}
+
+fn may_come_late(route: &Route, message: &Message, scene: &Scene<'_>) -> bool {
+    let left_ms = message.useful_until.since_ms(scene.now);
+    !route.abilities.validity && left_ms < route.usual_ms.saturating_mul(LITTLE_TIME_FACTOR)
 }
 
 fn fit(route: &Route, message: &Message, want: &Want, scene: &Scene<'_>) -> Fit {
@@ -238,7 +244,7 @@ fn passing(leg: &Leg) -> bool {
 fn pick(fits: &[(&Route, Fit)], plan: Plan, message: &Message) -> Choice {
     let ready = |class| fits.iter().find(|(route, fit)| route.class == class && *fit == Fit::Ready);
     if let Some((route, _)) = ready(RouteClass::Domestic) {
-        return go(route);
+        return Choice::go((*route).clone());
     }
     let busy = |fit: &Fit| held(fit).filter(|(_, why)| matches!(why, Hold::Full | Hold::Throttled));
     let full = waits(fits, RouteClass::Domestic, message, busy);
@@ -250,7 +256,7 @@ fn pick(fits: &[(&Route, Fit)], plan: Plan, message: &Message) -> Choice {
         (International::Last, None) | (International::Spill, _) => ready(RouteClass::International),
     };
     if let Some((route, _)) = abroad {
-        return go(route);
+        return Choice::go((*route).clone());
     }
     let usable = |class| class == RouteClass::Domestic || !spent;
     let later = [RouteClass::Domestic, RouteClass::International]
@@ -263,10 +269,6 @@ fn pick(fits: &[(&Route, Fit)], plan: Plan, message: &Message) -> Choice {
         None if fits.iter().any(|(_, fit)| *fit == Fit::OverBudget) => Choice::OverLimit(Cap::SpendPerHour),
         None => Choice::Nothing,
     }
-}
-
-fn go(route: &Route) -> Choice {
-    Choice::Go(Box::new(route.clone()))
 }
 
 /// Until when a route that fits is not free, and why.

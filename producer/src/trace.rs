@@ -7,6 +7,7 @@ use axum::extract::State;
 use otodoke_common::lifecycle::{Hold, Note, Verdict};
 use otodoke_common::message::{CancelledBy, End, Furthest, Message};
 use otodoke_common::outcome::Class;
+use otodoke_common::route::PassedOver;
 use otodoke_common::store::JournalEntry;
 
 use crate::answer::{Trace, TraceLine};
@@ -47,8 +48,9 @@ pub fn sentence(note: &Note) -> String {
         Note::Refused { code, field: None } => format!("Published, and refused: {code}."),
         Note::Duplicate { of } => format!("Published while an equal message was alive: {of} goes on instead."),
         Note::Joined { .. } => "Asked for again while it was alive: joined.".to_owned(),
-        Note::LegBegan { leg, channel, route, trigger } => {
-            format!("Leg {leg} began: {} by route {route} (cause: {}).", channel.word(), trigger.word())
+        Note::LegBegan { leg, channel, route, trigger, passed_over } => {
+            let (channel, cause) = (channel.word(), trigger.word());
+            format!("Leg {leg} began: {channel} by route {route} (cause: {cause}{}).", passed(passed_over))
         }
         Note::Answered { leg, outcome, class, code } => {
             format!("The provider answered leg {leg}: {outcome}{}.", because(*class, code.as_deref()))
@@ -92,6 +94,11 @@ pub fn sentence(note: &Note) -> String {
         Note::Late { what } => format!("Too late to change anything: {what}."),
         Note::Erased => "The number and everything personal was erased.".to_owned(),
     }
+}
+
+/// Those that the settings put before it.
+fn passed(over: &[PassedOver]) -> String {
+    over.iter().map(|PassedOver { route, why }| format!("; not by {route}: {}", why.sentence())).collect()
 }
 
 fn because(class: Option<Class>, code: Option<&str>) -> String {

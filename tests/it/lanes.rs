@@ -109,9 +109,16 @@ async fn what_is_full_spills_abroad_only_where_the_plan_says_so() {
         let capacities = only_sakura(Capacity { concurrency: 5, rate_per_s: 10 });
         let plan = Plan { international, voice: true };
         let world = World::with(Options { capacities, plan, ..Options::default() }).await;
-        flood(&world, 0, 100, login).await;
+        let ids = flood(&world, 0, 100, login).await;
         world.wait_ms(30_000).await;
         assert_eq!(!world.carrier("atlas").seen().is_empty(), abroad, "{international:?}");
+        let told = "Leg 1 began: sms by route jp-atlas (cause: first; not by jp-sakura: its provider was busy; \
+                    not by jp-fuji: its provider was busy).";
+        for id in &ids {
+            let trace = world.get(&format!("/v1/trace/{id}")).await.body;
+            let began = &trace["journal"][1];
+            assert_eq!(began["fields"]["route"] == "jp-atlas", began["sentence"] == told, "{began:#}");
+        }
     }
 }
 

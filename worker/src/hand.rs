@@ -87,7 +87,8 @@ impl Hand<'_> {
                 cooling_ms: &|failures, roll| self.delays.delay_ms(failures, roll),
             };
             let choice = route::choose(message, want, &scene).choice;
-            let Choice::Go(route) = choice else { return choice };
+            let Choice::Go(pick) = choice else { return choice };
+            let route = &pick.route;
             match self.permits.try_acquire(&route.provider, message.lane) {
                 Ok(permit) => {
                     let probes = match self.lock_health().admit(&route.provider, self.now) {
@@ -103,7 +104,7 @@ impl Hand<'_> {
                         self.metrics.spillover(&route.id, message.lane);
                     }
                     self.keep(Passage { permit, provider: route.provider.clone(), probes });
-                    return Choice::Go(route);
+                    return Choice::Go(pick);
                 }
                 Err(none) => {
                     self.metrics.rate_limited(&route.provider, message.lane);

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::route::Route;
+use crate::route::{PassedOver, Route};
 use crate::time::Timestamp;
 
 /// The next leg, as far as it can be said now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
-    Go(Box<Route>),
+    Go(Box<Pick>),
     /// No fitting route is free, but one can still deliver in time.
     Wait {
         until: Timestamp,
@@ -20,6 +20,20 @@ pub enum Choice {
     OverLimit(Cap),
     /// No route is left, or none can deliver in time.
     Nothing,
+}
+
+/// A route for a leg, with its tenant's sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pick {
+    pub route: Route,
+    /// Those that the settings put before it.
+    pub passed_over: Vec<PassedOver>,
+}
+
+impl Choice {
+    pub fn go(route: Route) -> Self {
+        Self::Go(Box::new(Pick { route, passed_over: Vec::new() }))
+    }
 }
 
 /// Why the route that will be free first is not free now.

@@ -1,13 +1,12 @@
 //! The next leg: begin it, wait for a route, leave it to somebody who makes calls, or fall back to voice.
 
 use super::turn::Turn;
-use super::{Cap, Choice, Effect, Note, awaiting};
+use super::{Cap, Choice, Effect, Note, Pick, awaiting};
 use crate::fallback::{self, Reaction, Told};
 use crate::leg::{Call, CallStage, Channel, Leg, LegNumber, LegOutcome};
 use crate::message::{Awaited, End, State, Trigger, Voice, Want};
 use crate::outcome::{Class, Reason};
 use crate::policy::{CALLS_MAX, LATE_CALL_LOOK_MS, TEXTS_MAX};
-use crate::route::Route;
 use crate::time::Timestamp;
 
 /// Begins a leg as wanted, or says what stands in its way.
@@ -16,7 +15,7 @@ pub(super) fn start(turn: &mut Turn<'_>, want: Want) {
         return exhausted(turn, want);
     }
     match (turn.view.choose)(&turn.message, &want) {
-        Choice::Go(route) => begin(turn, want, &route),
+        Choice::Go(pick) => begin(turn, want, *pick),
         Choice::Wait { until, .. } if costs_the_call(turn, want, until) => exhausted(turn, want),
         Choice::Wait { until, why } => {
             let until = until.max(turn.now().plus_ms(1));
@@ -66,7 +65,8 @@ pub(super) fn call_if_unverified(turn: &mut Turn<'_>) {
     }
 }
 
-fn begin(turn: &mut Turn<'_>, want: Want, route: &Route) {
+fn begin(turn: &mut Turn<'_>, want: Want, pick: Pick) {
+    let Pick { route, passed_over } = pick;
     let number = LegNumber::try_from(turn.message.legs.len() + 1).expect("LEGS_MAX fits a leg number");
     note_duplicate(turn, number, want);
     let now = turn.now();
@@ -95,9 +95,10 @@ fn begin(turn: &mut Turn<'_>, want: Want, route: &Route) {
         call: (route.channel == Channel::Voice).then_some(call),
         operator: route.operator_receipt(),
     });
-    turn.note(Note::LegBegan { leg: number, channel: route.channel, route: route.id.clone(), trigger: want.trigger });
+    let (channel, trigger) = (route.channel, want.trigger);
+    turn.note(Note::LegBegan { leg: number, channel, route: route.id, trigger, passed_over });
     turn.enter_sending(number);
-    if route.channel == Channel::Voice {
+    if channel == Channel::Voice {
         turn.effect(Effect::SpendCall);
     }
     turn.effect(Effect::Call { leg: number });

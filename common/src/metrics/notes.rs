@@ -28,7 +28,9 @@ impl Metrics {
                 info!(%id, %tenant, purpose, lane, expected_wait_ms, "a message was accepted");
             }
             Note::Joined { .. } => info!(%id, "a request joined the message that is under way"),
-            Note::LegBegan { leg, channel: _, route, trigger } => self.leg_began(message, *leg, route, *trigger),
+            Note::LegBegan { leg, channel: _, route, trigger, passed_over: _ } => {
+                self.leg_began(message, *leg, route, *trigger)
+            }
             Note::Answered { leg, outcome, class, code } => {
                 info!(%id, leg, outcome, class = class.map(Class::word), code, "the provider answered");
                 self.answered(message, *leg, outcome, at);

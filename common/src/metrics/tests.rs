@@ -98,7 +98,13 @@ fn message() -> Message {
 }
 
 fn notes() -> Vec<Note> {
-    let began = |leg, channel, name: &str, trigger| Note::LegBegan { leg, channel, route: route(name), trigger };
+    let began = |leg, channel, name: &str, trigger| Note::LegBegan {
+        leg,
+        channel,
+        route: route(name),
+        trigger,
+        passed_over: Vec::new(),
+    };
     let ended = |end| Note::Ended { end };
     vec![
         Note::Accepted { expected_wait_ms: 0 },

@@ -1,6 +1,7 @@
 //! Tables of choices: who carries the next leg, by what was tried and what providers can do now.
 
 mod cooling;
+mod passed;
 
 use super::*;
 use crate::fallback::{call, text};
@@ -90,7 +91,7 @@ impl Row {
     /// `go sakura`, `wait 250` (milliseconds from now), `nothing`.
     fn word(&self) -> String {
         match self.choose().choice {
-            Choice::Go(route) => format!("go {}", route.provider),
+            Choice::Go(pick) => format!("go {}", pick.route.provider),
             Choice::Wait { until, .. } => format!("wait {}", until.since_ms(self.now)),
             Choice::Elsewhere => "elsewhere".to_owned(),
             Choice::OverLimit(cap) => cap.word().to_owned(),

@@ -96,7 +96,7 @@ fn chosen(message: &Message, channel: Channel, table: &RouteTable) -> (Choice, V
 
 fn first(line: LineType, text: &Choice, call: &Choice) -> String {
     let by = |choice: &Choice, what: &str| match choice {
-        Choice::Go(route) => format!("{what} by {}", route.id),
+        Choice::Go(pick) => format!("{what} by {}", pick.route.id),
         Choice::Wait { .. } | Choice::Elsewhere | Choice::OverLimit(_) | Choice::Nothing => {
             format!("no route can carry {what}")
         }

@@ -212,7 +212,7 @@ impl Bed {
 
     /// What a worker does: takes the message, begins a leg on this channel, has it submitted.
     pub(super) async fn begin(&self, id: MessageId, channel: Channel) -> LegNumber {
-        let choose = move |message: &Message, _: &Want| Choice::Go(Box::new(route(message.country.as_str(), channel)));
+        let choose = move |message: &Message, _: &Want| Choice::go(route(message.country.as_str(), channel));
         let routing = Routing { choose: &choose, punctual: &|_: &Leg| true, asks_in_ms: &|_: &Leg| 0 };
         let step = self.apply(id, &Event::Taken, &routing).await;
         let leg = step.message.legs.last().expect("a leg began").number;

@@ -68,7 +68,7 @@ impl Script {
         let wait = |until| Choice::Wait { until, why: Hold::Full };
         let spent = Choice::OverLimit(Cap::SpendPerHour);
         let mut choices = vec![Choice::Nothing, wait(now.plus_ms(WAIT_MS)), spent];
-        choices.extend(routes(want).into_iter().map(|route| Choice::Go(Box::new(route))));
+        choices.extend(routes(want).into_iter().map(Choice::go));
         choices.extend([wait(now), Choice::Elsewhere]);
         choices.swap_remove(self.next(choices.len()))
     }

@@ -81,7 +81,7 @@ fn take(
         let choice = route::choose(message, want, &scene).choice;
         let judge = Judge { message, want, now: node.now, table, standing: &standing };
         judge.hold(&choice);
-        chosen.borrow_mut().push(if let Choice::Go(route) = &choice { Some(route.class) } else { None });
+        chosen.borrow_mut().push(if let Choice::Go(pick) = &choice { Some(pick.route.class) } else { None });
         choice
     };
     let view =
@@ -136,14 +136,14 @@ impl Judge<'_> {
         let full = domestic.contains(&Excuse::Full);
         let spent = domestic.contains(&Excuse::Spent);
         let kept = match choice {
-            Choice::Go(route) if route.class == RouteClass::Domestic => self.excuse(route) == Excuse::None,
-            Choice::Go(route) => {
+            Choice::Go(pick) if pick.route.class == RouteClass::Domestic => self.excuse(&pick.route) == Excuse::None,
+            Choice::Go(pick) => {
                 let allowed = match plan {
                     International::Never => false,
                     International::Last => !full,
                     International::Spill => true,
                 };
-                allowed && !ready && !spent && self.excuse(route) == Excuse::None
+                allowed && !ready && !spent && self.excuse(&pick.route) == Excuse::None
             }
             Choice::Wait { .. } => !ready,
             Choice::OverLimit(_) => {
