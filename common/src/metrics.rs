@@ -18,6 +18,7 @@ mod edges;
 mod family;
 mod journey;
 mod notes;
+mod seldom;
 mod words;
 mod zeros;
 

@@ -133,7 +133,7 @@ catalogue! {
     RECEIPT_ARRIVAL: Wait "otp_receipt_arrival_seconds" ["route"]
         "From the beginning of a leg until its receipt said delivered.";
     TIME_TO_HANDSET: Wait "otp_time_to_handset_seconds" ["route", "country", "receipt_level"]
-        "From acceptance until it was delivered, by the provider's clock where it tells; to handset or operator.";
+        "From acceptance until the first leg was delivered, by the provider's clock where it tells; to handset or operator.";
     ARRIVED_LATE: Counter "otp_arrived_late_total" ["route", "clock"]
         "Legs that were on the handset after their deadline, by the provider's clock or else by ours.";
     RECEIPTS_OVERDUE: Counter "otp_receipts_overdue_total" ["route"]

@@ -1,11 +1,9 @@
 //! What happens around a message: requests, calls to providers, the broker, the store. One method, one event.
 
-use std::sync::Mutex;
-
 use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec, Registry};
-use tokio::time::{Duration, Instant};
 use tracing::{debug, info, warn};
 
+use super::seldom::Seldom;
 use super::words::{self, Circuit, ReceiptMatch, RequestResult};
 use super::{Metrics, catalogue, family, seconds};
 use crate::broker::{BrokerError, Queue};
@@ -18,9 +16,6 @@ use crate::provider::AskError;
 use crate::store::{Counts, StoreError};
 use crate::time::Timestamp;
 use crate::transaction::Currency;
-
-/// Between two log lines about bodies that were dropped.
-const DROPPING_TOLD_EVERY_MS: u64 = 60_000;
 
 pub(super) struct Edges {
     requests: IntCounterVec,
@@ -38,7 +33,7 @@ pub(super) struct Edges {
     config_version: GaugeVec,
     pub(super) dead_letters: IntCounterVec,
     pub(super) dead_letters_dropped: IntCounterVec,
-    dropping_told_at: Mutex<Option<Instant>>,
+    seldom: Seldom,
     rate_limited: IntCounterVec,
     spillover: IntCounterVec,
     attempt_duration: HistogramVec,
@@ -78,7 +73,7 @@ impl Edges {
             config_version: gauge(catalogue::CONFIG_VERSION)?,
             dead_letters: counter(catalogue::DEAD_LETTERS)?,
             dead_letters_dropped: counter(catalogue::DEAD_LETTERS_DROPPED)?,
-            dropping_told_at: Mutex::default(),
+            seldom: Seldom::default(),
             rate_limited: counter(catalogue::RATE_LIMITED)?,
             spillover: counter(catalogue::SPILLOVER)?,
             attempt_duration: histogram(catalogue::ATTEMPT_DURATION)?,
@@ -181,9 +176,7 @@ impl Metrics {
     /// publish any number: told in words once a minute.
     pub fn parked_dropped(&self, queue: Queue) {
         self.edges.dead_letters_dropped.with_label_values(&[queue.word()]).inc();
-        let mut told_at = self.edges.dropping_told_at.lock().expect("no code panics while it holds a time");
-        if told_at.is_none_or(|at| at.elapsed() >= Duration::from_millis(DROPPING_TOLD_EVERY_MS)) {
-            *told_at = Some(Instant::now());
+        if self.edges.seldom.is_due(queue.word()) {
             warn!(
                 queue = queue.word(),
                 "bodies that no message can come of are dropped: no more may be parked; empty `otodoke parked list`, and see who publishes them"
@@ -229,7 +222,9 @@ impl Metrics {
     /// A limit of the tenant, or of a number, stopped a request, a check or a leg.
     pub fn guarded(&self, rule: &'static str, message: &Message) {
         let country = self.country(Some(message.country));
-        warn!(tenant = %message.tenant, rule, country, "a limit is reached");
+        if self.edges.seldom.is_due(&format!("{rule} {}", message.tenant)) {
+            warn!(tenant = %message.tenant, rule, country, "a limit is reached");
+        }
         self.edges.guard.with_label_values(&[rule, "refused", country]).inc();
     }
 

@@ -133,6 +133,10 @@ impl Metrics {
         let route = leg.route.as_str();
         let since_leg_s = seconds(at.since_ms(leg.started_at));
         self.journey.receipt_arrival.with_label_values(&[route]).observe(since_leg_s);
+        // What was asked for again came when the first of it did.
+        if message.legs.iter().any(|other| other.number != leg.number && other.outcome == Some(LegOutcome::Delivered)) {
+            return;
+        }
         let happened_at = happened_at.filter(|told| (leg.started_at..=at).contains(told)).unwrap_or(at);
         let since_accepted_s = seconds(happened_at.since_ms(message.accepted_at));
         let level = self.levels.get(&leg.route).copied().unwrap_or(ReceiptProfile::Handset).word();

@@ -340,6 +340,27 @@ fn a_country_without_a_plan_and_an_unread_number_are_other() {
 }
 
 #[test]
+fn the_time_to_the_handset_is_that_of_the_first_leg_that_came() {
+    let metrics = metrics();
+    let mut resent = message();
+    let receipt = |leg| Note::Receipt {
+        leg,
+        status: "delivered".to_owned(),
+        class: None,
+        code: None,
+        proof: Proof::Tag,
+        happened_at: None,
+    };
+    for (leg, at_ms) in [(1, 4_000), (2, 90_000)] {
+        resent.legs[usize::from(leg) - 1].outcome = Some(LegOutcome::Delivered);
+        metrics.note(&resent, &receipt(leg), at(at_ms));
+    }
+    let text = metrics.text();
+    let arrivals = |family: &str| text.lines().filter(|line| line.starts_with(&format!("{family}_count"))).count();
+    assert_eq!([arrivals("otp_time_to_handset_seconds"), arrivals("otp_receipt_arrival_seconds")], [1, 2]);
+}
+
+#[test]
 fn words_of_notes_cannot_grow_the_labels() {
     let metrics = metrics();
     for outcome in ["a", "b", "c"] {
