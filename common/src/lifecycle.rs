@@ -16,9 +16,9 @@ mod turn;
 
 use serde::{Deserialize, Serialize};
 
-use crate::leg::{Channel, Leg, LegNumber, RouteId};
+use crate::leg::{Channel, Leg, LegNumber, LegOutcome, RouteId};
 use crate::message::{Awaited, CancelledBy, End, Message, MessageId, State, Tag, Trigger, Want};
-use crate::outcome::{Answer, Class, Proof, Reason, Report, ReportStatus};
+use crate::outcome::{Answer, Class, Proof, Reason, Report, ReportKind, ReportStatus};
 use crate::policy::Policy;
 use crate::route::PassedOver;
 use crate::time::Timestamp;
@@ -285,13 +285,13 @@ pub enum Note {
     },
     Answered {
         leg: LegNumber,
-        outcome: String,
+        outcome: LegOutcome,
         class: Option<Class>,
         code: Option<String>,
     },
     Receipt {
         leg: LegNumber,
-        status: String,
+        status: ReportKind,
         class: Option<Class>,
         code: Option<String>,
         proof: Proof,

@@ -321,6 +321,44 @@ pub enum ReportStatus {
     Hint,
 }
 
+/// What a report said, without its references and codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportKind {
+    Underway,
+    AtOperator,
+    Delivered,
+    Failed,
+    NotKnown,
+    Hint,
+}
+
+impl ReportStatus {
+    pub const fn kind(&self) -> ReportKind {
+        match self {
+            Self::Underway { at_operator: false, .. } => ReportKind::Underway,
+            Self::Underway { at_operator: true, .. } => ReportKind::AtOperator,
+            Self::Delivered => ReportKind::Delivered,
+            Self::Failed(_) => ReportKind::Failed,
+            Self::Absent => ReportKind::NotKnown,
+            Self::Hint => ReportKind::Hint,
+        }
+    }
+}
+
+impl ReportKind {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Underway => "underway",
+            Self::AtOperator => "at_operator",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::NotKnown => "not_known",
+            Self::Hint => "hint",
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_false(word: &bool) -> bool {
     !*word

@@ -53,10 +53,10 @@ pub fn sentence(note: &Note) -> String {
             format!("Leg {leg} began: {channel} by route {route} (cause: {cause}{}).", passed(passed_over))
         }
         Note::Answered { leg, outcome, class, code } => {
-            format!("The provider answered leg {leg}: {outcome}{}.", because(*class, code.as_deref()))
+            format!("The provider answered leg {leg}: {}{}.", outcome.word(), because(*class, code.as_deref()))
         }
         Note::Receipt { leg, status, class, code, .. } => {
-            format!("A receipt for leg {leg} says {status}{}.", because(*class, code.as_deref()))
+            format!("A receipt for leg {leg} says {}{}.", status.word(), because(*class, code.as_deref()))
         }
         Note::Asked { leg } => format!("The provider was asked about leg {leg}."),
         Note::Repeated { leg } => format!("The request of leg {leg} was repeated: the provider dedupes it."),

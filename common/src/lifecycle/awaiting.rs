@@ -122,7 +122,7 @@ pub(super) fn of_another_leg(turn: &mut Turn<'_>, number: LegNumber, status: &Re
         }
         ReportStatus::Hint => hint(turn, number),
         ReportStatus::Delivered | ReportStatus::Failed(_) | ReportStatus::Absent => {
-            turn.late(format!("{} for leg {number}", word(status)));
+            turn.late(format!("{} for leg {number}", status.kind().word()));
         }
     }
 }
@@ -373,18 +373,7 @@ fn note(turn: &mut Turn<'_>, leg: LegNumber, status: &ReportStatus, proof: Proof
         }
     };
     let happened_at = turn.happened_at;
-    turn.note(Note::Receipt { leg, status: word(status).to_owned(), class, code, proof, happened_at });
-}
-
-pub(super) const fn word(status: &ReportStatus) -> &'static str {
-    match status {
-        ReportStatus::Delivered => "delivered",
-        ReportStatus::Failed(_) => "failed",
-        ReportStatus::Underway { at_operator: true, .. } => "at_operator",
-        ReportStatus::Underway { at_operator: false, .. } => "underway",
-        ReportStatus::Absent => "not_known",
-        ReportStatus::Hint => "hint",
-    }
+    turn.note(Note::Receipt { leg, status: status.kind(), class, code, proof, happened_at });
 }
 
 /// A call that spoke to the person is over: what its provider says of it later changes nothing.

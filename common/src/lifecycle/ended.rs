@@ -1,7 +1,7 @@
 //! `Ended`: ends never change. Late events are noted, a provider's reference is kept, the personal part is erased.
 
 use super::turn::Turn;
-use super::{Effect, Event, Note, Utterance, awaiting, sending};
+use super::{Effect, Event, Note, Utterance, sending};
 use crate::outcome::{Proof, ReportStatus};
 
 pub(super) fn step(turn: &mut Turn<'_>, event: &Event) {
@@ -17,7 +17,7 @@ pub(super) fn step(turn: &mut Turn<'_>, event: &Event) {
                 turn.note(Note::ArrivedLate { leg: *leg, happened_at: turn.happened_at });
             }
             ReportStatus::Delivered | ReportStatus::Failed(_) | ReportStatus::Absent => {
-                turn.late(format!("{} for leg {leg}", awaiting::word(status)));
+                turn.late(format!("{} for leg {leg}", status.kind().word()));
             }
         },
         Event::CallAnswered { .. } | Event::Pressed { .. } => turn.effect(Effect::Say(Utterance::Goodbye)),

@@ -30,7 +30,7 @@ pub(super) fn step(turn: &mut Turn<'_>, leg: LegNumber, event: &Event) {
 pub(super) fn answered(turn: &mut Turn<'_>, leg: LegNumber, answer: &Answer) {
     match answer {
         Answer::Submitted { reference } => {
-            note(turn, leg, "submitted", None, None);
+            note(turn, leg, LegOutcome::Submitted, None, None);
             took(turn, leg, reference.as_deref());
             awaiting::submitted(turn, leg);
         }
@@ -38,12 +38,12 @@ pub(super) fn answered(turn: &mut Turn<'_>, leg: LegNumber, answer: &Answer) {
             unknown(turn, leg, "the repeat was not taken");
         }
         Answer::Refused(refusal) => {
-            note(turn, leg, "refused", Some(refusal.class), Some(refusal.code.clone()));
+            note(turn, leg, LegOutcome::Refused, Some(refusal.class), Some(refusal.code.clone()));
             turn.close_leg(leg, LegOutcome::Refused, Some(refusal.class));
             legs::react(turn, leg, refusal.class, Told::AtOnce);
         }
         Answer::NotSent { why } => {
-            note(turn, leg, "not_sent", Some(Class::NotSent), Some(why.clone()));
+            note(turn, leg, LegOutcome::NotSent, Some(Class::NotSent), Some(why.clone()));
             turn.close_leg(leg, LegOutcome::NotSent, Some(Class::NotSent));
             legs::react(turn, leg, Class::NotSent, Told::AtOnce);
         }
@@ -70,7 +70,7 @@ fn says_nothing(turn: &Turn<'_>, leg: LegNumber, answer: &Answer) -> bool {
 }
 
 fn unknown(turn: &mut Turn<'_>, leg: LegNumber, why: &str) {
-    note(turn, leg, "unknown", Some(Class::Unknown), Some(why.to_owned()));
+    note(turn, leg, LegOutcome::Unknown, Some(Class::Unknown), Some(why.to_owned()));
     // The answer is lost, but it is known already that the provider took it and handed it on.
     if turn.leg(leg).is_some_and(Leg::is_at_operator) {
         return awaiting::submitted(turn, leg);
@@ -121,6 +121,6 @@ pub(super) fn said_to_have_taken(turn: &mut Turn<'_>, leg: LegNumber, reference:
     }
 }
 
-fn note(turn: &mut Turn<'_>, leg: LegNumber, outcome: &str, class: Option<Class>, code: Option<String>) {
-    turn.note(Note::Answered { leg, outcome: outcome.to_owned(), class, code });
+fn note(turn: &mut Turn<'_>, leg: LegNumber, outcome: LegOutcome, class: Option<Class>, code: Option<String>) {
+    turn.note(Note::Answered { leg, outcome, class, code });
 }

@@ -6,17 +6,12 @@ use super::{Metrics, seconds, words};
 use crate::leg::{CallStage, Channel, Leg, LegNumber, LegOutcome, RouteId};
 use crate::lifecycle::{Hold, Note, Verdict};
 use crate::message::{End, Message, MessageId, Trigger};
-use crate::outcome::{Class, Reason};
+use crate::outcome::{Class, Reason, ReportKind};
 use crate::route::ReceiptProfile;
 use crate::time::Timestamp;
 
 /// Where a label would name a leg that the message does not have.
 const NO_ROUTE: &str = "none";
-
-const SUBMITTED: &str = "submitted";
-const DELIVERED: &str = "delivered";
-const ANSWERS: [&str; 4] = [SUBMITTED, "refused", "not_sent", "unknown"];
-const STATUSES: [&str; 6] = ["underway", "at_operator", DELIVERED, "failed", "not_known", "hint"];
 
 impl Metrics {
     /// One line of a message's journal was saved at `at`; `message` is what is stored now.
@@ -32,22 +27,23 @@ impl Metrics {
                 self.leg_began(message, *leg, route, *trigger)
             }
             Note::Answered { leg, outcome, class, code } => {
-                info!(%id, leg, outcome, class = class.map(Class::word), code, "the provider answered");
-                self.answered(message, *leg, outcome, at);
+                info!(%id, leg, outcome = outcome.word(), class = class.map(Class::word), code, "the provider answered");
+                self.answered(message, *leg, *outcome, at);
                 self.leg_failed(message, *leg, *class);
-                if outcome == "refused" || outcome == "not_sent" {
+                if matches!(outcome, LegOutcome::Refused | LegOutcome::NotSent) {
                     self.call_ended(message, *leg, *class);
                 }
             }
             Note::Receipt { leg, status, class, code, proof, happened_at } => {
-                info!(%id, leg, status, class = class.map(Class::word), code, "a receipt came");
-                let labels = [route(message, *leg), bounded(status, &STATUSES), words::proof(*proof)];
+                let word = status.word();
+                info!(%id, leg, status = word, class = class.map(Class::word), code, "a receipt came");
+                let labels = [route(message, *leg), word, words::proof(*proof)];
                 self.journey.receipts.with_label_values(&labels).inc();
                 self.leg_failed(message, *leg, *class);
-                if status == DELIVERED {
+                if *status == ReportKind::Delivered {
                     self.arrived(message, *leg, *happened_at, at);
                 }
-                if status == DELIVERED || class.is_some() {
+                if *status == ReportKind::Delivered || class.is_some() {
                     self.call_ended(message, *leg, *class);
                 }
             }
@@ -106,12 +102,12 @@ impl Metrics {
         }
     }
 
-    fn answered(&self, message: &Message, leg: LegNumber, outcome: &str, at: Timestamp) {
+    fn answered(&self, message: &Message, leg: LegNumber, outcome: LegOutcome, at: Timestamp) {
         let Some(leg) = message.leg(leg) else { return };
         let (route, country, channel) = (leg.route.as_str(), self.country(Some(message.country)), leg.channel.word());
-        let labels = [route, country, leg.class.word(), channel, bounded(outcome, &ANSWERS)];
+        let labels = [route, country, leg.class.word(), channel, outcome.word()];
         self.journey.attempts.with_label_values(&labels).inc();
-        if outcome != SUBMITTED {
+        if outcome != LegOutcome::Submitted {
             return;
         }
         self.journey.submitted.with_label_values(&[route, country, channel]).inc();
@@ -270,11 +266,6 @@ fn previous<'a>(message: &'a Message, leg: &Leg) -> Option<&'a Leg> {
 
 fn route(message: &Message, leg: LegNumber) -> &str {
     message.leg(leg).map_or(NO_ROUTE, |leg| leg.route.as_str())
-}
-
-/// The word itself where it is one of the known ones: notes hold text, labels must not grow with it.
-fn bounded<'a>(word: &'a str, known: &[&str]) -> &'a str {
-    if known.contains(&word) { word } else { "other" }
 }
 
 pub(super) const fn is_security(reason: Reason) -> bool {

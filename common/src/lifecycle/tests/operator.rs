@@ -8,7 +8,7 @@ use super::story::{Now, Story, story};
 use crate::leg::OperatorReceipt;
 use crate::lifecycle::{Event, Note};
 use crate::message::{Message, Voice};
-use crate::outcome::{Class, Proof, ReportStatus};
+use crate::outcome::{Class, Proof, ReportKind, ReportStatus};
 use crate::route::ReceiptProfile;
 
 const FIRST: (Now, &str) = (Taken, "sending by sakura");
@@ -37,7 +37,7 @@ fn underway(proof: Proof) -> Event {
 
 /// How often the journal says that the operator has it.
 fn told_at_operator(told: &Story) -> usize {
-    let says = |note: &&Note| matches!(note, Note::Receipt { leg: 1, status, .. } if status == "at_operator");
+    let says = |note: &&Note| matches!(note, Note::Receipt { leg: 1, status, .. } if *status == ReportKind::AtOperator);
     told.notes.iter().filter(says).count()
 }
 
