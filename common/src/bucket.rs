@@ -22,6 +22,26 @@ pub struct Spend {
     pub window_ms: u64,
 }
 
+/// What is given back to a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refund {
+    pub bucket: Tag,
+    pub cost: u64,
+}
+
+impl Refund {
+    /// Whatever was paid.
+    pub const fn of_all(bucket: Tag) -> Self {
+        Self { bucket, cost: u64::MAX }
+    }
+}
+
+impl From<Spend> for Refund {
+    fn from(spend: Spend) -> Self {
+        Self { bucket: spend.bucket, cost: spend.cost }
+    }
+}
+
 /// What was spent when, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket(pub Vec<(Timestamp, u64)>);
@@ -29,16 +49,28 @@ pub struct Bucket(pub Vec<(Timestamp, u64)>);
 /// Buckets by their tags, each with the time until which it must be kept.
 pub(crate) type Buckets = BTreeMap<Tag, (Bucket, Timestamp)>;
 
-/// The buckets that something was paid into, after all of the spends; or the first spend that is over its limit and when it
-/// would fit. One that is only looked into stays as it is: a tenant's own is looked into by each of its openings.
-pub(crate) fn pay(spends: &[Spend], mut buckets: Buckets, now: Timestamp) -> Result<Buckets, (usize, Timestamp)> {
+/// The buckets that something was paid into or given back to, after all refunds and spends; or the first spend that is over its
+/// limit and when it would fit. One that is only looked into stays as it is: a tenant's own is looked into by each of its
+/// openings.
+pub(crate) fn pay(
+    spends: &[Spend],
+    refunds: &[Refund],
+    mut buckets: Buckets,
+    now: Timestamp,
+) -> Result<Buckets, (usize, Timestamp)> {
+    let mut changed: BTreeSet<Tag> = spends.iter().filter(|spend| spend.cost > 0).map(|spend| spend.bucket).collect();
+    for refund in refunds {
+        if let Some((bucket, _)) = buckets.get_mut(&refund.bucket) {
+            bucket.give_back(refund.cost);
+            changed.insert(refund.bucket);
+        }
+    }
     for (index, spend) in spends.iter().enumerate() {
         let (bucket, until) = buckets.entry(spend.bucket).or_insert_with(|| (Bucket::default(), now));
         bucket.spend(spend, now).map_err(|free_at| (index, free_at))?;
         *until = (*until).max(now.plus_ms(spend.window_ms));
     }
-    let is_paid = |tag: &Tag| spends.iter().any(|spend| spend.bucket == *tag && spend.cost > 0);
-    buckets.retain(|tag, _| is_paid(tag));
+    buckets.retain(|tag, _| changed.contains(tag));
     for (tag, (bucket, _)) in &mut buckets {
         let windows = spends.iter().filter(|spend| spend.bucket == *tag).map(|spend| spend.window_ms);
         bucket.tidy(&windows.collect(), now);
@@ -58,6 +90,19 @@ impl Bucket {
             self.0.push((now, spend.cost));
         }
         Ok(())
+    }
+
+    /// The newest first: nothing stays that is older than what was given back.
+    fn give_back(&mut self, cost: u64) {
+        let mut left = cost;
+        while let Some((_, spent)) = self.0.last_mut() {
+            let back = left.min(*spent);
+            (left, *spent) = (left - back, *spent - back);
+            if *spent > 0 {
+                return;
+            }
+            self.0.pop();
+        }
     }
 
     /// Forgets what no window reaches any more, and keeps the bucket small.
@@ -135,7 +180,7 @@ mod tests {
         let (mut buckets, mut paid, mut worst) = (Buckets::new(), Vec::new(), (0_u64, 0_u64));
         for ms in times {
             let now = Timestamp::from_unix_ms(0).plus_ms(ms);
-            let Ok(after) = pay(spends, buckets.clone(), now) else { continue };
+            let Ok(after) = pay(spends, &[], buckets.clone(), now) else { continue };
             buckets = after;
             paid.push(ms);
             let window_ms = spends[0].window_ms;
@@ -163,7 +208,7 @@ mod tests {
     #[test]
     fn what_a_busy_bucket_holds_leaves_its_window_in_time() {
         let (mut buckets, spends) = (Buckets::new(), [spend(100)]);
-        let mut may_pay = |ms| match pay(&spends, buckets.clone(), Timestamp::from_unix_ms(ms)) {
+        let mut may_pay = |ms| match pay(&spends, &[], buckets.clone(), Timestamp::from_unix_ms(ms)) {
             Ok(after) => {
                 buckets = after;
                 true
@@ -194,7 +239,7 @@ mod tests {
         ];
         let mut buckets = Buckets::new();
         let mut paid_at = |ms| {
-            pay(&spends, buckets.clone(), start.plus_ms(ms))
+            pay(&spends, &[], buckets.clone(), start.plus_ms(ms))
                 .map(|after| buckets = after)
                 .map_err(|(index, free_at)| (index, free_at.since_ms(start)))
         };
@@ -211,8 +256,26 @@ mod tests {
         let (start, looked_into, paid_into) = (Timestamp::from_unix_ms(0), Tag([1; 32]), Tag([2; 32]));
         let spends = [Spend { bucket: looked_into, cost: 0, ..spend(1) }, Spend { bucket: paid_into, ..spend(1) }];
         let before = Buckets::from([(looked_into, (Bucket(vec![(start, 1)]), start))]);
-        let after = pay(&spends, before, start).expect("there is room in both");
+        let after = pay(&spends, &[], before, start).expect("there is room in both");
         assert_eq!(after.keys().collect::<Vec<_>>(), [&paid_into]);
+    }
+
+    #[test]
+    fn what_is_given_back_may_be_spent_again_and_no_more_than_was_paid_comes_back() {
+        let start = Timestamp::from_unix_ms(0);
+        let paid = Bucket(vec![(start, 2), (start.plus_ms(10), 3)]);
+        for (cost, left) in [(0, vec![(0, 2), (10, 3)]), (1, vec![(0, 2), (10, 2)]), (4, vec![(0, 1)]), (9, vec![])] {
+            let before = Buckets::from([(Tag([0; 32]), (paid.clone(), start))]);
+            let refund = Refund { bucket: Tag([0; 32]), cost };
+            let after = pay(&[], &[refund], before, start.plus_ms(20)).expect("nothing is paid");
+            let left: Vec<_> = left.into_iter().map(|(ms, cost)| (start.plus_ms(ms), cost)).collect();
+            assert_eq!(after[&refund.bucket].0.0, left, "{cost}");
+        }
+        let (refund, spend) = (Refund::of_all(Tag([0; 32])), spend(5));
+        let full = Buckets::from([(refund.bucket, (paid, start))]);
+        assert!(pay(&[spend.clone()], &[], full.clone(), start.plus_ms(20)).is_err());
+        assert!(pay(&[spend], &[refund], full, start.plus_ms(20)).is_ok(), "what comes back pays");
+        assert_eq!(pay(&[], &[refund], Buckets::new(), start), Ok(Buckets::new()), "there is nothing to give back to");
     }
 
     #[test]

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use crate::bucket::Spend;
+use crate::bucket::{Refund, Spend};
 use crate::clock::Clock;
 use crate::dice::Dice;
-use crate::leg::Leg;
+use crate::leg::{Channel, Leg};
 use crate::lifecycle::{Choice, Effect, Event, Note, Step, View, step};
-use crate::message::{Message, MessageId, State, Tag, Want};
+use crate::message::{Message, MessageId, State, Want};
 use crate::metrics::Metrics;
 use crate::policy::{LINES_BESIDE_MAX, Policy};
 use crate::seal::Vault;
@@ -159,7 +159,7 @@ impl Desk {
         decided: Step,
         spends: &[Spend],
     ) -> impl Future<Output = Result<Committed, StoreError>> {
-        self.save_and_look(before, decided, spends, |id| self.store.load(id))
+        self.save_and_look(before, decided, spends, &[], |id| self.store.load(id))
     }
 
     /// The same, with a way of its own to look at the row: a decision that may be committed is nobody else's to carry out, so
@@ -169,6 +169,7 @@ impl Desk {
         before: &Message,
         decided: Step,
         spends: &[Spend],
+        refunds: &[Refund],
         look: impl Fn(MessageId) -> F,
     ) -> Result<Committed, StoreError> {
         if !decided.save {
@@ -176,7 +177,7 @@ impl Desk {
         }
         let save = Save {
             spends: spends.iter().cloned().chain(self.spend_of(&decided)).collect(),
-            refunds: self.refund_of(&decided).into_iter().collect(),
+            refunds: refunds.iter().copied().chain(self.refunds_of(&decided)).collect(),
             message: Message { version: before.version + 1, stamp: self.dice.roll(), ..decided.message },
             notes: decided.notes,
             at: self.clock.now(),
@@ -246,8 +247,20 @@ impl Desk {
         decided.effects.contains(&Effect::SpendCall).then(|| self.call(&decided.message))
     }
 
-    fn refund_of(&self, decided: &Step) -> Option<Tag> {
-        decided.effects.contains(&Effect::RefundGuesses).then(|| self.vault.guesses_bucket(&decided.message))
+    fn refunds_of(&self, decided: &Step) -> impl Iterator<Item = Refund> {
+        let message = &decided.message;
+        let is_call = |leg| message.leg(leg).is_some_and(|leg| leg.channel == Channel::Voice);
+        decided.effects.iter().filter_map(move |effect| match effect {
+            Effect::RefundGuesses => Some(Refund::of_all(self.vault.guesses_bucket(message))),
+            Effect::RefundLeg { leg } if is_call(*leg) => Some(self.call(message).into()),
+            Effect::RefundLeg { .. }
+            | Effect::SpendCall
+            | Effect::Call { .. }
+            | Effect::Ask { .. }
+            | Effect::Wake
+            | Effect::HangUp { .. }
+            | Effect::Say(_) => None,
+        })
     }
 }
 

@@ -235,6 +235,8 @@ pub enum Effect {
     HangUp { leg: LegNumber },
     /// Pay for a call out of the tenant's voice budget, with the save.
     SpendCall,
+    /// Give back what was paid for a leg that did not go out, with the save.
+    RefundLeg { leg: LegNumber },
     /// Give the number's guesses back, with the save.
     RefundGuesses,
     /// Answer the call that asks what to say.

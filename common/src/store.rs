@@ -7,7 +7,7 @@ use std::ops::Range;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::bucket::Spend;
+use crate::bucket::{Refund, Spend};
 use crate::leg::{LegNumber, ProviderId};
 use crate::lifecycle::Note;
 use crate::message::{Message, MessageId, Tag, TenantId};
@@ -161,8 +161,8 @@ pub struct Save {
     pub message: Message,
     pub notes: Vec<Note>,
     pub spends: Vec<Spend>,
-    /// Buckets given back entirely.
-    pub refunds: Vec<Tag>,
+    /// Given back before anything is spent.
+    pub refunds: Vec<Refund>,
     pub at: Timestamp,
 }
 

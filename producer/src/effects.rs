@@ -30,7 +30,7 @@ pub(crate) async fn perform(door: &Door, step: &Step) -> Option<Utterance> {
             Effect::HangUp { leg } => hang_up(door, &step.message, *leg),
             Effect::Say(utterance) => say = Some(*utterance),
             // Spent and refunded with the save.
-            Effect::SpendCall | Effect::RefundGuesses => {}
+            Effect::SpendCall | Effect::RefundLeg { .. } | Effect::RefundGuesses => {}
             Effect::Call { .. } | Effect::Ask { .. } => {
                 tracing::error!(id = %step.message.id, ?effect, "the door makes no calls to providers: left to the sweep");
             }

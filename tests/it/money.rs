@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use otodoke_common::config::TenantSettings;
 use otodoke_common::leg::RouteId;
-use otodoke_common::outcome::Class;
+use otodoke_common::outcome::{Class, Scope};
 use otodoke_common::phone::Country;
 use otodoke_common::policy::Policy;
 use otodoke_common::route::{International, Plan};
-use otodoke_tests::carrier::Script;
+use otodoke_tests::carrier::{Reply, Script};
 use otodoke_tests::world::{Options, World};
 use serde_json::{Value, json};
 
@@ -122,6 +122,23 @@ async fn a_cheaper_domestic_route_goes_on_and_money_that_is_gone_opens_no_way_ab
     }
     let seen = ["sakura", "fuji", "atlas"].map(|name| world.carrier(name).seen().len());
     assert_eq!(seen, [1, 1, 0], "3 and 1 are 4; abroad would have been 0.1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn legs_that_nobody_took_cost_nothing() {
+    let world = World::with(may_spend(9, prices(THREE))).await;
+    let busy = || Script::answers(Reply::Refused(Class::Throttled, Scope::Provider));
+    world.carrier("sakura").script(move |_, times| if times < 4 { busy() } else { Script::works() });
+    for provider in ["fuji", "atlas"] {
+        world.carrier(provider).always(Script::answers(Reply::NotSent));
+    }
+    for person in 0..3 {
+        let id = world.ask(login(&phone(person))).await;
+        world.until_status(&id, "delivered").await;
+    }
+    assert_eq!(world.metric("otp_cost_minor_units_total", &["JPY"]), 9.0);
+    let refused = world.post("/v1/verifications", login(&phone(4))).await;
+    assert_eq!((refused.status, refused.body["code"].as_str()), (429, Some("spend_cap_reached")), "three texts were 9");
 }
 
 #[tokio::test(start_paused = true)]

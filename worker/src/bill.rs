@@ -1,11 +1,13 @@
-//! What a leg costs, and what its tenant may still pay for. Paid with the save that begins the leg, or the leg does not begin.
+//! What a leg costs, and what its tenant may still pay for. Paid with the save that begins the leg, or the leg does not begin;
+//! given back with the save of the answer that nobody took it.
 
 use std::collections::BTreeMap;
 
-use otodoke_common::bucket::Spend;
+use otodoke_common::bucket::{Refund, Spend};
 use otodoke_common::leg::{Channel, Leg};
-use otodoke_common::lifecycle::{Cap, Note, Step};
+use otodoke_common::lifecycle::{Cap, Effect, Note, Step};
 use otodoke_common::message::Message;
+use otodoke_common::outcome::Answer;
 use otodoke_common::provider::{SendContent, SendRequest};
 use otodoke_common::route::Route;
 use otodoke_common::text::Counting;
@@ -16,6 +18,8 @@ use crate::courier::Courier;
 #[derive(Default)]
 pub(crate) struct Bill {
     pub(crate) spends: Vec<Spend>,
+    /// The prices of legs that did not go out.
+    pub(crate) refunds: Vec<Refund>,
     /// Of one segment or one call.
     price: Option<(Units, u32)>,
 }
@@ -55,15 +59,27 @@ impl Budget {
 
 impl Courier {
     pub(crate) fn bill(&self, decided: &Step) -> Bill {
-        let begun = |note: &Note| if let Note::LegBegan { leg, .. } = note { decided.message.leg(*leg) } else { None };
-        let Some(leg) = decided.notes.iter().find_map(begun) else { return Bill::default() };
-        let Some(route) = self.words().route(leg).filter(|route| route.price > 0) else { return Bill::default() };
+        let message = &decided.message;
+        let begun = |note: &Note| if let Note::LegBegan { leg, .. } = note { message.leg(*leg) } else { None };
+        let not_out = |effect: &Effect| if let Effect::RefundLeg { leg } = effect { message.leg(*leg) } else { None };
+        let paid = |leg| self.priced(message, leg).map(|(route, price)| (Units::of(route), route.price, price));
+        let began = decided.notes.iter().find_map(begun).and_then(paid);
+        let back = decided.effects.iter().filter_map(not_out).filter_map(paid);
+        Bill {
+            spends: began.iter().map(|(.., price)| self.desk.spend(message, *price)).collect(),
+            refunds: back.map(|(.., price)| self.desk.spend(message, price).into()).collect(),
+            price: began.map(|(units, price, _)| (units, price)),
+        }
+    }
+
+    /// What a leg costs, where it costs anything.
+    fn priced(&self, message: &Message, leg: &Leg) -> Option<(&Route, u64)> {
+        let route = self.words().route(leg).filter(|route| route.price > 0)?;
         let units = match leg.channel {
-            Channel::Sms => self.words().segments(&decided.message, leg),
+            Channel::Sms => self.words().segments(message, leg),
             Channel::Voice => 1,
         };
-        let spend = self.desk.spend(&decided.message, u64::from(route.price) * u64::from(units));
-        Bill { spends: vec![spend], price: Some((Units::of(route), route.price)) }
+        Some((route, u64::from(route.price) * u64::from(units)))
     }
 
     /// `bill` was not paid: its spend comes before that of the number of calls.
@@ -81,8 +97,12 @@ impl Courier {
         }
     }
 
-    /// What goes out now, for the counters. A repeat is deduped: it costs nothing.
-    pub(crate) fn count_cost(&self, message: &Message, leg: &Leg, request: &SendRequest) {
+    /// What went out, or may have, for the counters. A repeat is deduped: it costs nothing.
+    pub(crate) fn count_cost(&self, message: &Message, leg: &Leg, request: &SendRequest, answer: &Answer) {
+        match answer {
+            Answer::Refused(_) | Answer::NotSent { .. } => return,
+            Answer::Submitted { .. } | Answer::Unknown { .. } => {}
+        }
         let units = match &request.content {
             SendContent::Text(text) => {
                 let count = self.words().count(leg, text);

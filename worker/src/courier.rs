@@ -133,7 +133,8 @@ impl Courier {
             let (decided, passage) = self.decide(&message, event, &budget, &mut waiting).await;
             waiting.ends();
             let bill = self.bill(&decided);
-            let saved = self.desk.save_and_look(&message, decided, &bill.spends, |id| self.look(id)).await;
+            let saved =
+                self.desk.save_and_look(&message, decided, &bill.spends, &bill.refunds, |id| self.look(id)).await;
             if let Ok(Committed::Done(step)) = saved {
                 if let Some(provider) = passage.as_ref().map(Passage::provider) {
                     waiting.goes(provider, self.permits.is_scarce(provider, message.lane));
@@ -214,7 +215,7 @@ impl Courier {
                 Effect::Wake => self.wake(&step.message).await,
                 Effect::HangUp { leg } => self.hang_up(&step.message, *leg).await,
                 // Paid and refunded with the save; words are for the door.
-                Effect::SpendCall | Effect::RefundGuesses | Effect::Say(_) => {}
+                Effect::SpendCall | Effect::RefundLeg { .. } | Effect::RefundGuesses | Effect::Say(_) => {}
             }
         }
         answered
@@ -280,11 +281,11 @@ impl Courier {
         let Some(provider) = self.providers.get(&leg.provider) else {
             return Answer::NotSent { why: format!("provider {} is not in the settings", leg.provider) };
         };
-        self.count_cost(message, leg, request);
         self.in_use.note(&leg.route, &leg.provider, message.useful_until);
         let started = Instant::now();
         let answer = provider.send(request).await;
         self.desk.metrics.provider_call(&leg.route, &answer, started.elapsed().as_secs_f64());
+        self.count_cost(message, leg, request, &answer);
         self.learn(message, leg, &answer);
         answer
     }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::failure::Failure;
 use super::inbox;
-use crate::bucket::{Bucket, Buckets, Spend, pay};
+use crate::bucket::{Bucket, Buckets, Refund, Spend, pay};
 use crate::leg::{LegNumber, ProviderId};
 use crate::message::{Message, MessageId, Tag};
 use crate::store::{Claim, ClaimKind, Counts, Holder, JournalEntry, Opened, Opening, Save, Saved};
@@ -22,7 +22,7 @@ pub(super) fn open(db: &Connection, opening: &Opening) -> Result<Opened, Failure
         }
         return Ok(held);
     }
-    if let Some((index, free_at)) = spend(db, &opening.spends, opening.at)? {
+    if let Some((index, free_at)) = spend(db, &opening.spends, &[], opening.at)? {
         return Ok(Opened::OverLimit { index, free_at });
     }
     let message = &opening.message;
@@ -46,11 +46,8 @@ pub(super) fn save(db: &Connection, save: &Save) -> Result<Saved, Failure> {
     let Some(stored) = stored(db, message.id)?.filter(|stored| stored.version + 1 == message.version) else {
         return Ok(Saved::Lost);
     };
-    if let Some((index, free_at)) = spend(db, &save.spends, save.at)? {
+    if let Some((index, free_at)) = spend(db, &save.spends, &save.refunds, save.at)? {
         return Ok(Saved::OverLimit { index, free_at });
-    }
-    for tag in &save.refunds {
-        db.prepare_cached("DELETE FROM bucket WHERE tag = ?1")?.execute([tag.0])?;
     }
     let ended_at = stored.ended_at.or_else(|| (!message.is_live()).then_some(save.at.unix_ms()));
     let living = if message.is_live() { stored.living } else { release(db, message.id, stored.living)? };
@@ -296,19 +293,28 @@ fn release(db: &Connection, id: MessageId, living: Option<Vec<u8>>) -> Result<Op
 }
 
 /// All of them, or none: the first that goes over its limit is named.
-fn spend(db: &Connection, spends: &[Spend], now: Timestamp) -> Result<Option<(usize, Timestamp)>, Failure> {
+fn spend(
+    db: &Connection,
+    spends: &[Spend],
+    refunds: &[Refund],
+    now: Timestamp,
+) -> Result<Option<(usize, Timestamp)>, Failure> {
     let mut stored = Buckets::new();
-    for spend in spends {
-        if let Some(found) = bucket(db, spend.bucket)? {
-            stored.insert(spend.bucket, found);
+    for tag in spends.iter().map(|spend| spend.bucket).chain(refunds.iter().map(|refund| refund.bucket)) {
+        if let Some(found) = bucket(db, tag)? {
+            stored.insert(tag, found);
         }
     }
-    let paid = match pay(spends, stored, now) {
+    let paid = match pay(spends, refunds, stored, now) {
         Ok(paid) => paid,
         Err(over) => return Ok(Some(over)),
     };
     let mut put = db.prepare_cached("INSERT OR REPLACE INTO bucket (tag, body, until) VALUES (?1, ?2, ?3)")?;
     for (tag, (bucket, until)) in paid {
+        if bucket.0.is_empty() {
+            db.prepare_cached("DELETE FROM bucket WHERE tag = ?1")?.execute([tag.0])?;
+            continue;
+        }
         let body = serde_json::to_string(&bucket).expect("a bucket is numbers");
         put.execute(params![tag.0, body, until.unix_ms()])?;
     }

@@ -1,7 +1,7 @@
 //! `Sending`: a request to a provider is in hand. Its answer, or the silence after it, decides what follows.
 
 use super::turn::Turn;
-use super::{Event, Note, awaiting, legs, whenever_live};
+use super::{Effect, Event, Note, awaiting, legs, whenever_live};
 use crate::fallback::{self, Told};
 use crate::leg::{Leg, LegNumber, LegOutcome};
 use crate::message::Awaited;
@@ -39,11 +39,13 @@ pub(super) fn answered(turn: &mut Turn<'_>, leg: LegNumber, answer: &Answer) {
         }
         Answer::Refused(refusal) => {
             note(turn, leg, LegOutcome::Refused, Some(refusal.class), Some(refusal.code.clone()));
+            refund(turn, leg);
             turn.close_leg(leg, LegOutcome::Refused, Some(refusal.class));
             legs::react(turn, leg, refusal.class, Told::AtOnce);
         }
         Answer::NotSent { why } => {
             note(turn, leg, LegOutcome::NotSent, Some(Class::NotSent), Some(why.clone()));
+            refund(turn, leg);
             turn.close_leg(leg, LegOutcome::NotSent, Some(Class::NotSent));
             legs::react(turn, leg, Class::NotSent, Told::AtOnce);
         }
@@ -118,6 +120,13 @@ pub(super) fn said_to_have_taken(turn: &mut Turn<'_>, leg: LegNumber, reference:
     match proof {
         Proof::Signature | Proof::Tag | Proof::Asked => took(turn, leg, reference),
         Proof::Nothing => {}
+    }
+}
+
+/// Nobody took it: it costs its tenant nothing.
+fn refund(turn: &mut Turn<'_>, number: LegNumber) {
+    if turn.leg(number).is_some_and(|leg| !leg.taken && leg.sends == 1) {
+        turn.effect(Effect::RefundLeg { leg: number });
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 
 use super::faults::{Faults, Write};
-use crate::bucket::{Buckets, Spend, pay};
+use crate::bucket::{Buckets, Refund, Spend, pay};
 use crate::leg::{LegNumber, ProviderId};
 use crate::message::{Message, MessageId, Tag};
 use crate::outcome::{About, Report};
@@ -204,7 +204,7 @@ impl Tables {
             }
             return Ok(held);
         }
-        if let Err((index, free_at)) = self.spend(&opening.spends, opening.at) {
+        if let Err((index, free_at)) = self.spend(&opening.spends, &[], opening.at) {
             return Ok(Opened::OverLimit { index, free_at });
         }
         let id = opening.message.id;
@@ -235,11 +235,8 @@ impl Tables {
         if self.rows.get(&message.id).is_none_or(|row| row.version + 1 != message.version) {
             return Saved::Lost;
         }
-        if let Err((index, free_at)) = self.spend(&save.spends, save.at) {
+        if let Err((index, free_at)) = self.spend(&save.spends, &save.refunds, save.at) {
             return Saved::OverLimit { index, free_at };
-        }
-        for bucket in &save.refunds {
-            self.buckets.remove(bucket);
         }
         if !message.is_live() {
             self.claims.retain(|(kind, _), (id, _)| *kind != ClaimKind::Living || *id != message.id);
@@ -250,8 +247,9 @@ impl Tables {
     }
 
     /// All of them, or none.
-    fn spend(&mut self, spends: &[Spend], now: Timestamp) -> Result<(), (usize, Timestamp)> {
-        self.buckets.extend(pay(spends, self.buckets.clone(), now)?);
+    fn spend(&mut self, spends: &[Spend], refunds: &[Refund], now: Timestamp) -> Result<(), (usize, Timestamp)> {
+        self.buckets.extend(pay(spends, refunds, self.buckets.clone(), now)?);
+        self.buckets.retain(|_, (bucket, _)| !bucket.0.is_empty());
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 //! Every rule looks first and writes afterwards, so that a refusal has written nothing.
 
 use super::draft::Draft;
-use crate::bucket::{self, Buckets, Spend};
+use crate::bucket::{self, Buckets, Refund, Spend};
 use crate::lifecycle::Note;
 use crate::message::Message;
 use crate::store::{Claim, ClaimKind, Opened, Opening, Save, Saved};
@@ -21,7 +21,7 @@ pub(super) fn open(draft: &mut Draft<'_>, opening: &Opening) -> Result<Opened, W
         }
         return Ok(held);
     }
-    let paid = match pay(draft, &opening.spends, opening.at) {
+    let paid = match pay(draft, &opening.spends, &[], opening.at) {
         Ok(paid) => paid,
         Err((index, free_at)) => return Ok(Opened::OverLimit { index, free_at }),
     };
@@ -37,14 +37,11 @@ pub(super) fn save(draft: &mut Draft<'_>, save: &Save) -> Saved {
     if draft.version().is_none_or(|stored| stored + 1 != save.message.version) {
         return Saved::Lost;
     }
-    let paid = match pay(draft, &save.spends, save.at) {
+    let paid = match pay(draft, &save.spends, &save.refunds, save.at) {
         Ok(paid) => paid,
         Err((index, free_at)) => return Saved::OverLimit { index, free_at },
     };
     write(draft, &save.message, &save.notes, paid, save.at);
-    for tag in &save.refunds {
-        draft.drop_bucket(tag);
-    }
     Saved::Won
 }
 
@@ -67,9 +64,10 @@ fn held(draft: &Draft<'_>, claims: &[Claim], now: Timestamp) -> Result<Option<Op
 }
 
 /// Nothing is written yet.
-fn pay(draft: &Draft<'_>, spends: &[Spend], now: Timestamp) -> Result<Buckets, (usize, Timestamp)> {
-    let drafted = spends.iter().map(|spend| (spend.bucket, (draft.bucket(&spend.bucket), now))).collect();
-    bucket::pay(spends, drafted, now)
+fn pay(draft: &Draft<'_>, spends: &[Spend], refunds: &[Refund], now: Timestamp) -> Result<Buckets, (usize, Timestamp)> {
+    let tags = spends.iter().map(|spend| spend.bucket).chain(refunds.iter().map(|refund| refund.bucket));
+    let drafted = tags.map(|tag| (tag, (draft.bucket(&tag), now))).collect();
+    bucket::pay(spends, refunds, drafted, now)
 }
 
 fn write(draft: &mut Draft<'_>, message: &Message, notes: &[Note], paid: Buckets, at: Timestamp) {
@@ -80,6 +78,9 @@ fn write(draft: &mut Draft<'_>, message: &Message, notes: &[Note], paid: Buckets
         }
     }
     for (tag, (bucket, until)) in paid {
-        draft.put_bucket(tag, bucket, until);
+        match bucket.0.is_empty() {
+            true => draft.drop_bucket(&tag),
+            false => draft.put_bucket(tag, bucket, until),
+        }
     }
 }

@@ -84,9 +84,12 @@ impl Ask {
     fn bucket_tags(&self) -> Vec<Tag> {
         match &self.what {
             What::Open(opening) => opening.spends.iter().map(|spend| spend.bucket).collect(),
-            What::Save(save) => {
-                save.spends.iter().map(|spend| spend.bucket).chain(save.refunds.iter().copied()).collect()
-            }
+            What::Save(save) => save
+                .spends
+                .iter()
+                .map(|spend| spend.bucket)
+                .chain(save.refunds.iter().map(|refund| refund.bucket))
+                .collect(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use otodoke_common::bucket::{Refund, Spend};
 use otodoke_common::lifecycle::Note;
 use otodoke_common::message::{Message, State};
 use otodoke_common::store::{JournalEntry, Save, Saved};
@@ -20,6 +21,7 @@ contract![
     a_save_of_a_message_that_is_not_there_is_lost,
     of_many_saves_of_one_version_one_wins,
     a_save_over_a_limit_writes_nothing,
+    what_is_given_back_may_be_spent_again,
     a_refund_empties_its_bucket,
     references_of_all_legs_become_findable,
     a_late_reference_of_an_ended_message_becomes_findable,
@@ -43,7 +45,7 @@ async fn a_save_of_an_older_version_is_lost_and_writes_nothing(factory: &impl Fa
     let stored = saved(&*backend.store, save(Message { guesses_left: 4, ..seen.clone() })).await;
     let mut late = ended(seen);
     late.legs.push(leg(1, Some("ref-late")));
-    let late = Save { spends: vec![spend(1, 1)], refunds: vec![tag(2)], ..save(late) };
+    let late = Save { spends: vec![spend(1, 1)], refunds: vec![Refund::of_all(tag(2))], ..save(late) };
     assert_eq!(backend.store.save(&late).await, Ok(Saved::Lost));
     assert_eq!(loaded(&*backend.store, 1).await, stored);
     assert_eq!(backend.store.by_reference(&provider(), "ref-late").await, Ok(None));
@@ -105,13 +107,36 @@ async fn a_save_over_a_limit_writes_nothing(factory: &impl Factory) {
     assert_eq!(backend.store.save(&other).await, Ok(Saved::Won), "the other bucket was not paid");
 }
 
+async fn what_is_given_back_may_be_spent_again(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    let mut current = opened(&*backend.store, 1).await;
+    let paying = |read: &Message, cost, back| Save {
+        spends: vec![Spend { cost, ..spend(1, 5) }],
+        refunds: vec![Refund { bucket: tag(1), cost: back }],
+        ..save(read.clone())
+    };
+    // Paid and given back, and whether five are enough for it.
+    for (cost, back, enough) in
+        [(2, 0, true), (3, 0, true), (1, 0, false), (2, 1, false), (1, 1, true), (3, 3, true), (1, 0, false)]
+    {
+        let saves = paying(&current, cost, back);
+        let claim = format!("{cost} for {back}");
+        match backend.store.save(&saves).await.expect("the store answers") {
+            Saved::Won => assert!(enough, "{claim}"),
+            Saved::OverLimit { index, .. } => assert!(!enough && index == 0, "{claim}"),
+            Saved::Lost => panic!("{claim}"),
+        }
+        current = loaded(&*backend.store, 1).await;
+    }
+}
+
 async fn a_refund_empties_its_bucket(factory: &impl Factory) {
     let backend = factory.fresh(LIMITS);
     let mut current = opened(&*backend.store, 1).await;
     for _ in 0..3 {
         let pays = Save { spends: vec![spend(1, 1)], ..save(current) };
         current = saved(&*backend.store, pays).await;
-        let refunds = Save { refunds: vec![tag(1)], ..save(current) };
+        let refunds = Save { refunds: vec![Refund::of_all(tag(1))], ..save(current) };
         current = saved(&*backend.store, refunds).await;
     }
 }
