@@ -51,6 +51,12 @@ impl Phones {
     }
 }
 
+impl Text {
+    pub fn code(&self) -> Option<String> {
+        long_digits(&self.text)
+    }
+}
+
 impl Phone {
     /// The code in a text, or spoken in a call: the only run of six digits or more, spoken ones joined. The last text
     /// comes first.

@@ -10,6 +10,9 @@ use otodoke_common::seal::Vault;
 use otodoke_common::text::{self, Counting, RenderInput, Templates, lint};
 use otodoke_common::time::Timestamp;
 
+/// A text that goes out so soon says the whole life of its code, which people know: nobody reads "4 minutes" of five.
+const PROMPT_MS: u64 = 15_000;
+
 /// What putting legs into words needs.
 pub(crate) struct Words<'a> {
     pub(crate) vault: &'a Vault,
@@ -63,7 +66,7 @@ impl<'a> Words<'a> {
     /// How many segments the text of this leg takes. One that cannot be written is told where it is sent.
     pub(crate) fn segments(&self, message: &Message, leg: &Leg) -> u32 {
         let person = self.vault.open(message).ok();
-        let text = person.and_then(|person| self.text(message, leg, &person).ok());
+        let text = person.and_then(|person| self.fitting(message, leg, &person).ok());
         text.map_or(1, |text| self.count(leg, &text))
     }
 
@@ -76,7 +79,7 @@ impl<'a> Words<'a> {
         self.routes.routes.iter().find(|route| route.id == leg.route)
     }
 
-    fn text(&self, message: &Message, leg: &Leg, person: &Person) -> Result<String, Unsendable> {
+    fn text(&self, message: &Message, leg: &Leg, person: &Person, useful_ms: u64) -> Result<String, Unsendable> {
         let Kind::Code { length, kid, template, domain } = &message.kind else {
             return person.text.clone().ok_or_else(|| refused("a text without its words"));
         };
@@ -98,16 +101,28 @@ impl<'a> Words<'a> {
             locale: message.locale,
             purpose: message.purpose,
             code: code.digits(),
-            useful_ms: message.useful_until.since_ms(message.accepted_at),
+            useful_ms,
             transaction: person.transaction.as_ref(),
             origin: domain.as_deref().filter(|_| origin_line),
         };
         self.templates.render(&input).map_err(|_| refused("the template cannot be rendered"))
     }
 
-    /// Accepted was what fits some route; this one may take less. Another may take it.
+    /// A text that goes out later says how long its code is still valid, unless only the words for its whole life fit: those
+    /// are what was accepted.
     fn fitting(&self, message: &Message, leg: &Leg, person: &Person) -> Result<String, Unsendable> {
-        let text = self.text(message, leg, person)?;
+        let whole_ms = message.useful_until.since_ms(message.accepted_at);
+        let left_ms = message.useful_until.since_ms(leg.started_at);
+        if left_ms + PROMPT_MS >= whole_ms {
+            return self.fitting_for(message, leg, person, whole_ms);
+        }
+        let fits = self.fitting_for(message, leg, person, left_ms);
+        fits.or_else(|_| self.fitting_for(message, leg, person, whole_ms))
+    }
+
+    /// Accepted was what fits some route; this one may take less. Another may take it.
+    fn fitting_for(&self, message: &Message, leg: &Leg, person: &Person, useful_ms: u64) -> Result<String, Unsendable> {
+        let text = self.text(message, leg, person, useful_ms)?;
         let (counting, most) =
             self.route(leg).map_or((Counting::Standard, u32::MAX), |route| (route.counting, route.segments_max));
         match lint(&text, message.purpose, person.transaction.as_ref(), counting, most) {
