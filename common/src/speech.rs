@@ -9,6 +9,11 @@ use crate::transaction::Transaction;
 /// How long a person has to press the digit.
 pub const LISTEN_S: u8 = 8;
 
+/// Twilio's voices speak 3,000 characters at once, and a text that is 4,500 bytes in a URL, where each kana or kanji takes
+/// nine; what is longer is not spoken at all (error 13521 of its documents).
+const SAID_CHARS_MAX: usize = 300;
+const SENTENCE_ENDS: [char; 7] = ['。', '．', '！', '？', '\n', '!', '?'];
+
 const DIGIT_PAUSE_MS: u32 = 400;
 /// In the middle of a code, where people write it down in two halves.
 const HALF_PAUSE_MS: u32 = 800;
@@ -98,9 +103,9 @@ pub fn speak_code(locale: Locale, code: &str, payment: Option<&Transaction>) -> 
 /// A text, twice, and that the call ends.
 pub fn speak_text(locale: Locale, text: &str) -> Speech {
     let mut parts = Vec::new();
-    sentence(&mut parts, text.to_owned());
+    text_parts(&mut parts, text);
     sentence(&mut parts, say(locale, "繰り返します。", "Once more."));
-    sentence(&mut parts, text.to_owned());
+    text_parts(&mut parts, text);
     parts.push(Part::Say(say(locale, "失礼します。", "Goodbye.")));
     Speech { locale, parts, then: Then::HangUp }
 }
@@ -121,6 +126,18 @@ fn say(locale: Locale, ja: &str, en: &str) -> String {
 fn sentence(parts: &mut Vec<Part>, words: String) {
     parts.push(Part::Say(words));
     parts.push(Part::PauseMs(SENTENCE_PAUSE_MS));
+}
+
+/// In pieces that a voice can take, each ending with a sentence where one ends in it, else where it is full.
+fn text_parts(parts: &mut Vec<Part>, text: &str) {
+    let mut rest = text;
+    while let Some((at, _)) = rest.char_indices().nth(SAID_CHARS_MAX) {
+        let ends = |(at, letter): (usize, char)| SENTENCE_ENDS.contains(&letter).then_some(at + letter.len_utf8());
+        let (piece, after) = rest.split_at(rest[..at].char_indices().filter_map(ends).next_back().unwrap_or(at));
+        parts.push(Part::Say(piece.to_owned()));
+        rest = after;
+    }
+    sentence(parts, rest.to_owned());
 }
 
 /// One part for each digit, so that no voice reads the code as one large number.

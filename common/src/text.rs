@@ -7,7 +7,7 @@ mod lint;
 mod segments;
 mod templates;
 
-pub use lint::{has_4_byte_chars, lint, parse_domain};
+pub use lint::{SPOKEN_CHARS_MAX, has_4_byte_chars, lint, lint_spoken, parse_domain};
 pub use segments::{Counting, Encoding, Segments, segments};
 pub(crate) use templates::unknown_template;
 pub use templates::{PAYMENT_SUFFIX, RenderInput, TEMPLATE_DEFAULT, Templates};
@@ -26,6 +26,10 @@ pub enum TextError {
         "`{field}` makes {count} segments of {encoding} text where {max} are allowed: shorten it by at least {over} units"
     )]
     TooLong { field: &'static str, encoding: &'static str, count: u32, max: u32, over: usize },
+    #[error(
+        "`{field}` has {count} characters where a call speaks {max} at most, and no text can reach this line: shorten it"
+    )]
+    TooLongToSpeak { field: &'static str, count: usize, max: usize },
     #[error("a payment text must hold the amount and the payee's name: add {{amount}} and {{payee}} to the template")]
     PaymentIncomplete,
     #[error("`{field}` is empty: give at least one visible character")]
@@ -62,7 +66,7 @@ impl TextError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::UnknownTemplate { .. } => "unknown_template",
-            Self::TooLong { .. } => "template_too_long",
+            Self::TooLong { .. } | Self::TooLongToSpeak { .. } => "template_too_long",
             Self::PaymentIncomplete => "payment_text_incomplete",
             Self::BadTemplate { .. } | Self::Empty { .. } | Self::BadCharacter { .. } => "invalid_text",
             Self::Domain => "invalid_domain",
@@ -73,7 +77,10 @@ impl TextError {
     pub const fn field(&self) -> &'static str {
         match self {
             Self::UnknownTemplate { .. } | Self::BadTemplate { .. } | Self::PaymentIncomplete => "template",
-            Self::TooLong { field, .. } | Self::Empty { field } | Self::BadCharacter { field, .. } => field,
+            Self::TooLong { field, .. }
+            | Self::TooLongToSpeak { field, .. }
+            | Self::Empty { field }
+            | Self::BadCharacter { field, .. } => field,
             Self::Domain => "domain",
         }
     }

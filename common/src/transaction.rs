@@ -44,7 +44,7 @@ pub enum TransactionError {
     #[error("`transaction.currency`: {0}")]
     Currency(#[from] CurrencyError),
     #[error(
-        "`transaction.payee.{field}` must hold 1 to {max} characters and no control characters or marks of writing direction"
+        "`transaction.payee.{field}` must hold 1 to {max} characters, one of them visible, and no control characters or marks that override the direction of writing"
     )]
     Payee { field: &'static str, max: usize },
 }
@@ -96,7 +96,7 @@ impl Transaction {
 
 fn payee_text(field: &'static str, raw: &str, max: usize) -> Result<String, TransactionError> {
     let text: String = raw.nfc().collect();
-    let fits = !text.trim().is_empty() && text.chars().count() <= max;
+    let fits = !is_blank(&text) && text.chars().count() <= max;
     if fits && !text.chars().any(upsets_a_line) { Ok(text) } else { Err(TransactionError::Payee { field, max }) }
 }
 
@@ -104,6 +104,22 @@ fn payee_text(field: &'static str, raw: &str, max: usize) -> Result<String, Tran
 /// say another amount. Controls, line and paragraph separators, and the marks that override the direction of writing.
 pub fn upsets_a_line(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether a person would see nothing: spaces, the blank pattern of Braille, and what Unicode leaves unshown where it has no
+/// use (`Default_Ignorable_Code_Point` of `DerivedCoreProperties.txt`, version 16).
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || c == '\u{2800}' || is_ignorable(c))
+}
+
+const fn is_ignorable(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 impl Currency {

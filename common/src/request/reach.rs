@@ -47,7 +47,16 @@ fn check_words(templates: &Templates, request: &Request, routes: &[&Route]) -> R
     }
     match refusal {
         Some(error) => Err(error.into()),
-        None => words(templates, request, false).map(drop).map_err(RequestError::from),
+        None => spoken(templates, request).map_err(RequestError::from),
+    }
+}
+
+fn spoken(templates: &Templates, request: &Request) -> Result<(), TextError> {
+    let words = words(templates, request, false)?;
+    match &request.content {
+        Content::Text => text::lint_spoken(&words),
+        // A call has words of its own for a code.
+        Content::Code { .. } => Ok(()),
     }
 }
 

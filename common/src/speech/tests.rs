@@ -107,3 +107,22 @@ fn what_is_spoken_is_never_printed() {
         assert!(!printed.contains('9') && !printed.contains("YAMADA"), "{printed}");
     }
 }
+
+#[test]
+fn a_long_text_is_spoken_in_pieces_of_which_nothing_is_lost() {
+    for (text, pieces) in [
+        ("短い。".to_owned(), 1),
+        ("あ".repeat(SAID_CHARS_MAX), 1),
+        ("あ".repeat(SAID_CHARS_MAX + 1), 2),
+        ("明日は9時に開きます。".repeat(60), 3),
+        ("It opens at 9 tomorrow! ".repeat(50), 5),
+    ] {
+        let speech = speak_text(Locale::Ja, &text);
+        let all = said(&speech);
+        assert_eq!(all.len(), 2 * pieces + 2, "twice, and two sentences of our own");
+        assert_eq!(all[..pieces].concat(), text);
+        assert!(all.iter().all(|words| words.chars().count() <= SAID_CHARS_MAX && !words.is_empty()), "{text}");
+        let whole = |words: &&&str| words.ends_with(['。', '!']);
+        assert!(text.starts_with('あ') || all[..pieces - 1].iter().filter(whole).count() == pieces - 1);
+    }
+}

@@ -3,10 +3,12 @@
 use super::{Counting, TextError, amount_words, segments};
 use crate::message::{Locale, Purpose};
 use crate::text::segments::capacity;
-use crate::transaction::{Transaction, upsets_a_line};
+use crate::transaction::{Transaction, is_blank, upsets_a_line};
 
 const DOMAIN_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
+/// What is as long as the longest text (660 characters at SMSLINK) takes some two minutes to speak, and is spoken twice.
+pub const SPOKEN_CHARS_MAX: usize = 660;
 
 /// Refuses what must not go out. How segments are counted, and how many there may be, is the route's business.
 pub fn lint(
@@ -34,8 +36,19 @@ pub fn lint(
     Err(TextError::TooLong { field, encoding, count: cost.count, max: segments_max, over })
 }
 
+/// What only a call can say: a text for a line that takes none.
+pub fn lint_spoken(text: &str) -> Result<(), TextError> {
+    let field = "text";
+    characters(text, field)?;
+    let count = text.chars().count();
+    match count > SPOKEN_CHARS_MAX {
+        true => Err(TextError::TooLongToSpeak { field, count, max: SPOKEN_CHARS_MAX }),
+        false => Ok(()),
+    }
+}
+
 fn characters(text: &str, field: &'static str) -> Result<(), TextError> {
-    if text.trim().is_empty() {
+    if is_blank(text) {
         return Err(TextError::Empty { field });
     }
     match text.chars().enumerate().find(|(_, c)| *c != '\n' && upsets_a_line(*c)) {

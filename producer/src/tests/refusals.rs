@@ -94,6 +94,7 @@ async fn a_payment_that_cannot_be_is_refused_by_field() {
         (with(&transaction("1"), &json!({"ammount": "2"})), "unknown_field", "transaction.ammount"),
         (payee("", "1"), "invalid_field", "transaction.payee.name"),
         (payee("A\nB", "1"), "invalid_field", "transaction.payee.name"),
+        (payee("\u{200b}\u{3164}\u{2800} \u{e0041}", "1"), "invalid_field", "transaction.payee.name"),
         (payee("A", &"1".repeat(35)), "invalid_field", "transaction.payee.account"),
     ] {
         let body = json!({"to": NUMBER, "purpose": "payment", "transaction": transaction});
@@ -107,6 +108,15 @@ async fn a_text_that_fits_no_route_is_refused_with_its_length() {
     let bed = Bed::new().await;
     let long = json!({"to": NUMBER, "text": "あ".repeat(200)});
     expect(&bed.post("/v1/messages", &long).await, 422, "template_too_long", Some("text"));
+    // A landline takes none, and a call says so much at most.
+    for (chars, status) in [(660, 202), (661, 422)] {
+        let spoken = json!({"to": "+81312345678", "text": "あ".repeat(chars)});
+        let reply = bed.post("/v1/messages", &spoken).await;
+        assert_eq!(reply.status, status, "{}", reply.text);
+        assert!(status == 202 || reply.json()["code"] == "template_too_long", "{}", reply.text);
+    }
+    let unspeakable = json!({"to": "+81312345678", "text": "\u{200b}\u{3164}"});
+    expect(&bed.post("/v1/messages", &unspeakable).await, 422, "invalid_text", Some("text"));
     let payee = json!({"name": "ヤマダ".repeat(20), "account": "1"});
     let body = json!({"to": NUMBER, "purpose": "payment", "domain": format!("{}.{}.example.com", "a".repeat(60), "b".repeat(60)),
         "transaction": {"amount": "1", "currency": "JPY", "payee": payee}});
