@@ -63,7 +63,7 @@ pub(crate) async fn open_all(
     Ok((urls, vec![sakura_server, fuji_server, atlas_server, kodama_server]))
 }
 
-/// Finishes what a former run left: receipts still owed, and calls it took down with it.
+/// Finishes what a former run left: receipts still owed, and calls it took down with it, which ring again.
 fn resume_all(exchange: &Arc<Exchange>, tellers: &Tellers) {
     let unfinished = exchange.unfinished();
     for entry in unfinished.texts {
@@ -76,7 +76,7 @@ fn resume_all(exchange: &Arc<Exchange>, tellers: &Tellers) {
         }
     }
     for entry in unfinished.calls {
-        kodama::fail_interrupted(exchange, entry);
+        kodama::ring_again(exchange, entry);
     }
 }
 

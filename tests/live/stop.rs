@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::handset::Handset;
 use crate::up::{Place, Up, up_command};
 
 const MESSAGES: usize = 200;
@@ -53,6 +54,26 @@ async fn sigterm_finishes_what_is_in_hand_and_the_next_run_the_rest() {
         let phone = caller.handset(number).await;
         assert_eq!(phone.texts.len(), 1, "nothing was cut off, so nothing is sent twice: {}", caller.story(id).await);
     }
+}
+
+#[tokio::test]
+async fn a_call_that_was_cut_off_rings_again_in_the_next_run() {
+    const NUMBER: &str = "+819012340002";
+    let place = Place::new();
+    let up = Up::start_in(&place);
+    let address = up.address().to_owned();
+    let id = up.caller().send(NUMBER, json!({})).await;
+    up.caller().until_phone((NUMBER, &id), "it rings", |phone| !phone.calls.is_empty()).await;
+    up.kill();
+
+    let again = Up::start_at(&place, &address);
+    let caller = again.caller();
+    caller.until_status(&id, "delivered").await;
+    let over = |phone: &Handset| phone.calls[0].status == "completed";
+    let phone = caller.until_phone((NUMBER, &id), "the call is over", over).await;
+    assert_eq!(phone.calls.len(), 1, "{phone:?}");
+    let code = phone.calls[0].code().expect("the call spoke the code");
+    assert_eq!(caller.check(&id, &code).await, "verified");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use crate::line::first_line;
 use crate::stand::Stand;
 use crate::until::until;
 
+const FREE_PORT: &str = "127.0.0.1:0";
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_otodoke");
 /// Everything our crates say; the libraries under them stay at what `startup` allows.
 const LOG_FILTER: &str = "trace";
@@ -57,9 +58,15 @@ impl Up {
     }
 
     pub(crate) fn start_in(place: &Place) -> Self {
+        Self::start_at(place, FREE_PORT)
+    }
+
+    /// At an address of its own, which the carriers of a former run may still call.
+    pub(crate) fn start_at(place: &Place, address: &str) -> Self {
         let log = File::options().create(true).append(true).open(place.log()).expect("a log file");
         let begun = Instant::now();
-        let mut process = up_command(place).stdout(Stdio::piped()).stderr(log).spawn().expect("the program starts");
+        let mut process =
+            up_command_at(place, address).stdout(Stdio::piped()).stderr(log).spawn().expect("the program starts");
         let line = first_line(process.stdout.take().expect("a pipe"));
         let ready_after = begun.elapsed();
         let mut up = Self { process, welcome: Value::Null, place: place.clone(), ready_after };
@@ -155,8 +162,12 @@ impl Drop for Up {
 
 /// `otodoke up` in this place on a free port, not started yet.
 pub(crate) fn up_command(place: &Place) -> Command {
+    up_command_at(place, FREE_PORT)
+}
+
+fn up_command_at(place: &Place, address: &str) -> Command {
     let mut command = Command::new(BINARY);
-    command.args(["up", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(place.data());
+    command.args(["up", "--json", "--listen", address, "--data"]).arg(place.data());
     command.env_remove("OTODOKE_CONFIG").env("OTODOKE_LOG", LOG_FILTER).stdin(Stdio::null());
     command
 }

@@ -21,6 +21,8 @@ use crate::settings::{ProviderError, ProviderSettings};
 
 /// How long the phone rings: half of the vendor's default, for mailboxes answer late.
 const RING_S: &str = "30";
+/// Longest call: the longest text is spoken twice in half of it, and four hours, the vendor's own limit, cost their price.
+const CALL_S_MAX: &str = "600";
 
 pub(crate) struct Calls(Account);
 
@@ -65,6 +67,7 @@ impl Provider for Calls {
             ("StatusCallbackEvent", "completed"),
             ("StatusCallbackMethod", "POST"),
             ("Timeout", RING_S),
+            ("TimeLimit", CALL_S_MAX),
             ("Record", "false"),
         ];
         match self.0.post("Calls", None, &form).await {

@@ -52,10 +52,10 @@ pub(super) fn router(exchange: Arc<Exchange>) -> Router {
         .with_state(exchange)
 }
 
-/// A call that a former run took down with it never came to its end: it failed.
-pub(super) fn fail_interrupted(exchange: &Arc<Exchange>, entry: Arc<CallEntry>) {
+/// A call that a former run took down with it: it rings once more, from the beginning.
+pub(super) fn ring_again(exchange: &Arc<Exchange>, entry: Arc<CallEntry>) {
     let shared = Arc::clone(exchange);
-    exchange.courier.run(async move { end(&shared, &entry, CallStatus::Failed).await });
+    exchange.courier.run(async move { carry_out(&shared, &entry).await });
 }
 
 async fn create(

@@ -36,6 +36,7 @@ async fn a_call_fetches_its_words_when_it_is_answered() {
         ("StatusCallbackEvent", "completed"),
         ("StatusCallbackMethod", "POST"),
         ("Timeout", "30"),
+        ("TimeLimit", "600"),
         ("Record", "false"),
     ];
     assert_eq!(seen.form(), want.map(|(name, value)| (name.to_owned(), value.to_owned())));
