@@ -147,7 +147,7 @@ fn parsed(body: &TransactionBody) -> Result<Transaction, RequestError> {
 fn voice(when: Option<VoiceWhen>, after_seconds: Option<u64>, useful_ms: u64) -> Result<Voice, RequestError> {
     let range = (VOICE_AFTER_S_MIN, CODE_TTL_S_MAX, VOICE_AFTER_S_DEFAULT);
     let after_ms = within("voice_after_seconds", after_seconds, range)? * 1_000;
-    if when == Some(VoiceWhen::OnUnverified) && after_seconds.is_some() && after_ms > useful_ms {
+    if when == Some(VoiceWhen::OnUnverified) && after_seconds.is_some() && after_ms >= useful_ms {
         let detail = format!(
             "`voice_after_seconds` is {}, and the code is useful for {} seconds: no call would come; shorten the one or \
              lengthen `ttl_seconds`",

@@ -57,7 +57,7 @@ fn judged(checked: &Checked) -> String {
             }
             None => "Too many wrong codes: ask for a new one.".to_owned(),
         },
-        CheckStatus::Expired => "Its time is over: ask for a new code.".to_owned(),
+        CheckStatus::Expired => "It is over: ask for a new code.".to_owned(),
         CheckStatus::Cancelled => "It was cancelled.".to_owned(),
         CheckStatus::NotSentYet => "Nothing was sent yet, so no code can be right.".to_owned(),
         CheckStatus::AlreadyVerified => "It was verified before, by another request.".to_owned(),

@@ -304,7 +304,8 @@ fn too_many(metrics: &Metrics, message: &Message, index: usize, free_at: Timesta
         let status = axum::http::StatusCode::TOO_MANY_REQUESTS;
         return Problem::new(status, "spend_cap_reached", detail).retry_at(free_at, now);
     };
-    let detail = format!("this number was sent as many messages as it may get in {window}: wait, or use `resend`");
+    let instead = if message.is_code() { "wait, or use `resend`" } else { "wait" };
+    let detail = format!("this number was sent as many messages as it may get in {window}: {instead}");
     let status = axum::http::StatusCode::TOO_MANY_REQUESTS;
     let problem = Problem::new(status, "too_many_messages", detail).retry_at(free_at, now);
     Problem { field: Some("to".to_owned()), ..problem }

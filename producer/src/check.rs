@@ -24,6 +24,9 @@ use crate::effects;
 use crate::hands::BUSY_RETRY_S;
 use crate::problem::Problem;
 
+/// Longest code as it was typed, with its spaces.
+const TYPED_CHARS_MAX: usize = 32;
+
 /// What the caller brings: the digits, and what the code is computed from.
 pub(crate) struct Guess {
     digits: String,
@@ -48,14 +51,24 @@ impl Guess {
     }
 }
 
+/// As people type it: a Japanese keyboard gives wide digits, and a code that was copied may have spaces in it.
 fn digits(code: &str) -> Result<String, Problem> {
-    let fits = (CODE_DIGITS_MIN.into()..=CODE_DIGITS_MAX.into()).contains(&code.len())
-        && code.bytes().all(|b| b.is_ascii_digit());
+    let typed = code.chars().take(TYPED_CHARS_MAX + 1).filter(|c| !c.is_whitespace());
+    let digits: String = typed.map(narrow).collect();
+    let fits = (CODE_DIGITS_MIN.into()..=CODE_DIGITS_MAX.into()).contains(&digits.len())
+        && code.chars().count() <= TYPED_CHARS_MAX
+        && digits.bytes().all(|b| b.is_ascii_digit());
     if fits {
-        return Ok(code.to_owned());
+        return Ok(digits);
     }
     let detail = format!("`code` must be {CODE_DIGITS_MIN} to {CODE_DIGITS_MAX} digits, as text; no guess was used");
     Err(Problem::input("invalid_field", "code", detail))
+}
+
+/// A digit of full width (U+FF10 to U+FF19) as one of ASCII.
+fn narrow(c: char) -> char {
+    const WIDE_TO_ASCII: u32 = '０' as u32 - '0' as u32;
+    if ('０'..='９').contains(&c) { char::from_u32(u32::from(c) - WIDE_TO_ASCII).unwrap_or(c) } else { c }
 }
 
 /// A number in national format is read as one of the message's country.

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
 use crate::problem::ProblemBody;
@@ -29,7 +30,7 @@ use crate::problem::ProblemBody;
         document,
     ),
     components(schemas(ProblemBody)),
-    modifiers(&KeyScheme),
+    modifiers(&KeyScheme, &NoBodyIsNoNull),
     security(("key" = [])),
 )]
 struct Document;
@@ -40,6 +41,24 @@ impl Modify for KeyScheme {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         document.components.get_or_insert_default().add_security_scheme("key", scheme);
+    }
+}
+
+/// A body that may be left out is described as one that may be `null`, which is not taken.
+struct NoBodyIsNoNull;
+
+impl Modify for NoBodyIsNoNull {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let posts = document.paths.paths.values_mut().filter_map(|path| path.post.as_mut());
+        for body in posts.filter_map(|post| post.request_body.as_mut()) {
+            for content in body.content.values_mut() {
+                if let Some(RefOr::T(Schema::OneOf(one_of))) = &mut content.schema
+                    && let Some(body @ RefOr::Ref(_)) = one_of.items.pop()
+                {
+                    content.schema = Some(body);
+                }
+            }
+        }
     }
 }
 
@@ -62,6 +81,22 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    /// They may be left out, and `null` is refused.
+    #[test]
+    fn bodies_that_may_be_left_out_are_not_described_as_null() {
+        let document = serde_json::to_value(openapi()).expect("a document");
+        for (path, body) in [
+            ("/v1/verifications/{id}/resend", "ResendBody"),
+            ("/v1/verifications/{id}/cancel", "NoFields"),
+            ("/v1/messages/{id}/cancel", "NoFields"),
+        ] {
+            let described = &document["paths"][path]["post"]["requestBody"];
+            let schema = &described["content"]["application/json"]["schema"];
+            assert_eq!(schema["$ref"], format!("#/components/schemas/{body}"), "{described:#}");
+            assert_ne!(described["required"], true);
+        }
+    }
 
     /// Client generators name functions by them.
     #[test]

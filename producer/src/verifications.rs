@@ -71,7 +71,7 @@ pub(crate) async fn check(
     Id(id): Id,
     Strict(body): Strict<CheckBody>,
 ) -> Result<Json<Checked>, Problem> {
-    let message = find::find(&door, &caller, Face::Verifications, id).await?;
+    let message = find::find_sent(&door, &caller, id).await?;
     let guess = Guess::of(&door, &message, key.as_deref(), &body)?;
     check::check(&door, message, guess).await.map(Json)
 }
@@ -88,7 +88,7 @@ pub(crate) async fn resend(
     Id(id): Id,
     StrictOrNone(body): StrictOrNone<ResendBody>,
 ) -> Result<(StatusCode, Json<Resent>), Problem> {
-    let message = find::find(&door, &caller, Face::Verifications, id).await?;
+    let message = find::find_sent(&door, &caller, id).await?;
     let resent = resend::resend(&door, message, body.channel).await?;
     Ok((StatusCode::ACCEPTED, Json(resent)))
 }
@@ -105,6 +105,6 @@ pub(crate) async fn cancel(
     Id(id): Id,
     StrictOrNone(NoFields {}): StrictOrNone<NoFields>,
 ) -> Result<Json<Cancelled>, Problem> {
-    let message = find::find(&door, &caller, Face::Verifications, id).await?;
+    let message = find::find_sent(&door, &caller, id).await?;
     cancel::cancel(&door, message).await.map(Json)
 }

@@ -203,6 +203,11 @@ async fn whoever_asks_again_while_the_store_is_away_gets_the_living_code_again_o
     assert_eq!(world.phone(PHONE).texts.len(), 2, "{}", world.message(&living).await);
     let story = Value::from(world.trace(&again).await).to_string();
     assert!(story.contains(&living), "it says by whom it was held off: {story}");
+    // Whoever holds the later id was sent the code of the living one.
+    let code = world.phone(PHONE).code().expect("a code came");
+    assert_eq!(world.check(&again, &code).await.body["status"], "verified");
+    assert_eq!(world.message(&living).await["status"], "verified");
+    assert_eq!(world.message(&again).await["status"], "failed", "an end never changes");
 }
 
 #[tokio::test(start_paused = true)]

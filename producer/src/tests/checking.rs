@@ -125,6 +125,17 @@ async fn a_code_whose_root_was_revoked_ends_at_the_check() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_code_is_taken_as_people_type_it() {
+    let bed = Bed::new().await;
+    let id = bed.sent_login().await;
+    let code = bed.code(id).await;
+    let wide: String =
+        code.chars().map(|digit| char::from_u32(u32::from(digit) + 0xfee0).expect("a wide digit")).collect();
+    let (half, rest) = wide.split_at(wide.len() / 2);
+    said(&bed.check(id, &format!(" {half}　{rest}\n")).await, "verified", true, 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wrong_code_costs_a_guess_and_the_fifth_ends_it() {
     let bed = Bed::new().await;
     let id = bed.sent_login().await;
@@ -256,7 +267,8 @@ async fn after_the_end_the_end_is_said() {
 async fn a_guess_of_the_wrong_form_costs_nothing() {
     let bed = Bed::new().await;
     let id = bed.sent_login().await;
-    for code in ["", "12345", "12345678901", "12345a", "１２３４５６", "123 456"] {
+    for code in ["", "12345", "12345678901", "12345a", "１２３４５", "12-34-56", &format!("{}123456", " ".repeat(40))]
+    {
         let reply = bed.check(id, code).await;
         assert_eq!(reply.problem(), (422, "invalid_field".to_owned(), Some("code".to_owned())), "{code}");
     }
