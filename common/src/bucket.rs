@@ -273,7 +273,7 @@ mod tests {
         }
         let (refund, spend) = (Refund::of_all(Tag([0; 32])), spend(5));
         let full = Buckets::from([(refund.bucket, (paid, start))]);
-        assert!(pay(&[spend.clone()], &[], full.clone(), start.plus_ms(20)).is_err());
+        assert!(pay(std::slice::from_ref(&spend), &[], full.clone(), start.plus_ms(20)).is_err());
         assert!(pay(&[spend], &[refund], full, start.plus_ms(20)).is_ok(), "what comes back pays");
         assert_eq!(pay(&[], &[refund], Buckets::new(), start), Ok(Buckets::new()), "there is nothing to give back to");
     }

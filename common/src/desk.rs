@@ -159,7 +159,7 @@ impl Desk {
         decided: Step,
         spends: &[Spend],
     ) -> impl Future<Output = Result<Committed, StoreError>> {
-        self.save_and_look(before, decided, spends, &[], |id| self.store.load(id))
+        self.save_and_look(before, decided, Dues { spends, refunds: &[] }, |id| self.store.load(id))
     }
 
     /// The same, with a way of its own to look at the row: a decision that may be committed is nobody else's to carry out, so
@@ -168,16 +168,15 @@ impl Desk {
         &self,
         before: &Message,
         decided: Step,
-        spends: &[Spend],
-        refunds: &[Refund],
+        dues: Dues<'_>,
         look: impl Fn(MessageId) -> F,
     ) -> Result<Committed, StoreError> {
         if !decided.save {
             return Ok(Committed::Done(Box::new(decided)));
         }
         let save = Save {
-            spends: spends.iter().cloned().chain(self.spend_of(&decided)).collect(),
-            refunds: refunds.iter().copied().chain(self.refunds_of(&decided)).collect(),
+            spends: dues.spends.iter().cloned().chain(self.spend_of(&decided)).collect(),
+            refunds: dues.refunds.iter().copied().chain(self.refunds_of(&decided)).collect(),
             message: Message { version: before.version + 1, stamp: self.dice.roll(), ..decided.message },
             notes: decided.notes,
             at: self.clock.now(),
@@ -266,6 +265,13 @@ impl Desk {
 
 fn busy(id: MessageId) -> StoreError {
     StoreError::Unavailable { why: format!("message {id} is being changed by too many at once") }
+}
+
+/// What a decision pays and gives back beside what its effects say.
+#[derive(Clone, Copy)]
+pub struct Dues<'a> {
+    pub spends: &'a [Spend],
+    pub refunds: &'a [Refund],
 }
 
 /// What became of a decision.

@@ -1,6 +1,7 @@
 //! Behaviour by theme: what callers, people and operators see, told as stories over the whole pipeline.
 
 mod accept;
+mod away;
 mod clock;
 mod fallback;
 mod gauges;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use otodoke_common::bucket::{Refund, Spend};
+use otodoke_common::desk::Dues;
 use otodoke_common::leg::{Channel, Leg};
 use otodoke_common::lifecycle::{Cap, Effect, Note, Step};
 use otodoke_common::message::Message;
@@ -30,6 +31,12 @@ struct Units {
     channel: Channel,
     counting: Counting,
     origin_line: bool,
+}
+
+impl Bill {
+    pub(crate) fn dues(&self) -> Dues<'_> {
+        Dues { spends: &self.spends, refunds: &self.refunds }
+    }
 }
 
 impl Units {

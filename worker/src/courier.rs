@@ -133,8 +133,7 @@ impl Courier {
             let (decided, passage) = self.decide(&message, event, &budget, &mut waiting).await;
             waiting.ends();
             let bill = self.bill(&decided);
-            let saved =
-                self.desk.save_and_look(&message, decided, &bill.spends, &bill.refunds, |id| self.look(id)).await;
+            let saved = self.desk.save_and_look(&message, decided, bill.dues(), |id| self.look(id)).await;
             if let Ok(Committed::Done(step)) = saved {
                 if let Some(provider) = passage.as_ref().map(Passage::provider) {
                     waiting.goes(provider, self.permits.is_scarce(provider, message.lane));

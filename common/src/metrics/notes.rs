@@ -24,7 +24,7 @@ impl Metrics {
             }
             Note::Joined { .. } => info!(%id, "a request joined the message that is under way"),
             Note::LegBegan { leg, channel: _, route, trigger, passed_over: _ } => {
-                self.leg_began(message, *leg, route, *trigger)
+                self.leg_began(message, *leg, route, *trigger);
             }
             Note::Answered { leg, outcome, class, code } => {
                 info!(%id, leg, outcome = outcome.word(), class = class.map(Class::word), code, "the provider answered");
@@ -34,19 +34,7 @@ impl Metrics {
                     self.call_ended(message, *leg, *class);
                 }
             }
-            Note::Receipt { leg, status, class, code, proof, happened_at } => {
-                let word = status.word();
-                info!(%id, leg, status = word, class = class.map(Class::word), code, "a receipt came");
-                let labels = [route(message, *leg), word, words::proof(*proof)];
-                self.journey.receipts.with_label_values(&labels).inc();
-                self.leg_failed(message, *leg, *class);
-                if *status == ReportKind::Delivered {
-                    self.arrived(message, *leg, *happened_at, at);
-                }
-                if *status == ReportKind::Delivered || class.is_some() {
-                    self.call_ended(message, *leg, *class);
-                }
-            }
+            Note::Receipt { .. } => self.receipt(message, note, at),
             Note::Asked { leg } => debug!(%id, leg, "the provider is asked about a leg"),
             Note::Repeated { leg } => {
                 info!(%id, leg, "the same request goes out again: the provider dedupes");
@@ -78,6 +66,20 @@ impl Metrics {
             Note::ResendAsked { leg } => self.resend_asked(message, *leg),
             Note::GaveUp { reason } => self.failed(message, *reason),
             Note::Ended { end } => self.ended(message, end, at),
+        }
+    }
+
+    fn receipt(&self, message: &Message, receipt: &Note, at: Timestamp) {
+        let Note::Receipt { leg, status, class, code, proof, happened_at } = receipt else { return };
+        let word = status.word();
+        info!(id = %message.id, leg, status = word, class = class.map(Class::word), code, "a receipt came");
+        self.journey.receipts.with_label_values(&[route(message, *leg), word, words::proof(*proof)]).inc();
+        self.leg_failed(message, *leg, *class);
+        if *status == ReportKind::Delivered {
+            self.arrived(message, *leg, *happened_at, at);
+        }
+        if *status == ReportKind::Delivered || class.is_some() {
+            self.call_ended(message, *leg, *class);
         }
     }
 
