@@ -19,6 +19,7 @@ mod family;
 mod journey;
 mod notes;
 mod seldom;
+mod tenants;
 mod words;
 mod zeros;
 

@@ -42,7 +42,8 @@ pub(crate) struct Entry {
 
 /// Runs to its end even when the caller hangs up: a committed row is always published.
 pub(crate) async fn accept(entry: Entry) -> Result<Accepted, Problem> {
-    let (metrics, purpose, country) = (entry.door.desk.metrics.clone(), entry.request.purpose, entry.request.country);
+    let (metrics, tenant) = (entry.door.desk.metrics.clone(), entry.caller.tenant.clone());
+    let (purpose, country) = (entry.request.purpose, entry.request.country);
     // On the heap from the start: to spawn moves what is spawned a dozen times.
     let taking = trace::within(trace::current(), Box::pin(async move { take(&entry).await }));
     let taken = tokio::spawn(taking).await.unwrap_or_else(|error| {
@@ -53,7 +54,7 @@ pub(crate) async fn accept(entry: Entry) -> Result<Accepted, Problem> {
         Ok((_, result)) => *result,
         Err(problem) => refused_as(problem),
     };
-    metrics.request(purpose, Some(country), result);
+    metrics.request(&tenant, purpose, Some(country), result);
     taken.map(|(accepted, _)| accepted)
 }
 

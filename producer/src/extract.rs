@@ -43,7 +43,13 @@ impl FromRequestParts<Arc<Door>> for Caller {
     async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
         let authorization = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let store = door.desk.store.as_ref();
-        Ok(Self { tenant: auth::tenant_of(store, &door.hands.keys, authorization, door.now()).await? })
+        let asked = auth::tenant_of(store, &door.hands.keys, authorization, door.now()).await;
+        let refused = |problem: &Problem| {
+            if problem.status == StatusCode::UNAUTHORIZED {
+                door.desk.metrics.key_refused();
+            }
+        };
+        asked.inspect_err(refused).map(|tenant| Self { tenant })
     }
 }
 

@@ -30,9 +30,10 @@ pub(crate) async fn create(
     IdempotencyKey(key): IdempotencyKey,
     Strict(body): Strict<NewText>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let request = Request::of_text(body)
-        .map_err(Problem::from)
-        .inspect_err(|problem| door.desk.metrics.request(Purpose::Notice, None, accept::refused_as(problem)))?;
+    let refused = |problem: &Problem| {
+        door.desk.metrics.request(&caller.tenant, Purpose::Notice, None, accept::refused_as(problem));
+    };
+    let request = Request::of_text(body).map_err(Problem::from).inspect_err(refused)?;
     let accepted = accept::accept(Entry { door, caller, key, request }).await?;
     Ok((StatusCode::ACCEPTED, Json(accepted)))
 }

@@ -33,9 +33,10 @@ pub(crate) async fn create(
     Strict(body): Strict<NewVerification>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let purpose = Purpose::from(body.purpose);
-    let request = Request::of_code(body)
-        .map_err(Problem::from)
-        .inspect_err(|problem| door.desk.metrics.request(purpose, None, accept::refused_as(problem)))?;
+    let refused = |problem: &Problem| {
+        door.desk.metrics.request(&caller.tenant, purpose, None, accept::refused_as(problem));
+    };
+    let request = Request::of_code(body).map_err(Problem::from).inspect_err(refused)?;
     let accepted = accept::accept(Entry { door, caller, key, request }).await?;
     Ok((StatusCode::ACCEPTED, Json(accepted)))
 }

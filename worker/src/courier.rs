@@ -306,7 +306,10 @@ impl Courier {
             self.permits.pause(&leg.provider, until.since_ms(now));
         }
         if before.word() != after.word() {
-            self.desk.metrics.circuit(&leg.provider, circuit(after));
+            match after {
+                Circuitry::Open { until } => self.desk.metrics.rests(&leg.provider, answer, until),
+                Circuitry::Closed | Circuitry::HalfOpen => self.desk.metrics.circuit(&leg.provider, circuit(after)),
+            }
         }
     }
 

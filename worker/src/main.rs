@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use otodoke_common::config::{LogSettings, Source};
 use otodoke_common::output::Output;
-use otodoke_common::servers::Servers;
+use otodoke_common::servers::{LateStore, Servers};
 use otodoke_common::startup;
 use otodoke_worker::{Roles, Worker, WorkerSettings};
 use serde::Serialize;
@@ -103,7 +103,7 @@ async fn run(command: &Run, output: Output) -> anyhow::Result<()> {
     let url = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let welcome = Welcome { roles: command.roles.to_string(), url: url.map(|address| format!("http://{address}")) };
     output.answer(&welcome, || welcome.sentences())?;
-    let working = work(worker, listener, stop.clone());
+    let working = work(worker, listener, Arc::clone(&servers.store), stop.clone());
     servers.run(&metrics, &stop, working).await.context("the store cannot be used")?
 }
 
@@ -114,9 +114,15 @@ async fn listen(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListene
 }
 
 /// The probes answer as long as the worker drains.
-async fn work(worker: Worker, listener: Option<TcpListener>, stop: CancellationToken) -> anyhow::Result<()> {
+async fn work(
+    worker: Worker,
+    listener: Option<TcpListener>,
+    store: Arc<LateStore>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let over = CancellationToken::new();
     let probing = listener.map(|listener| tokio::spawn(worker.probes(stop.clone()).serve(listener, over.clone())));
+    stop.run_until_cancelled(store.looked_for()).await;
     worker.run(stop.clone()).await;
     over.cancel();
     if let Some(probing) = probing {

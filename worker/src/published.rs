@@ -121,7 +121,7 @@ fn judge(
     now: Timestamp,
 ) -> Result<(Request, Opening), Box<Opening>> {
     let refused = |message: Message, error: &RequestError| {
-        courier.desk.metrics.request(message.purpose, Some(message.country), RequestResult::Refused);
+        courier.desk.metrics.request(&message.tenant, message.purpose, Some(message.country), RequestResult::Refused);
         let note = Note::Refused { code: error.code().to_owned(), field: error.field().map(str::to_owned) };
         Box::new(opening::ended(message, reason(error), Some(note), now))
     };
@@ -131,7 +131,12 @@ fn judge(
     reach::usual_ms(&courier.routes, &courier.templates, &publication.tenant, &request)
         .map_err(|error| refused(opening.message.clone(), &error))?;
     if opening.message.useful_until <= now {
-        courier.desk.metrics.request(request.purpose, Some(request.country), RequestResult::Refused);
+        courier.desk.metrics.request(
+            &publication.tenant,
+            request.purpose,
+            Some(request.country),
+            RequestResult::Refused,
+        );
         return Err(Box::new(opening::ended(opening.message, Reason::TooLate, None, now)));
     }
     Ok((request, opening))
@@ -155,7 +160,8 @@ async fn open(
     request: &Request,
     opening: Opening,
 ) -> Result<Result<Message, Box<Opening>>, StoreError> {
-    let counted = |result| courier.desk.metrics.request(request.purpose, Some(request.country), result);
+    let tenant = &opening.message.tenant;
+    let counted = |result| courier.desk.metrics.request(tenant, request.purpose, Some(request.country), result);
     let store = &courier.desk.store;
     for _ in 0..OPEN_TRIES_MAX {
         let by = match store.open(opening.clone()).await? {

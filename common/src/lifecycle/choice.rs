@@ -53,6 +53,18 @@ pub enum Hold {
 }
 
 impl Hold {
+    pub const ALL: [Self; 5] = [Self::Full, Self::Resting, Self::Throttled, Self::NotReached, Self::NoRoot];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Resting => "resting",
+            Self::Throttled => "throttled",
+            Self::NotReached => "not_reached",
+            Self::NoRoot => "no_root",
+        }
+    }
+
     /// Of the route that is waited for.
     pub const fn sentence(self) -> &'static str {
         match self {

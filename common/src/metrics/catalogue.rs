@@ -66,6 +66,8 @@ macro_rules! catalogue {
 catalogue! {
     REQUESTS: Counter "otp_requests_total" ["purpose", "country", "result"]
         "Requests at the door: accepted, joined, repeated, refused, limited, busy or unavailable.";
+    TENANT_REQUESTS: Counter "otp_tenant_requests_total" ["tenant", "result"]
+        "The same by tenant; after the first hundred tenants the others are one.";
     HTTP: Call "otp_http_request_duration_seconds" ["path", "status"]
         "Time to answer an HTTP request, by path template and status.";
     PUBLISH_CONFIRM: Call "otp_publish_confirm_seconds" ["queue"]
@@ -88,12 +90,14 @@ catalogue! {
         "Bodies of other programs that no message can come of and that were dropped, because no more may be parked.";
     QUEUE_WAIT: Wait "otp_queue_wait_seconds" ["lane"]
         "From acceptance to the beginning of the first leg.";
+    WAITS: Counter "otp_waits_total" ["lane", "why"]
+        "Legs that could not begin, because no route that fits was free: full, resting, throttled, not_reached or no_root.";
     RATE_ALLOWED: Gauge "otp_rate_limit_permits_per_second" ["provider"]
         "Requests per second that this process may begin at the provider.";
     RATE_USED: Gauge "otp_rate_used_per_second" ["provider"]
         "Requests per second that this process began at the provider, over the last seconds.";
     RATE_LIMITED: Counter "otp_rate_limited_total" ["provider", "lane"]
-        "Times a leg found no permit of the provider for its lane.";
+        "Legs that found no permit of the provider for their lane, counted when they first looked.";
     SPILLOVER: Counter "otp_spillover_total" ["route", "lane"]
         "Legs that went by this international route because every domestic one was full.";
     LEGS: Counter "otp_legs_total" ["route", "country", "channel", "trigger"]
@@ -125,7 +129,7 @@ catalogue! {
     ASKS: Counter "otp_asks_total" ["provider", "result"]
         "Questions to providers about a leg: news, no_news or failed; skipped, where its turn came too late.";
     DUPLICATES_POSSIBLE: Counter "otp_duplicates_possible_total" ["route", "cause"]
-        "Legs begun while an earlier text may still reach the person.";
+        "Legs begun while an earlier text may still reach the person, by the route of that one.";
     RECEIPT_MATCHES: Counter "otp_receipt_matches_total" ["provider", "match"]
         "Receipts and hints by what they were matched to: matched, orphan (waits in the inbox), unkept (matches nothing and is dropped: unproven, its message gone, or the inbox full), duplicate, forged, or flooded (unproven, while too many wait).";
     RECEIPTS: Counter "otp_receipts_total" ["route", "status", "proof"]

@@ -4,11 +4,12 @@ use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec, Registry};
 use tracing::{debug, info, warn};
 
 use super::seldom::Seldom;
+use super::tenants::Tenants;
 use super::words::{self, Circuit, ReceiptMatch, RequestResult};
 use super::{Metrics, catalogue, family, seconds};
 use crate::broker::{BrokerError, Queue};
 use crate::leg::{ProviderId, RouteId};
-use crate::message::{Lane, Message, Purpose};
+use crate::message::{Lane, Message, Purpose, TenantId};
 use crate::outcome::{Answer, Report};
 use crate::phone::Country;
 use crate::policy::PRICES_PER_UNIT;
@@ -17,14 +18,19 @@ use crate::store::{Counts, StoreError};
 use crate::time::Timestamp;
 use crate::transaction::Currency;
 
+/// What a limit does to a request, a check or a leg.
+pub(super) const REFUSED: &str = "refused";
+
 pub(super) struct Edges {
-    requests: IntCounterVec,
+    pub(super) requests: IntCounterVec,
+    tenant_requests: IntCounterVec,
+    tenants: Tenants,
     http: HistogramVec,
     publish_confirm: HistogramVec,
-    broker_errors: IntCounterVec,
-    amqp_reconnects: IntCounterVec,
-    publish_nacks: IntCounterVec,
-    store_errors: IntCounterVec,
+    pub(super) broker_errors: IntCounterVec,
+    pub(super) amqp_reconnects: IntCounterVec,
+    pub(super) publish_nacks: IntCounterVec,
+    pub(super) store_errors: IntCounterVec,
     consumer_active: GaugeVec,
     last_delivery: GaugeVec,
     rate_allowed: GaugeVec,
@@ -33,13 +39,13 @@ pub(super) struct Edges {
     config_version: GaugeVec,
     pub(super) dead_letters: IntCounterVec,
     pub(super) dead_letters_dropped: IntCounterVec,
-    seldom: Seldom,
+    pub(super) seldom: Seldom,
     rate_limited: IntCounterVec,
     spillover: IntCounterVec,
     attempt_duration: HistogramVec,
     segments: IntCounterVec,
     cost: CounterVec,
-    guard: IntCounterVec,
+    pub(super) guard: IntCounterVec,
     circuit: GaugeVec,
     asks: IntCounterVec,
     receipt_matches: IntCounterVec,
@@ -59,6 +65,8 @@ impl Edges {
         gauge(catalogue::BUILD_INFO)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         Ok(Self {
             requests: counter(catalogue::REQUESTS)?,
+            tenant_requests: counter(catalogue::TENANT_REQUESTS)?,
+            tenants: Tenants::default(),
             http: histogram(catalogue::HTTP)?,
             publish_confirm: histogram(catalogue::PUBLISH_CONFIRM)?,
             broker_errors: counter(catalogue::BROKER_ERRORS)?,
@@ -95,10 +103,28 @@ impl Edges {
 
 impl Metrics {
     /// A request to send was answered. `country` is `None` where its number could not be read.
-    pub fn request(&self, purpose: Purpose, country: Option<Country>, result: RequestResult) {
-        let (purpose, country, result) = (purpose.word(), self.country(country), result.word());
-        debug!(purpose, country, result, "a request to send was answered");
-        self.edges.requests.with_label_values(&[purpose, country, result]).inc();
+    pub fn request(&self, tenant: &TenantId, purpose: Purpose, country: Option<Country>, result: RequestResult) {
+        let (purpose, country, word) = (purpose.word(), self.country(country), result.word());
+        debug!(%tenant, purpose, country, result = word, "a request to send was answered");
+        self.edges.requests.with_label_values(&[purpose, country, word]).inc();
+        let counted = |label: &str| self.edges.tenant_requests.with_label_values(&[label, word]).inc();
+        self.edges.tenants.with(tenant, counted);
+        match result {
+            RequestResult::Limited | RequestResult::Busy | RequestResult::Unavailable => {
+                if self.edges.seldom.is_due(&format!("request {tenant} {word}")) {
+                    warn!(%tenant, purpose, country, result = word, "requests of a tenant are turned away; told once a minute");
+                }
+            }
+            RequestResult::Accepted | RequestResult::Joined | RequestResult::Repeated | RequestResult::Refused => {}
+        }
+    }
+
+    /// A request without an API key, or with one that opens nothing. Anybody may send any number of them.
+    pub fn key_refused(&self) {
+        match self.edges.seldom.is_due("key refused") {
+            true => warn!("a request came with no API key, or with one that opens nothing; told once a minute"),
+            false => debug!("a request came with no API key, or with one that opens nothing"),
+        }
     }
 
     /// An HTTP request was answered. `path` is the template, such as `/v1/verifications/{id}`, never what was asked for, and
@@ -115,8 +141,12 @@ impl Metrics {
     }
 
     pub fn broker_error(&self, error: &BrokerError) {
-        warn!(%error, "a call to the broker failed");
-        self.edges.broker_errors.with_label_values(&[words::broker_error(error)]).inc();
+        let kind = words::broker_error(error);
+        self.edges.broker_errors.with_label_values(&[kind]).inc();
+        match self.edges.seldom.is_due(&format!("broker {kind}")) {
+            true => warn!(%error, "a call to the broker failed; more such calls in the next minute are only counted"),
+            false => debug!(%error, "a call to the broker failed"),
+        }
     }
 
     /// RabbitMQ is connected to again, after an earlier connection had ended.
@@ -132,8 +162,12 @@ impl Metrics {
     }
 
     pub fn store_error(&self, error: &StoreError) {
-        warn!(%error, "a call to the store failed");
-        self.edges.store_errors.with_label_values(&[words::store_error(error)]).inc();
+        let kind = words::store_error(error);
+        self.edges.store_errors.with_label_values(&[kind]).inc();
+        match self.edges.seldom.is_due(&format!("store {kind}")) {
+            true => warn!(%error, "a call to the store failed; more such calls in the next minute are only counted"),
+            false => debug!(%error, "a call to the store failed"),
+        }
     }
 
     /// A consumer took something from its queue.
@@ -168,7 +202,13 @@ impl Metrics {
 
     /// A body could not be handled and waits for people.
     pub fn parked(&self, queue: Queue, reason: &str) {
-        warn!(queue = queue.word(), reason, "a body was parked; `otodoke parked list` shows it");
+        match self.edges.seldom.is_due(&format!("parked {}", queue.word())) {
+            true => warn!(
+                queue = queue.word(),
+                reason, "a body was parked; `otodoke parked list` shows it and what follows"
+            ),
+            false => debug!(queue = queue.word(), reason, "a body was parked"),
+        }
         self.edges.dead_letters.with_label_values(&[queue.word()]).inc();
     }
 
@@ -176,7 +216,7 @@ impl Metrics {
     /// publish any number: told in words once a minute.
     pub fn parked_dropped(&self, queue: Queue) {
         self.edges.dead_letters_dropped.with_label_values(&[queue.word()]).inc();
-        if self.edges.seldom.is_due(queue.word()) {
+        if self.edges.seldom.is_due(&format!("dropped {}", queue.word())) {
             warn!(
                 queue = queue.word(),
                 "bodies that no message can come of are dropped: no more may be parked; empty `otodoke parked list`, and see who publishes them"
@@ -225,7 +265,7 @@ impl Metrics {
         if self.edges.seldom.is_due(&format!("{rule} {}", message.tenant)) {
             warn!(tenant = %message.tenant, rule, country, "a limit is reached");
         }
-        self.edges.guard.with_label_values(&[rule, "refused", country]).inc();
+        self.edges.guard.with_label_values(&[rule, REFUSED, country]).inc();
     }
 
     /// A provider rests, may be probed, or is in use. Told in words only when it changes.
@@ -237,10 +277,21 @@ impl Metrics {
             Circuit::HalfOpen => info!(%provider, "the provider has rested, and a leg may probe it"),
             Circuit::Closed => info!(%provider, "the provider is in use"),
         }
+        self.set_circuit(provider, state);
+    }
+
+    fn set_circuit(&self, provider: &ProviderId, state: Circuit) {
         for each in Circuit::ALL {
             let value = if each == state { 1.0 } else { 0.0 };
             self.edges.circuit.with_label_values(&[provider.as_str(), each.word()]).set(value);
         }
+    }
+
+    /// A provider failed too often and rests: why, by its last answer.
+    pub fn rests(&self, provider: &ProviderId, answer: &Answer, until: Timestamp) {
+        let (class, why) = words::answer_why(answer);
+        warn!(%provider, class, why, until = until.rfc3339(), "the provider fails and rests");
+        self.set_circuit(provider, Circuit::Open);
     }
 
     /// A provider was asked about a leg.

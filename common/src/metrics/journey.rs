@@ -6,6 +6,7 @@ use super::{catalogue, family};
 
 pub(super) struct Journey {
     pub(super) queue_wait: HistogramVec,
+    pub(super) waits: IntCounterVec,
     pub(super) legs: IntCounterVec,
     pub(super) failovers: IntCounterVec,
     pub(super) attempts: IntCounterVec,
@@ -40,6 +41,7 @@ impl Journey {
         let histogram = |family| family::histogram(registry, family);
         Ok(Self {
             queue_wait: histogram(catalogue::QUEUE_WAIT)?,
+            waits: counter(catalogue::WAITS)?,
             legs: counter(catalogue::LEGS)?,
             failovers: counter(catalogue::FAILOVERS)?,
             attempts: counter(catalogue::ATTEMPTS)?,

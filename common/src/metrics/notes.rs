@@ -5,13 +5,14 @@ use tracing::{debug, info, warn};
 use super::{Metrics, seconds, words};
 use crate::leg::{CallStage, Channel, Leg, LegNumber, LegOutcome, RouteId};
 use crate::lifecycle::{Hold, Note, Verdict};
-use crate::message::{End, Message, MessageId, Trigger};
+use crate::message::{End, Message, Trigger};
 use crate::outcome::{Class, Reason, ReportKind};
 use crate::route::ReceiptProfile;
 use crate::time::Timestamp;
 
 /// Where a label would name a leg that the message does not have.
 const NO_ROUTE: &str = "none";
+const UNKNOWN: &str = "unknown";
 
 impl Metrics {
     /// One line of a message's journal was saved at `at`; `message` is what is stored now.
@@ -29,7 +30,7 @@ impl Metrics {
             Note::Answered { leg, outcome, class, code } => {
                 info!(%id, leg, outcome = outcome.word(), class = class.map(Class::word), code, "the provider answered");
                 self.answered(message, *leg, *outcome, at);
-                self.leg_failed(message, *leg, *class);
+                self.leg_failed(message, *leg, *class, code.as_deref());
                 if matches!(outcome, LegOutcome::Refused | LegOutcome::NotSent) {
                     self.call_ended(message, *leg, *class);
                 }
@@ -47,14 +48,14 @@ impl Metrics {
             }
             Note::HeldBack { leg } => self.held_back(message, *leg),
             Note::DuplicatePossible { leg, cause } => self.duplicate_possible(message, *leg, *cause),
-            Note::Waiting { until, why } => waits(id, *until, *why),
+            Note::Waiting { until, why } => self.waits(message, *until, *why),
             Note::OverLimit { cap } => debug!(%id, cap = cap.word(), "its tenant is at its limit: no leg begins"),
             Note::Late { what } => {
                 debug!(%id, what, "an event came too late to change anything");
                 self.journey.late.with_label_values::<&str>(&[]).inc();
             }
             Note::ArrivedLate { leg, happened_at } => self.arrived_late(message, *leg, *happened_at),
-            Note::Refused { code, field } => warn!(%id, code, field, "a published message cannot be taken"),
+            Note::Refused { code, field } => self.published_in_vain(message, code, field.as_deref()),
             Note::Duplicate { of } => info!(%id, %of, "published while an equal message was alive: that one goes on"),
             Note::Erased => debug!(%id, "the personal part was erased"),
             Note::CallAnswered { leg } => self.call_went_on(message, *leg, "answered"),
@@ -74,7 +75,7 @@ impl Metrics {
         let word = status.word();
         info!(id = %message.id, leg, status = word, class = class.map(Class::word), code, "a receipt came");
         self.journey.receipts.with_label_values(&[route(message, *leg), word, words::proof(*proof)]).inc();
-        self.leg_failed(message, *leg, *class);
+        self.leg_failed(message, *leg, *class, code.as_deref());
         if *status == ReportKind::Delivered {
             self.arrived(message, *leg, *happened_at, at);
         }
@@ -120,8 +121,15 @@ impl Metrics {
         }
     }
 
-    fn leg_failed(&self, message: &Message, leg: LegNumber, class: Option<Class>) {
+    fn leg_failed(&self, message: &Message, leg: LegNumber, class: Option<Class>, code: Option<&str>) {
         let Some(class) = class else { return };
+        // What no other route mends for good: our account, or our words.
+        if matches!(class, Class::Config | Class::Content) {
+            let (route, class) = (route(message, leg), class.word());
+            if self.edges.seldom.is_due(&format!("leg {route} {class}")) {
+                warn!(id = %message.id, route, class, code, "a provider refuses what a person has to mend; told once a minute");
+            }
+        }
         self.journey.attempt_failures.with_label_values(&[route(message, leg), class.word()]).inc();
     }
 
@@ -142,9 +150,28 @@ impl Metrics {
         self.journey.time_to_handset.with_label_values(&labels).observe(since_accepted_s);
     }
 
+    /// What it is laid to is the leg that may still arrive.
     fn duplicate_possible(&self, message: &Message, leg: LegNumber, cause: Class) {
-        warn!(id = %message.id, leg, cause = cause.word(), "a second text may reach the person");
-        self.journey.duplicates_possible.with_label_values(&[route(message, leg), cause.word()]).inc();
+        let in_doubt = |other: &&Leg| other.number < leg && other.reason == Some(cause);
+        let route = message.legs.iter().rev().find(in_doubt).map_or(NO_ROUTE, |other| other.route.as_str());
+        warn!(id = %message.id, leg, cause = cause.word(), route, "a second text may reach the person");
+        self.journey.duplicates_possible.with_label_values(&[route, cause.word()]).inc();
+    }
+
+    fn waits(&self, message: &Message, until: Timestamp, why: Option<Hold>) {
+        let (id, reason) = (message.id, why.map(Hold::sentence));
+        debug!(%id, until = until.rfc3339(), why = reason, "the message waits for a route");
+        let word = why.map_or(UNKNOWN, Hold::word);
+        self.journey.waits.with_label_values(&[message.lane.word(), word]).inc();
+    }
+
+    /// Whoever publishes one such message may publish any number.
+    fn published_in_vain(&self, message: &Message, code: &str, field: Option<&str>) {
+        let (id, tenant) = (message.id, &message.tenant);
+        match self.edges.seldom.is_due(&format!("published {tenant} {code}")) {
+            true => warn!(%id, %tenant, code, field, "a published message cannot be taken"),
+            false => debug!(%id, %tenant, code, field, "a published message cannot be taken"),
+        }
     }
 
     fn held_back(&self, message: &Message, leg: LegNumber) {
@@ -246,10 +273,6 @@ impl Metrics {
             End::Delivered | End::Cancelled { .. } => {}
         }
     }
-}
-
-fn waits(id: MessageId, until: Timestamp, why: Option<Hold>) {
-    debug!(%id, until = until.rfc3339(), why = why.map(Hold::sentence), "the message waits for a route");
 }
 
 fn is_spoken(leg: &Leg) -> bool {

@@ -162,7 +162,7 @@ fn tell_all(metrics: &Metrics) {
         metrics.note(&message(), &note, at(5_000));
     }
     let away = || "away".to_owned();
-    metrics.request(Purpose::Login, Some(Country::JP), RequestResult::Accepted);
+    metrics.request(&message().tenant, Purpose::Login, Some(Country::JP), RequestResult::Accepted);
     metrics.http("/v1/verifications", "202", 0.01);
     metrics.publish_confirm(Queue::Receipts, 0.01);
     metrics.broker_error(&BrokerError::Unavailable { why: away() });
@@ -334,8 +334,8 @@ fn what_people_watch_for_is_there_before_it_happens() {
 #[test]
 fn a_country_without_a_plan_and_an_unread_number_are_other() {
     let metrics = metrics();
-    metrics.request(Purpose::Login, Country::parse("FR"), RequestResult::Refused);
-    metrics.request(Purpose::Login, None, RequestResult::Refused);
+    metrics.request(&message().tenant, Purpose::Login, Country::parse("FR"), RequestResult::Refused);
+    metrics.request(&message().tenant, Purpose::Login, None, RequestResult::Refused);
     has(&metrics.text(), "otp_requests_total{country=\"other\",purpose=\"login\",result=\"refused\"} 2");
 }
 

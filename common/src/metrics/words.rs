@@ -25,6 +25,9 @@ pub enum RequestResult {
 }
 
 impl RequestResult {
+    pub(super) const ALL: [Self; 7] =
+        [Self::Accepted, Self::Joined, Self::Repeated, Self::Refused, Self::Limited, Self::Busy, Self::Unavailable];
+
     pub const fn word(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
@@ -95,6 +98,15 @@ pub(super) const fn answer(answer: &Answer) -> &'static str {
     }
 }
 
+/// The class of an answer that took nothing, and what was said with it.
+pub(super) fn answer_why(answer: &Answer) -> (&'static str, &str) {
+    match answer {
+        Answer::Submitted { .. } => (self::answer(answer), ""),
+        Answer::Refused(refusal) => (refusal.class.word(), &refusal.code),
+        Answer::NotSent { why } | Answer::Unknown { why } => (self::answer(answer), why),
+    }
+}
+
 pub(super) const fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Right => "right",
@@ -130,6 +142,9 @@ pub(super) const fn furthest(furthest: &Furthest) -> &'static str {
         Furthest::GaveUp { .. } => "gave_up",
     }
 }
+
+pub(super) const BROKER_ERRORS: [&str; 4] = ["unavailable", "full", "parked_full", "unconfirmed"];
+pub(super) const STORE_ERRORS: [&str; 4] = ["unavailable", "unknown_outcome", "refused", "full"];
 
 pub(super) const fn broker_error(error: &BrokerError) -> &'static str {
     match error {

@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::time::{Duration, timeout};
 
 use crate::leg::{LegNumber, ProviderId};
 use crate::message::{Message, MessageId, Tag};
@@ -21,20 +23,36 @@ type Asked<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 
 pub struct LateStore {
     store: OnceLock<Arc<dyn Store>>,
     why: Mutex<String>,
+    /// It arrived, or the first try to reach it failed.
+    looked: watch::Sender<bool>,
 }
+
+/// Longest wait for the first look at a server.
+const FIRST_LOOK_MS_MAX: u64 = 2_000;
 
 impl LateStore {
     pub(super) fn new() -> Self {
-        Self { store: OnceLock::new(), why: Mutex::new("it was not reached yet".to_owned()) }
+        let why = Mutex::new("it was not reached yet".to_owned());
+        Self { store: OnceLock::new(), why, looked: watch::Sender::new(false) }
+    }
+
+    /// For work that would only find it away a moment before it arrives.
+    pub async fn looked_for(&self) {
+        let mut looked = self.looked.subscribe();
+        let looking = looked.wait_for(|looked| *looked);
+        // Nobody hangs up who would be waited for: it lives as long as this.
+        drop(timeout(Duration::from_millis(FIRST_LOOK_MS_MAX), looking).await);
     }
 
     pub(super) fn waits_for(&self, why: String) {
         *self.why.lock().expect("no code panics while it holds the reason") = why;
+        self.looked.send_replace(true);
     }
 
     /// Called once.
     pub(super) fn arrive(&self, store: Arc<Postgres>) {
         assert!(self.store.set(store).is_ok(), "a store arrives once");
+        self.looked.send_replace(true);
     }
 
     fn here(&self) -> Result<&dyn Store, StoreError> {
