@@ -3,6 +3,8 @@
 //!
 //! The door and the worker both sit at a desk. What a decision asks for beyond the row (publish, call, ask) they do themselves.
 
+mod writes;
+
 use std::sync::Arc;
 
 use crate::bucket::{Refund, Spend};
@@ -16,6 +18,7 @@ use crate::policy::{LINES_BESIDE_MAX, Policy};
 use crate::seal::Vault;
 use crate::store::{Opening, Save, Saved, Store, StoreError};
 use crate::time::{HOUR_MS, Timestamp};
+pub use writes::Writes;
 
 /// A lost compare-and-set means that somebody else moved the message on: no message is moved on this often at once.
 pub const SAVE_TRIES_MAX: usize = 32;
@@ -28,6 +31,7 @@ pub struct Desk {
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
     pub dice: Arc<Dice>,
+    pub writes: Arc<Writes>,
 }
 
 /// How a shell answers a decision's questions about routes.
@@ -212,7 +216,9 @@ impl Desk {
         save: &Save,
         look: impl Fn(MessageId) -> F,
     ) -> Result<Saved, StoreError> {
-        match self.store.save(save).await {
+        let saved = self.store.save(save).await;
+        self.writes.told(&saved, self.clock.now());
+        match saved {
             Err(StoreError::UnknownOutcome { why }) => {
                 self.metrics.store_error(&StoreError::UnknownOutcome { why });
                 let found = look(save.message.id).await?;

@@ -31,7 +31,7 @@ impl Vitals {
 /// Looks once; takes 2 s at the most.
 pub async fn look(desk: &Desk, broker: &dyn Broker, codes: &CodeKeys) -> Vitals {
     let store = match timeout(Duration::from_millis(ANSWER_MS_MAX), desk.store.setting(PROBE)).await {
-        Ok(Ok(_)) => None,
+        Ok(Ok(_)) => desk.writes.trouble(desk.clock.now()),
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some(format!("the store did not answer within {ANSWER_MS_MAX} ms")),
     };
@@ -88,6 +88,7 @@ mod tests {
             metrics: Metrics::new().expect("the catalogue registers"),
             clock: Clock::system(),
             dice: Arc::new(Dice::seeded(1)),
+            writes: Arc::default(),
         }
     }
 

@@ -182,7 +182,9 @@ fn look_at_money(door: &Door, message: &Message) -> Option<Spend> {
 
 /// A commit of unknown outcome is looked up: its row is there or it is not.
 async fn opened(door: &Door, opening: &Opening) -> Result<Opened, StoreError> {
-    let error = match door.desk.store.open(opening.clone()).await {
+    let opened = door.desk.store.open(opening.clone()).await;
+    door.desk.writes.told(&opened, door.now());
+    let error = match opened {
         Ok(opened) => return Ok(opened),
         Err(error) => error,
     };

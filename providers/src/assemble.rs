@@ -87,6 +87,7 @@ impl Assembled {
                 metrics: self.metrics,
                 clock: backends.clock,
                 dice: backends.dice,
+                writes: Arc::default(),
             },
             broker: backends.broker,
             routes: Arc::new(self.routes),

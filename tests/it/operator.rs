@@ -165,6 +165,7 @@ async fn the_operators_word_counts_also_where_another_process_heard_it() {
             metrics: Arc::clone(&world.metrics),
             clock: world.clock.clone(),
             dice: Arc::new(Dice::seeded(2)),
+            writes: Arc::default(),
         };
         let heard = Event::Receipt { leg: 1, status: at_operator(), proof: Proof::Tag, happened_at: None };
         for person in 0..50 {

@@ -117,6 +117,7 @@ fn worker_and_desk(broker: &Arc<Silent>) -> (Worker, Desk) {
             metrics: Metrics::new().expect("the catalogue registers"),
             clock,
             dice: Arc::new(Dice::seeded(1)),
+            writes: Arc::default(),
         },
         broker: broker.clone(),
         routes: Arc::new(RouteTable::default()),

@@ -303,6 +303,7 @@ fn door(memory: &Memory, clock: Clock, provider: Scripted) -> Door {
             metrics: Metrics::for_countries([Country::JP]).expect("metrics"),
             clock,
             dice: Arc::new(Dice::seeded(1)),
+            writes: Arc::default(),
         },
         broker: memory.broker(),
         codes: Arc::new(codes()),

@@ -82,6 +82,21 @@ async fn with_the_broker_away_what_the_sweep_could_not_send_in_time_is_refused()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_answers_and_takes_nothing_is_told_by_readiness_until_it_takes_something() {
+    let bed = bed_that_knows_its_key().await;
+    bed.memory.faults().lose_and_report_unknown(1);
+    bed.login().await;
+    let said = bed.get("/readyz").await.text;
+    assert!(said.contains("the store answers, but the last write failed"), "{said}");
+    let other = json!({"to": OTHER_NUMBER, "purpose": "login"});
+    bed.post("/v1/verifications", &other).await.accepted();
+    // A look is shared by those who ask within a moment.
+    advance_ms(10_000).await;
+    let said = bed.get("/readyz").await.text;
+    assert!(!said.contains("write"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_went_to_its_lane_waits_for_no_sweep() {
     let bed = Bed::new().await;
     bed.login().await;

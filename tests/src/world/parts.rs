@@ -84,6 +84,7 @@ fn desk(memory: &Memory, clock: &Clock, options: &Options) -> Desk {
         metrics: Metrics::for_countries([Country::JP, korea()]).expect("the names of the metrics are valid"),
         clock: clock.clone(),
         dice: Arc::new(Dice::seeded(options.seed)),
+        writes: Arc::default(),
     }
 }
 
