@@ -99,6 +99,8 @@ pub struct Parked {
     pub queue: Queue,
     pub at: Timestamp,
     pub reason: String,
+    /// The user of the broker that published it, where it was none of our own.
+    pub user: Option<String>,
     pub body: Vec<u8>,
     #[serde(skip)]
     pub trace: Option<TraceContext>,

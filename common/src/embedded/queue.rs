@@ -304,6 +304,8 @@ fn read_parked(row: &Row<'_>) -> Result<Parked, Failure> {
         queue: named(&row.get::<_, String>(1)?)?,
         at: Timestamp::from_unix_ms(row.get(2)?),
         reason: row.get(3)?,
+        // Nobody else publishes here.
+        user: None,
         body: row.get(4)?,
         trace: read_trace(row, 5)?,
     })

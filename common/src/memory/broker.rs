@@ -136,9 +136,8 @@ impl Settle for Inner {
         match how {
             Settlement::Park { reason, .. } if room.is_ok() => {
                 let parked_id = i64::try_from(ticket).expect("tickets are counted from 1");
-                state
-                    .parked
-                    .insert(parked_id, Parked { parked_id, queue, at, reason, body: entry.body, trace: entry.trace });
+                let Entry { body, trace, .. } = entry;
+                state.parked.insert(parked_id, Parked { parked_id, queue, at, reason, user: None, body, trace });
             }
             Settlement::Done | Settlement::Park { .. } => {}
         }

@@ -139,7 +139,7 @@ pub(super) fn of_parked(
 }
 
 /// Who published it first. What a header says of that counts only on a body that we published again.
-fn publisher(identity: &Identity, properties: &BasicProperties) -> Publisher {
+pub(super) fn publisher(identity: &Identity, properties: &BasicProperties) -> Publisher {
     match properties.user_id() {
         Some(user) if identity.own.contains(user.as_str()) => match header(properties, USER_HEADER).and_then(text) {
             None => Publisher::Own,

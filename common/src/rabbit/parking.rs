@@ -13,12 +13,12 @@ use tokio::time::Duration;
 
 use super::generation::Generation;
 use super::{envelope, error, line};
-use crate::broker::{BrokerError, Origin, Parked, Queue, Unpark};
+use crate::broker::{BrokerError, Origin, Parked, Publisher, Queue, Unpark};
 use crate::message::Lane;
 use crate::time::Timestamp;
 
 /// Bodies that one look reads; deeper ones show once those before them are gone.
-const LOOK_MAX: usize = 1_000;
+const LOOK_MAX: usize = 2_000;
 const LOOK_MS_MAX: u64 = 30_000;
 /// Bodies that a look for what is too old reads: past ours, which stay.
 const PRUNE_LOOK_MAX: usize = 10_000;
@@ -176,7 +176,11 @@ fn read(generation: &Generation, message: &BasicGetMessage) -> Parked {
     let body = message.data.clone();
     let parked_id = parked_id(envelope::message_id(&message.properties).as_str(), queue, &body);
     let trace = envelope::trace(&message.properties);
-    Parked { parked_id, queue, at: story.at, reason: story.reason, body, trace }
+    let user = match envelope::publisher(generation.identity(), &message.properties) {
+        Publisher::User(user) => Some(user),
+        Publisher::Own | Publisher::Nobody => None,
+    };
+    Parked { parked_id, queue, at: story.at, reason: story.reason, user, body, trace }
 }
 
 /// The same for every look at the same body; equal bodies of one message may stand for each other.

@@ -18,6 +18,9 @@ struct Entry {
     queue: &'static str,
     at: String,
     reason: String,
+    /// Of the broker, where another program published it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
     bytes: usize,
 }
 
@@ -28,6 +31,7 @@ impl From<ParkedBody> for Entry {
             queue: parked.queue.word(),
             at: parked.at.rfc3339(),
             reason: parked.reason,
+            user: parked.user,
             bytes: parked.body.len(),
         }
     }
@@ -46,19 +50,24 @@ pub(crate) async fn parked(command: &Parked, output: &Output) -> anyhow::Result<
 }
 
 async fn list(broker: &dyn Broker, output: &Output) -> anyhow::Result<Outcome> {
-    let entries: Vec<Entry> = broker.parked(SHOWN_MAX).await?.into_iter().map(Entry::from).collect();
+    let mut entries: Vec<Entry> = broker.parked(SHOWN_MAX + 1).await?.into_iter().map(Entry::from).collect();
+    let more = entries.len() > SHOWN_MAX;
+    entries.truncate(SHOWN_MAX);
     output.show(&entries, || {
         if entries.is_empty() {
             return "Nothing is parked.".to_owned();
         }
         let line = |entry: &Entry| {
-            format!(
-                "{:>8}  {:<9} {}  {} bytes: {}\n",
-                entry.parked_id, entry.queue, entry.at, entry.bytes, entry.reason
-            )
+            let by = entry.user.as_ref().map_or_else(String::new, |user| format!(" by {user}"));
+            let Entry { parked_id, queue, at, bytes, reason, .. } = entry;
+            format!("{parked_id:>8}  {queue:<9} {at}  {bytes} bytes{by}: {reason}\n")
         };
         entries.iter().map(line).collect()
     })?;
+    if more {
+        let told = format!("only the first {SHOWN_MAX} are shown, and more are parked: see to these first");
+        Output::complain("otodoke", &told);
+    }
     Ok(Outcome::Done)
 }
 

@@ -98,7 +98,7 @@ async fn nobody_takes_an_id_over(house: &House) {
     let before = acme.get(&format!("/v1/trace/{id}")).await.text;
     house.publisher("beta-app").publish(&[Letter::new(&id, "normal", &code(&mine))]);
     let parked = house.until_parked("is the id of another message").await;
-    assert_eq!(parked["queue"], "normal", "{parked}");
+    assert_eq!((&parked["queue"], &parked["user"]), (&json!("normal"), &json!("beta-app")), "{parked}");
     assert_eq!(acme.get(&format!("/v1/trace/{id}")).await.text, before, "nothing of it changed");
     assert_eq!(beta.get(&format!("/v1/verifications/{id}")).await.status, 404, "nothing of it is told");
     assert!(house.phones.handset(&mine).await.texts.is_empty());
