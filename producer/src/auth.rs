@@ -82,7 +82,7 @@ pub(crate) async fn tenant_of(
         seen = cache.get(&hash);
     }
     if let Some(seen) = &seen
-        && now.since_ms(seen.at) < KEY_FRESH_MS
+        && seen.age_ms(now) < KEY_FRESH_MS
         && !cache.is_to_be_renewed(&hash, seen, now)
     {
         return Ok(seen.tenant.clone());
@@ -103,14 +103,12 @@ pub(crate) async fn tenant_of(
             Err(Problem::unauthorized())
         }
         // It is there, and could say that the key was revoked. Somebody else with this key may have been told that it was not.
-        Err(error @ StoreError::Full { .. }) => {
-            match cache.get(&hash).filter(|seen| now.since_ms(seen.at) < KEY_FRESH_MS) {
-                Some(seen) => Ok(seen.tenant),
-                None => Err(error.into()),
-            }
-        }
+        Err(error @ StoreError::Full { .. }) => match cache.get(&hash).filter(|seen| seen.age_ms(now) < KEY_FRESH_MS) {
+            Some(seen) => Ok(seen.tenant),
+            None => Err(error.into()),
+        },
         Err(error) => match seen {
-            Some(seen) if now.since_ms(seen.at) < KEY_STALE_MS_MAX => Ok(seen.tenant),
+            Some(seen) if seen.age_ms(now) < KEY_STALE_MS_MAX => Ok(seen.tenant),
             Some(_) | None => Err(error.into()),
         },
     }
@@ -137,6 +135,13 @@ struct Seen {
     renewing: bool,
 }
 
+impl Seen {
+    /// One that was seen later than now is from before the clock was set back: nobody knows how old it is.
+    fn age_ms(&self, now: Timestamp) -> u64 {
+        if now < self.at { u64::MAX } else { now.since_ms(self.at) }
+    }
+}
+
 impl Default for KeyCache {
     fn default() -> Self {
         Self { seen: Mutex::default(), strangers: Semaphore::new(STRANGERS_ASKED_MAX) }
@@ -157,7 +162,7 @@ impl KeyCache {
 
     /// Says so once for each time that it was seen; nearly always `seen` alone tells that it is not.
     fn is_to_be_renewed(&self, hash: &Tag, seen: &Seen, now: Timestamp) -> bool {
-        let is_due = |seen: &Seen| !seen.renewing && now.since_ms(seen.at) >= KEY_RENEWED_MS;
+        let is_due = |seen: &Seen| !seen.renewing && seen.age_ms(now) >= KEY_RENEWED_MS;
         if !is_due(seen) {
             return false;
         }
@@ -217,6 +222,8 @@ mod tests {
         assert_eq!(whose(KEY_FRESH_MS).await, "second", "it is believed no longer");
         belongs("third").await;
         assert_eq!(whose(KEY_FRESH_MS + KEY_RENEWED_MS).await, "third", "the next one asks");
+        belongs("fourth").await;
+        assert_eq!(whose(0).await, "fourth", "the clock was set back, and nobody knows how old the third is");
     }
 
     #[test]

@@ -123,11 +123,20 @@ fn lease_part(
     let mut messages = Vec::with_capacity(due.len());
     for (at, id) in due {
         delete_due(db, id, part, Some(at))?;
-        let Some(message) = load(db, id)? else { continue };
+        let message = match load(db, id) {
+            Ok(Some(message)) => Some(message),
+            Ok(None) => continue,
+            // One row that cannot be read must not hold up the others; its lease brings it back.
+            Err(Failure::Refused { why }) => {
+                tracing::error!(%id, why, "a due message cannot be read");
+                None
+            }
+            Err(failure @ (Failure::Unavailable { .. } | Failure::Unknown { .. })) => return Err(failure),
+        };
         put_due(db, id, part, Some(until))?;
         db.prepare_cached("UPDATE message SET due = ?2 WHERE id = ?1")?
             .execute(params![id.bytes(), until.unix_ms()])?;
-        messages.push(message);
+        messages.extend(message);
     }
     Ok(messages)
 }

@@ -26,5 +26,12 @@ pub(super) fn of_number(
         Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?))
     })?;
     let rows: Vec<(u64, Vec<u8>)> = found.collect::<rusqlite::Result<_>>()?;
-    rows.into_iter().map(|(version, body)| Ok(Message { version, ..decode_row(&body)? })).collect()
+    let read = |(version, body): (u64, Vec<u8>)| {
+        let message = decode_row(&body);
+        // As in PostgreSQL: the others are found all the same.
+        let message =
+            message.inspect_err(|error| tracing::error!(%error, "a message that was searched cannot be read"));
+        message.ok().map(|message| Message { version, ..message })
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
 }

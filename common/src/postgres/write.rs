@@ -18,6 +18,7 @@ use super::due;
 use super::group::Verb;
 use super::rules;
 use super::trouble::{Trouble, is_missing_day};
+use crate::bucket::{Refund, Spend};
 use crate::message::{Message, MessageId, Tag};
 use crate::store::{Opened, Opening, Save, Saved, StoreError};
 use crate::time::Timestamp;
@@ -81,16 +82,26 @@ impl Ask {
         matches!(self.what, What::Open(_))
     }
 
-    fn bucket_tags(&self) -> Vec<Tag> {
+    fn spends(&self) -> &[Spend] {
         match &self.what {
-            What::Open(opening) => opening.spends.iter().map(|spend| spend.bucket).collect(),
-            What::Save(save) => save
-                .spends
-                .iter()
-                .map(|spend| spend.bucket)
-                .chain(save.refunds.iter().map(|refund| refund.bucket))
-                .collect(),
+            What::Open(opening) => &opening.spends,
+            What::Save(save) => &save.spends,
         }
+    }
+
+    /// Buckets that something is paid into, or given back to.
+    fn paid_buckets(&self) -> impl Iterator<Item = Tag> {
+        let refunds: &[Refund] = match &self.what {
+            What::Open(_) => &[],
+            What::Save(save) => &save.refunds,
+        };
+        let paid = self.spends().iter().filter(|spend| spend.cost > 0).map(|spend| spend.bucket);
+        paid.chain(refunds.iter().map(|refund| refund.bucket))
+    }
+
+    /// Buckets that are only looked into, by this one.
+    fn looked_buckets(&self) -> impl Iterator<Item = Tag> {
+        self.spends().iter().filter(|spend| spend.cost == 0).map(|spend| spend.bucket)
     }
 
     fn claim_keys(&self) -> Vec<(i16, Tag)> {

@@ -1,17 +1,22 @@
 //! Servers that take no writes: full, read-only for a while, or a standby until it is promoted. Nothing is answered that is
 //! not there, and the work goes on by itself when it can.
 
+use std::io::Write;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use otodoke_common::bucket::Spend;
 use otodoke_common::postgres::{Postgres, PostgresError};
-use otodoke_common::store::{Opened, Store, StoreError};
-use otodoke_tests::servers::postgres::{private_postgres, private_postgres_on_small_disk, psql, settings};
+use otodoke_common::store::{Opened, Opening, Store, StoreError};
+use otodoke_tests::servers::postgres::{
+    postgres, private_postgres, private_postgres_on_small_disk, psql, session, settings,
+};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::backend::{LIMITS, migrated, small};
-use crate::sample::{id, message, opened, opening};
+use crate::sample::{id, message, opened, opening, spend};
 
 /// Larger than any table of an empty cluster; half a page, so that the last one is torn.
 const FILE_BYTES_MAX: u64 = 2 * 1_024 * 1_024 + 4_096;
@@ -115,4 +120,33 @@ async fn a_standby_is_named_and_takes_over_once_it_is_promoted() {
     psql(&standby.url("postgres"), "SELECT pg_promote()");
     opens_again(&*store, 2).await;
     assert_eq!(store.load(written.id).await, Ok(Some(written)), "what was written went along");
+}
+
+/// As another door or worker holds a tenant's bucket while it pays into it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_only_looks_into_a_bucket_does_not_wait_for_those_who_pay_into_it() {
+    let server = postgres().await;
+    let url = server.database();
+    let store = migrated(&small(&url, LIMITS.inbox_max)).await;
+    let paying = |number, cost| Opening { spends: vec![Spend { cost, ..spend(7, 5) }], ..opening(message(number)) };
+    assert_eq!(store.open(paying(1, 1)).await, Ok(Opened::New));
+    let mut holding = session(&url).stdin(Stdio::piped()).spawn().expect("a session");
+    let mut typed = holding.stdin.take().expect("a pipe");
+    writeln!(typed, "BEGIN; UPDATE bucket SET entries = entries;").expect("typed");
+    let held = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND state = 'idle in transaction'";
+    while psql(&url, held) == "0" {
+        sleep(LOOK).await;
+    }
+    let looking = tokio::time::timeout(SOON, store.open(paying(2, 0))).await;
+    assert_eq!(looking.expect("at once"), Ok(Opened::New));
+    let paid = tokio::spawn({
+        let (store, opening) = (Arc::clone(&store), paying(3, 1));
+        async move { store.open(opening).await }
+    });
+    sleep(LOOK).await;
+    assert!(!paid.is_finished(), "who pays waits for the one before");
+    drop(typed);
+    holding.wait().expect("it ends with what is typed");
+    assert_eq!(paid.await.expect("no panic"), Ok(Opened::New));
 }

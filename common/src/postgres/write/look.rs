@@ -14,7 +14,7 @@ use super::{Ask, Repeats};
 use crate::message::{MessageId, Tag};
 use crate::postgres::days::day_of;
 use crate::postgres::draft::{BucketRow, Change, ClaimRow, Draft, Holder, decode_entries, tag};
-use crate::postgres::statements::{BUCKETS_LOCK, CLAIMS_LOCK, MESSAGES_LOAD, MESSAGES_LOCK};
+use crate::postgres::statements::{BUCKETS_LOCK, BUCKETS_LOOK, CLAIMS_LOCK, MESSAGES_LOAD, MESSAGES_LOCK, Statement};
 use crate::time::Timestamp;
 
 type Bodies = BTreeMap<MessageId, Vec<u8>>;
@@ -27,14 +27,18 @@ pub(super) async fn look(
 ) -> Result<(), Error> {
     let looked_for = |ask: &&Ask| ask.is_opening() && repeats == Repeats::LookedFor;
     let openings = asks.iter().filter(looked_for).map(|ask| ask.message().id).collect();
-    let (claims, buckets, repeats, versions) = join!(
+    let paid: BTreeSet<Tag> = asks.iter().flat_map(Ask::paid_buckets).collect();
+    let looked_into = asks.iter().flat_map(Ask::looked_buckets).filter(|tag| !paid.contains(tag)).collect();
+    let (claims, buckets, only_seen, repeats, versions) = join!(
         biased;
         claims(transaction, asks),
-        buckets(transaction, asks),
+        buckets(transaction, &BUCKETS_LOCK, &paid),
+        buckets(transaction, &BUCKETS_LOOK, &looked_into),
         bodies(transaction, openings),
         versions(transaction, asks),
     );
     (draft.claims, draft.buckets, draft.bodies, draft.locked) = (claims?, buckets?, repeats?, versions?);
+    draft.buckets.extend(only_seen?);
     // Read after the claims are locked, so that a holder that has ended is seen as ended.
     let holders = draft.claims.values().map(|row| row.holder.by).filter(|by| !draft.bodies.contains_key(by)).collect();
     draft.bodies.extend(bodies(transaction, holders).await?);
@@ -57,14 +61,17 @@ async fn claims(transaction: &Transaction<'_>, asks: &[Ask]) -> Result<BTreeMap<
     Ok(found)
 }
 
-async fn buckets(transaction: &Transaction<'_>, asks: &[Ask]) -> Result<BTreeMap<Tag, BucketRow>, Error> {
-    let keys: BTreeSet<Tag> = asks.iter().flat_map(Ask::bucket_tags).collect();
+async fn buckets(
+    transaction: &Transaction<'_>,
+    statement: &Statement,
+    keys: &BTreeSet<Tag>,
+) -> Result<BTreeMap<Tag, BucketRow>, Error> {
     let mut found = BTreeMap::new();
     if keys.is_empty() {
         return Ok(found);
     }
     let tags: Vec<&[u8]> = keys.iter().map(|tag| tag.0.as_slice()).collect();
-    let statement = transaction.prepare_cached(BUCKETS_LOCK.sql).await?;
+    let statement = transaction.prepare_cached(statement.sql).await?;
     for row in transaction.query(&statement, &[&tags]).await? {
         let (bucket, until) = (decode_entries(row.try_get(1)?), Timestamp::from_unix_ms(0));
         found.insert(tag(row.try_get(0)?), BucketRow { bucket, until, change: Change::Nothing });
