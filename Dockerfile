@@ -74,6 +74,8 @@ CMD ["run", "--listen", "0.0.0.0:8081"]
 
 FROM runtime AS otodoke-producer
 COPY --from=programs /out/otodoke-producer /usr/local/bin/
+# For people: keys, roots, parked bodies, the topology, with the settings and secrets that are there.
+COPY --from=command-line /out/otodoke /usr/local/bin/
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["healthy", "8080"]
 ENTRYPOINT ["otodoke-producer"]
