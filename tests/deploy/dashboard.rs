@@ -33,7 +33,7 @@ const ASKED_FIRST: [&str; 21] = [
     "otp_messages_live",
 ];
 /// Of the broker's own metrics, those that our Prometheus asks for.
-const OF_THE_BROKER: [&str; 1] = ["rabbitmq_detailed_queue_messages_ready"];
+const OF_THE_BROKER: [&str; 1] = ["rabbitmq_detailed_queue_messages"];
 
 #[test]
 fn every_metric_of_the_dashboard_exists() {
