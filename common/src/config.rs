@@ -34,6 +34,7 @@ use crate::text::Counting;
 
 mod carriers;
 mod check;
+mod kid;
 mod lanes;
 mod log;
 mod problem;
@@ -83,6 +84,7 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CodesSettings {
+    #[serde(deserialize_with = "kid::read")]
     pub active: Kid,
     pub roots: BTreeMap<Kid, Root>,
 }

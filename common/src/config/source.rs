@@ -49,7 +49,7 @@ impl Source {
         sections.leftovers();
         let misfits = check::problems(&settings, &sections.unread);
         sections.problems.extend(misfits);
-        if sections.are_good() { Ok(settings) } else { Err(Problems(sections.problems)) }
+        if sections.are_good() { Ok(settings) } else { Err(self.told(sections.problems)) }
     }
 
     /// Only the carriers and where they reach us: for whoever stands in for carriers, and may hold no other secret.
@@ -61,7 +61,7 @@ impl Source {
             Some(public_url) if sections.are_good() => {
                 Ok(CarriersSettings { public_url: public_url.trim_end_matches('/').to_owned(), providers })
             }
-            Some(_) | None => Err(Problems(sections.problems)),
+            Some(_) | None => Err(self.told(sections.problems)),
         }
     }
 
@@ -74,8 +74,22 @@ impl Source {
         if sections.are_good() {
             Ok(UpSettings { tenants, templates, providers, unused })
         } else {
-            Err(Problems(sections.problems))
+            Err(self.told(sections.problems))
         }
+    }
+
+    /// Who looks for a wrong key in the file does not find what a variable said.
+    fn told(&self, mut problems: Vec<Problem>) -> Problems {
+        for problem in &mut problems {
+            let says = |name: &&String| {
+                let rest = key_of(name).and_then(|key| problem.key.strip_prefix(&key).map(str::to_owned));
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            };
+            if let Some(name) = self.variables.iter().map(|(name, _)| name).find(says) {
+                problem.remedy = format!("{} (by the variable {name})", problem.remedy);
+            }
+        }
+        Problems(problems)
     }
 
     fn sections(&self) -> Result<Sections, Problems> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::message::Locale;
 
+mod variables;
 mod wrong_keys;
 
 const ROOT: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -67,23 +68,6 @@ fn a_whole_file_is_read() {
     assert_eq!(table.routes.len(), 1);
     assert_eq!(table.routes[0].overdue_after_ms, 30_000);
     assert!(settings.route_table(|_| None).routes.is_empty());
-}
-
-#[test]
-fn variables_win_over_the_file_and_strangers_are_ignored() {
-    let variables = [
-        ("OTODOKE_LISTEN", "0.0.0.0:9000"),
-        ("OTODOKE_PLAN__JP__INTERNATIONAL", "last"),
-        ("OTODOKE_POLICY__GUESSES", "3"),
-        ("OTODOKE_TENANT__ACME__REQUIRE_TO", "false"),
-        ("OTODOKE_URL", "http://elsewhere"),
-        ("PATH", "/bin"),
-    ];
-    let settings = read(GOOD, &variables).expect("good settings");
-    assert_eq!(settings.listen.port(), 9000);
-    assert_eq!(settings.plans[&Country::JP].international, crate::route::International::Last);
-    assert_eq!(settings.policy.guesses, 3);
-    assert!(!settings.tenants.values().next().expect("acme").require_to);
 }
 
 #[test]
@@ -190,22 +174,6 @@ fn a_name_in_front_of_the_host_is_no_host() {
 }
 
 #[test]
-fn a_variable_of_the_command_line_is_no_setting() {
-    for name in [
-        "OTODOKE_CONFIG",
-        "OTODOKE_URL",
-        "OTODOKE_API_KEY",
-        "OTODOKE_DATA",
-        "OTODOKE_LOG",
-        "OTODOKE_LOG_FORMAT",
-        "OTODOKE_BENCH_AMQP_URL",
-        "OTODOKE_BENCH_POSTGRES_URL",
-    ] {
-        assert!(read(GOOD, &[(name, "anything")]).is_ok(), "{name}");
-    }
-}
-
-#[test]
 fn prices_are_in_a_currency_that_exists() {
     let said = refused(&format!("{GOOD}\n[policy]\ncurrency = \"JYP\""));
     assert_eq!(said.len(), 1, "{said:#?}");
@@ -270,41 +238,6 @@ fn a_user_of_the_broker_is_one_tenants_and_none_of_ours() {
         let said = with(&tenants, amqp).expect_err("wrong settings");
         assert!(said.iter().any(|said| said.contains(expected)), "{said:?}");
     }
-}
-
-#[test]
-fn urls_come_from_files_and_variables_too() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().join("amqp");
-    std::fs::write(&path, "amqp://a:b@one\n\namqp://a:b@two\n").expect("written");
-    let variables = [
-        ("OTODOKE_AMQP__URL_FILE", path.to_str().expect("a path")),
-        ("OTODOKE_POSTGRES__URL", "postgres://otodoke:hunter2@127.0.0.1/otodoke"),
-    ];
-    let settings = read(GOOD, &variables).expect("good settings");
-    let urls: Vec<&str> = settings.servers().expect("both are there").0.urls.iter().map(Secret::expose).collect();
-    assert_eq!(urls, ["amqp://a:b@one", "amqp://a:b@two"]);
-}
-
-#[test]
-fn a_variable_takes_the_place_of_whichever_form_the_file_has() {
-    let file = with_servers("url_file = \"DIR/nothing\"", "url = \"postgres://a:b@127.0.0.1/file\"")
-        + "\n[template.shop]\nen_file = \"DIR/nothing\"";
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().join("postgres");
-    std::fs::write(&path, "postgres://a:b@127.0.0.1/variable").expect("written");
-    let variables = [
-        ("OTODOKE_AMQP__URLS", "[\"amqp://a:b@one\"]"),
-        ("OTODOKE_POSTGRES__URL_FILE", path.to_str().expect("a path")),
-        ("OTODOKE_TEMPLATE__SHOP__EN", "Shop: {code}"),
-    ];
-    let settings = read(&file, &variables).expect("good settings");
-    let (amqp, postgres) = settings.servers().expect("both are there");
-    assert_eq!(amqp.urls.iter().map(Secret::expose).collect::<Vec<_>>(), ["amqp://a:b@one"]);
-    assert!(postgres.url.expose().ends_with("/variable"));
-    let both = [("OTODOKE_AMQP__URL", "amqp://a:b@one"), variables[0], variables[1], variables[2]];
-    let said = read(&file, &both).expect_err("which of the two variables is meant?").to_string();
-    assert!(said.contains("has more than one of"), "{said}");
 }
 
 #[test]
