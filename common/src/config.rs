@@ -12,8 +12,7 @@
 //! `OTODOKE_POSTGRES__<KEY>` with the keys `URL_FILE` or `URL`; `CA_FILE`, `POOL_SIZE`, `STATEMENT_TIMEOUT_MS`,
 //! `WAIT_TIMEOUT_MS`, `CREATE_TIMEOUT_MS`, `RECYCLE_TIMEOUT_MS`, `INBOX_MAX` (of `PostgresSettings`).
 //! `[[provider]]` and `[[route]]` are lists and come from the file; a provider's `secret_file` keeps its secret out of it. A
-//! value reads as TOML does, so a text that looks like a number is quoted twice: `OTODOKE_CODES__ACTIVE='"1"'`. Paths are
-//! relative to where the process starts.
+//! value reads as TOML does. Paths are relative to where the process starts.
 //! No settings, but read elsewhere: `OTODOKE_URL`, `OTODOKE_API_KEY`, `OTODOKE_DATA`, `OTODOKE_MANAGEMENT_URL`,
 //! `OTODOKE_BENCH_AMQP_URL` and `OTODOKE_BENCH_POSTGRES_URL` (the command line), `OTODOKE_LOG` and `OTODOKE_LOG_FORMAT` (`startup`).
 

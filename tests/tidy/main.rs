@@ -105,7 +105,8 @@ fn every_member_but_the_allocator_has_the_lints_of_the_workspace() {
 #[test]
 fn what_the_documents_point_to_is_there() {
     const ENDS: [&str; 5] = [".rs", ".toml", ".md", ".json", ".yml"];
-    let documents = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "BENCHMARKS.md", "deploy/README.md"];
+    let documents =
+        ["README.md", "SETTINGS.md", "ARCHITECTURE.md", "CHANGELOG.md", "BENCHMARKS.md", "deploy/README.md"];
     let sources: String = sources().into_iter().map(|source| source.text).collect();
     for document in documents {
         let text = read(&root().join(document));

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::message::Locale;
 
+mod documented;
 mod variables;
 mod wrong_keys;
 

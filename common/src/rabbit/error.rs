@@ -33,9 +33,9 @@ pub(super) fn trouble(error: &lapin::Error) -> String {
 fn remedy(error: &lapin::Error) -> Option<&'static str> {
     if let Some((number, _)) = said(error) {
         return match number {
-            ACCESS_REFUSED => {
-                Some("check user and password of the AMQP URL, and the user's permissions on names with our namespace")
-            }
+            ACCESS_REFUSED => Some(
+                "check user and password of the AMQP URL, and the user's permissions: SETTINGS.md has those it needs",
+            ),
             NOT_ALLOWED => {
                 Some("create the vhost that ends the AMQP URL (%2f is /), and give the user its permissions")
             }
