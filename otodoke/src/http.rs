@@ -10,6 +10,7 @@ use otodoke_common::clock::Clock;
 use otodoke_producer::answer::{Accepted, CheckStatus, Checked};
 use otodoke_producer::body::{ChannelWord, CheckBody, SearchBody};
 use otodoke_producer::client::{Client, ClientError};
+use tokio::time::Duration;
 
 use crate::cli::{Access, Cancel, Channel, Check, Find, Resend, Send, Trace};
 use crate::output::{Outcome, Output};
@@ -20,7 +21,13 @@ pub(crate) async fn send(command: Box<Send>, output: &Output) -> anyhow::Result<
     let client = client(&command.access)?;
     let key = command.idempotency_key.as_deref();
     if let Some(path) = &command.file {
-        return file::send(&client, path, key, command.concurrency.into(), output).await;
+        let file = file::File {
+            path,
+            key,
+            in_flight: command.concurrency.into(),
+            patience: Duration::from_secs(command.patience.into()),
+        };
+        return file::send(&client, &file, output).await;
     }
     let accepted = bodies::of(&command)?.send(&client, key).await?;
     output.answer(&accepted, || sent(&accepted))?;

@@ -220,6 +220,33 @@ async fn a_file_is_sent_line_by_line_and_a_bad_line_is_named() {
     assert_eq!((of(1)["joined"].as_bool(), of(3)["code"].as_str()), (Some(true), Some("unreadable_line")));
 }
 
+#[tokio::test]
+async fn a_file_waits_for_a_door_that_starts_anew_and_gives_up_one_that_is_gone() {
+    let up = Up::start();
+    let address = up.url().trim_start_matches("http://").to_owned();
+    let file = up.directory.path().join("requests.jsonl");
+    let line = |line| serde_json::json!({ "to": format!("+81901234{line}"), "purpose": "login" }).to_string();
+    std::fs::write(&file, (3_000..3_040).map(line).collect::<Vec<_>>().join("\n")).expect("written");
+    let send = |patience: &str| {
+        let mut command = up.command(&["send", "--json", "--concurrency", "4", "--patience", patience, "--file"]);
+        command.arg(&file).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let (mut waiting, mut giving_up) = (send("30"), send("0"));
+    let (directory, _) = up.stop().await;
+    let given_up = giving_up.output().expect("the program runs");
+    let told = String::from_utf8_lossy(&given_up.stderr);
+    assert_eq!(given_up.status.code(), Some(1), "{told}");
+    assert!(told.contains("were not sent") && told.contains("no door takes a connection any more"), "{told}");
+    let waiting = waiting.spawn().expect("the program runs");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let again = Up::start_in(directory, &address);
+    let output = waiting.wait_with_output().expect("it ends by itself");
+    let summary = String::from_utf8_lossy(&output.stdout).lines().last().map(str::to_owned).unwrap_or_default();
+    assert!(output.status.success() && summary.contains("\"accepted\":40"), "{summary}");
+    again.stop().await;
+}
+
 /// As `otodoke send --file ... | head -n 1` does.
 #[tokio::test]
 async fn whoever_takes_no_more_answers_is_told_which_lines_were_not_sent() {

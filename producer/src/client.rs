@@ -49,6 +49,13 @@ pub enum ClientError {
     NotAnId { id: String },
 }
 
+impl ClientError {
+    /// Whether no connection came about: nothing of the request left, so it may be sent again without doubling anything.
+    pub fn is_not_connected(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if source.is_connect())
+    }
+}
+
 impl Client {
     /// `url` as the door says it, such as `http://127.0.0.1:8080`.
     pub fn new(url: &str, key: &str) -> Result<Self, ClientError> {

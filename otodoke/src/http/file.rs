@@ -8,13 +8,22 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use otodoke_common::retry::Delays;
+use otodoke_producer::answer::Accepted;
 use otodoke_producer::client::{Client, ClientError};
 use serde::Serialize;
 use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant};
 
 use super::bodies::Body;
 use super::lines::{Line, Lines};
 use crate::output::{Outcome, Output};
+
+/// The code of a line for which no door was there.
+const NO_DOOR: &str = "no_door";
+/// Between two tries to connect.
+const PAUSE_FIRST_MS: u64 = 250;
+const PAUSE_LAST_MS: u64 = 2_000;
 
 /// What became of one line, counted from 1.
 #[derive(Debug, Serialize)]
@@ -47,13 +56,17 @@ struct Summary {
     failures: BTreeMap<String, usize>,
 }
 
-pub(super) async fn send(
-    client: &Client,
-    path: &Path,
-    key: Option<&str>,
-    in_flight: usize,
-    output: &Output,
-) -> anyhow::Result<Outcome> {
+/// What to send, and how.
+pub(super) struct File<'a> {
+    pub(super) path: &'a Path,
+    pub(super) key: Option<&'a str>,
+    pub(super) in_flight: usize,
+    /// For a door that takes no connection.
+    pub(super) patience: Duration,
+}
+
+pub(super) async fn send(client: &Client, file: &File<'_>, output: &Output) -> anyhow::Result<Outcome> {
+    let File { path, key, in_flight, patience } = *file;
     let mut lines = Lines::open(path)?;
     let bar = bar(output, lines.bytes);
     let mut summary = Summary::default();
@@ -77,7 +90,7 @@ pub(super) async fn send(
         bar.set_position(lines.read);
         (summary.lines, last) = (summary.lines + 1, line.number);
         let key = key.map(|key| format!("{key}-{}", line.number));
-        sending.spawn(send_line(client.clone(), key, line));
+        sending.spawn(send_line(client.clone(), key, line, patience));
     };
     end = end.with_context(|| format!("the lines after line {last} were not sent"));
     while let Some(result) = sending.join_next().await {
@@ -90,7 +103,7 @@ pub(super) async fn send(
 }
 
 /// With a key a line may be repeated: the whole file can be sent again, and nobody gets a second code.
-async fn send_line(client: Arc<Client>, key: Option<String>, line: Line) -> LineResult {
+async fn send_line(client: Arc<Client>, key: Option<String>, line: Line, patience: Duration) -> LineResult {
     let Line { number, text } = line;
     let of_line = LineResult::of(number);
     let failed = |code: &str, error: String| LineResult {
@@ -106,9 +119,10 @@ async fn send_line(client: Arc<Client>, key: Option<String>, line: Line) -> Line
         Ok(body) => body,
         Err(error) => return failed("unreadable_line", format!("the line is no request: {error}")),
     };
-    match body.send(&client, key.as_deref()).await {
+    match send_patiently(&client, &body, key.as_deref(), patience).await {
         Ok(accepted) => LineResult { id: Some(accepted.id), joined: Some(accepted.joined), ..of_line },
         Err(ClientError::Refused { body, .. }) => LineResult { field: body.field, ..failed(&body.code, body.detail) },
+        Err(error) if error.is_not_connected() => failed(NO_DOOR, error.to_string()),
         Err(
             error @ (ClientError::Unreachable { .. }
             | ClientError::Unreadable { .. }
@@ -116,6 +130,24 @@ async fn send_line(client: Arc<Client>, key: Option<String>, line: Line) -> Line
             | ClientError::NotAUrl { .. }
             | ClientError::NotAnId { .. }),
         ) => failed("no_answer", error.to_string()),
+    }
+}
+
+/// A door that is started anew takes no connection for a moment, and what could not be connected was not sent.
+async fn send_patiently(
+    client: &Client,
+    body: &Body,
+    key: Option<&str>,
+    patience: Duration,
+) -> Result<Accepted, ClientError> {
+    let (begun, delays) = (Instant::now(), Delays::new(PAUSE_FIRST_MS, PAUSE_LAST_MS));
+    let mut tries = 0;
+    loop {
+        match body.send(client, key).await {
+            Err(error) if error.is_not_connected() && begun.elapsed() < patience => tries += 1,
+            sent => return sent,
+        }
+        tokio::time::sleep(Duration::from_millis(delays.delay_ms(tries, 0))).await;
     }
 }
 
@@ -140,9 +172,13 @@ fn tell(
     }
     bar.set_message(format!("{} accepted, {} failed", summary.accepted, summary.failed));
     match output {
-        Output::People => Ok(()),
-        Output::Programs => output.answer(&result, String::new).context("nobody takes the answers"),
+        Output::People => {}
+        Output::Programs => output.answer(&result, String::new).context("nobody takes the answers")?,
     }
+    // Every line after it would wait as long for nothing.
+    let is_away = result.code.as_deref() == Some(NO_DOOR);
+    anyhow::ensure!(!is_away, "no door takes a connection any more; with --idempotency-key the file may be sent again");
+    Ok(())
 }
 
 fn sentences(summary: &Summary) -> String {
