@@ -118,7 +118,7 @@ impl Bucket {
     /// entry, and its end never comes nearer than the next shorter window: so an entry counts longer than it should by a slot
     /// of its window at most, however often this is done, and never for a window that it has left.
     fn thin(&mut self, windows_ms: &BTreeSet<u64>, now: Timestamp) {
-        let slots = (SLOTS / u64::try_from(windows_ms.len()).unwrap_or(SLOTS)).max(1);
+        let slots = (SLOTS / u64::try_from(windows_ms.len()).unwrap_or(SLOTS).max(1)).max(1);
         let mut thinned: Vec<(Timestamp, u64)> = Vec::with_capacity(ENTRIES_MAX);
         for (at, cost) in self.0.drain(..) {
             let age_ms = now.since_ms(at);

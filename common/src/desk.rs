@@ -216,16 +216,18 @@ impl Desk {
         save: &Save,
         look: impl Fn(MessageId) -> F,
     ) -> Result<Saved, StoreError> {
-        let saved = self.store.save(save).await;
-        self.writes.told(&saved, self.clock.now());
-        match saved {
+        let saved = match self.store.save(save).await {
             Err(StoreError::UnknownOutcome { why }) => {
                 self.metrics.store_error(&StoreError::UnknownOutcome { why });
-                let found = look(save.message.id).await?;
-                Ok(if found.as_ref() == Some(&save.message) { Saved::Won } else { Saved::Lost })
+                look(save.message.id).await.map(|found| match found.as_ref() == Some(&save.message) {
+                    true => Saved::Won,
+                    false => Saved::Lost,
+                })
             }
             known => known,
-        }
+        };
+        self.writes.told(&saved, self.clock.now());
+        saved
     }
 
     /// `price` out of what the tenant's legs to this country may cost in an hour.

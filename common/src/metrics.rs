@@ -24,7 +24,7 @@ mod words;
 mod zeros;
 
 pub use catalogue::{ALL, Family, Kind, documented};
-pub use words::{Circuit, ReceiptMatch, RequestResult};
+pub use words::{Circuit, GUESSES_PER_NUMBER, ReceiptMatch, RequestResult};
 
 /// A country without a plan.
 const OTHER: &str = "other";

@@ -8,8 +8,8 @@ use tokio::time::{Duration, Instant};
 /// From the start of one group to the start of a small one, at least: a timer may be a millisecond late. Whoever asks for one
 /// thing after the other is held back as well.
 pub(crate) const PACE_MS: u64 = 2;
-/// From so many on a group is large: more company would save little.
-pub(crate) const LARGE: usize = 32;
+/// From so many on a group is large: more company would save little, and to wait for it costs 64 callers a part of their rate.
+pub(crate) const LARGE: usize = 16;
 
 pub(crate) struct Pace {
     large: usize,

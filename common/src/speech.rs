@@ -128,12 +128,14 @@ fn sentence(parts: &mut Vec<Part>, words: String) {
     parts.push(Part::PauseMs(SENTENCE_PAUSE_MS));
 }
 
-/// In pieces that a voice can take, each ending with a sentence where one ends in it, else where it is full.
+/// In pieces that a voice can take, each ending with a sentence where one ends in it, else with a word, else where it is full.
 fn text_parts(parts: &mut Vec<Part>, text: &str) {
     let mut rest = text;
     while let Some((at, _)) = rest.char_indices().nth(SAID_CHARS_MAX) {
-        let ends = |(at, letter): (usize, char)| SENTENCE_ENDS.contains(&letter).then_some(at + letter.len_utf8());
-        let (piece, after) = rest.split_at(rest[..at].char_indices().filter_map(ends).next_back().unwrap_or(at));
+        let full = &rest[..at];
+        let last = |is_end: fn(char) -> bool| full.rfind(is_end).map(|at| full.ceil_char_boundary(at + 1));
+        let sentence = last(|letter| SENTENCE_ENDS.contains(&letter)).max(full.rfind(". ").map(|at| at + 2));
+        let (piece, after) = rest.split_at(sentence.or_else(|| last(char::is_whitespace)).unwrap_or(at));
         parts.push(Part::Say(piece.to_owned()));
         rest = after;
     }

@@ -15,8 +15,8 @@ use crate::lines;
 /// Naming one of them in the filter still makes it speak.
 const QUIET_LIBRARIES: &str = "h2=info,hyper=info,hyper_util=info,lapin=off,reqwest=info,rustls=info,tower=info";
 
-/// How the broker's library ends a task of its own that the end of the process cuts off: nobody's mistake.
-const TASK_LEFT_OVER: &str = "Task did not complete: task ";
+/// How the broker's library tells that a task of its own was cancelled, as by the end of the process: nobody's mistake.
+const TASK_LEFT_OVER: (&str, &str) = ("Task did not complete: task ", "was cancelled");
 
 /// The status of a process that was told twice to stop: 128 and the number of SIGINT.
 const TOLD_TWICE_STATUS: i32 = 130;
@@ -45,7 +45,8 @@ fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
         let said = panic.payload_as_str().unwrap_or("a value that is no text");
-        if said.starts_with(TASK_LEFT_OVER) {
+        if said.starts_with(TASK_LEFT_OVER.0) && said.ends_with(TASK_LEFT_OVER.1) {
+            tracing::debug!(at, said, "a task of the broker's library was cut off");
             return;
         }
         tracing::error!(at, said, "a task panicked: this is a mistake in the program");

@@ -8,7 +8,7 @@ use otodoke_common::broker::Queue;
 use otodoke_common::bucket::Spend;
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::fallback;
-use otodoke_common::lifecycle::{Event, Note, guessed_out, resend_gate};
+use otodoke_common::lifecycle::{Cap, Event, Note, guessed_out, resend_gate};
 use otodoke_common::message::{Message, MessageId, Purpose, State, Tag, Want};
 use otodoke_common::metrics::{Metrics, RequestResult};
 use otodoke_common::request::opening::{self, Birth, CAPS, Opener};
@@ -301,7 +301,7 @@ fn key_reused() -> Problem {
 
 fn too_many(metrics: &Metrics, message: &Message, index: usize, free_at: Timestamp, now: Timestamp) -> Problem {
     let Some(window) = CAPS.get(index) else {
-        metrics.guarded("spend_per_hour", message);
+        metrics.guarded(Cap::SpendPerHour.word(), message);
         let detail =
             "what may be spent on this country in an hour is spent: wait, or raise the tenant's `spend_per_hour`";
         let status = axum::http::StatusCode::TOO_MANY_REQUESTS;

@@ -9,6 +9,7 @@ use otodoke_common::code::{CODE_DIGITS_MAX, CODE_DIGITS_MIN, Code, CodeError, Co
 use otodoke_common::desk::{Applied, Committed, Routing, SAVE_TRIES_MAX};
 use otodoke_common::lifecycle::{Effect, Event, Note, Step, Verdict};
 use otodoke_common::message::{End, Kind, Message, Person, Purpose, State, Tag};
+use otodoke_common::metrics::GUESSES_PER_NUMBER;
 use otodoke_common::outcome::Reason;
 use otodoke_common::phone::PhoneNumber;
 use otodoke_common::request;
@@ -302,7 +303,7 @@ async fn pay(door: &Door, message: Message) -> Result<Payment, Problem> {
     match door.desk.apply_to(message, &Event::GuessPaid, &Routing::ELSEWHERE, &spends).await? {
         Applied::Missing => Err(Problem::not_found()),
         Applied::OverLimit { free_at, .. } => {
-            door.desk.metrics.guarded("guesses_per_number", &before);
+            door.desk.metrics.guarded(GUESSES_PER_NUMBER, &before);
             Ok(Payment::NoneLeftForNumber { message: before, free_at })
         }
         Applied::Done(step) => {

@@ -52,11 +52,9 @@ impl Modify for NoBodyIsNoNull {
         let posts = document.paths.paths.values_mut().filter_map(|path| path.post.as_mut());
         for body in posts.filter_map(|post| post.request_body.as_mut()) {
             for content in body.content.values_mut() {
-                if let Some(RefOr::T(Schema::OneOf(one_of))) = &mut content.schema
-                    && let Some(body @ RefOr::Ref(_)) = one_of.items.pop()
-                {
-                    content.schema = Some(body);
-                }
+                let Some(RefOr::T(Schema::OneOf(one_of))) = &content.schema else { continue };
+                let body = one_of.items.iter().find(|item| matches!(item, RefOr::Ref(_)));
+                content.schema = body.cloned().or_else(|| content.schema.clone());
             }
         }
     }

@@ -7,7 +7,7 @@ use otodoke_common::code::CodeKeys;
 use otodoke_common::health::{Admission, Health};
 use otodoke_common::leg::{Channel, ProviderId, RouteClass};
 use otodoke_common::lifecycle::{Cap, Choice, Hold};
-use otodoke_common::message::{Kind, Lane, Message, State, Want};
+use otodoke_common::message::{Kind, Lane, Message, Want};
 use otodoke_common::metrics::Metrics;
 use otodoke_common::retry::Delays;
 use otodoke_common::route::{self, Route, RouteTable, Scene, Standing};
@@ -107,9 +107,7 @@ impl Hand<'_> {
                     return Choice::Go(pick);
                 }
                 Err(none) => {
-                    if !matches!(message.state, State::Retrying { .. }) {
-                        self.metrics.rate_limited(&route.provider, message.lane);
-                    }
+                    self.metrics.rate_limited(&route.provider, message.lane);
                     full.insert(route.provider.clone());
                     self.waits_for.lock().expect("no code panics while it holds a hand").insert(route.provider.clone());
                     retry_ms = retry_ms.min(none.retry_ms);

@@ -86,7 +86,7 @@ impl Source {
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
             };
             if let Some(name) = self.variables.iter().map(|(name, _)| name).find(says) {
-                problem.remedy = format!("{} (by the variable {name})", problem.remedy);
+                problem.remedy = format!("{}; the variable {name} says it", problem.remedy);
             }
         }
         Problems(problems)

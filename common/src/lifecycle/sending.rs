@@ -93,12 +93,16 @@ pub(super) fn late_answer(turn: &mut Turn<'_>, leg: LegNumber, answer: &Answer) 
         }
         Answer::Refused(refusal) => {
             turn.late(format!("answer to leg {leg}: refused, {}", refusal.class.word()));
+            refund(turn, leg);
             if turn.message.is_live() && turn.leg(leg).is_some() && fallback::stops(refusal.class) {
                 turn.close_leg(leg, LegOutcome::Refused, Some(refusal.class));
                 turn.stop(refusal.class);
             }
         }
-        Answer::NotSent { .. } => turn.late(format!("answer to leg {leg}: not sent")),
+        Answer::NotSent { .. } => {
+            turn.late(format!("answer to leg {leg}: not sent"));
+            refund(turn, leg);
+        }
         Answer::Unknown { .. } => turn.late(format!("answer to leg {leg}: unknown")),
     }
 }

@@ -97,7 +97,7 @@ catalogue! {
     RATE_USED: Gauge "otp_rate_used_per_second" ["provider"]
         "Requests per second that this process began at the provider, over the last seconds.";
     RATE_LIMITED: Counter "otp_rate_limited_total" ["provider", "lane"]
-        "Legs that found no permit of the provider for their lane, counted when they first looked.";
+        "Looks for a permit of the provider that found none; a leg that waits looks often, and counts once in otp_waits_total.";
     SPILLOVER: Counter "otp_spillover_total" ["route", "lane"]
         "Legs that went by this international route because every domestic one was full.";
     LEGS: Counter "otp_legs_total" ["route", "country", "channel", "trigger"]
@@ -113,7 +113,7 @@ catalogue! {
     SEGMENTS: Counter "otp_segments_total" ["route", "country"]
         "Text segments handed to the provider.";
     COST: Amount "otp_cost_minor_units_total" ["route", "country", "currency"]
-        "What legs handed to the provider cost by the prices of the settings, in minor units of the currency.";
+        "What legs that went out, or may have, cost by the prices of the settings, in minor units of the currency.";
     GUARD: Counter "otp_guard_decisions_total" ["rule", "action", "country"]
         "Requests, checks and legs that a limit stopped: spend_per_hour, calls_per_hour or guesses_per_number.";
     SUBMITTED: Counter "otp_submitted_total" ["route", "country", "channel"]

@@ -107,8 +107,12 @@ impl Metrics {
         let (purpose, country, word) = (purpose.word(), self.country(country), result.word());
         debug!(%tenant, purpose, country, result = word, "a request to send was answered");
         self.edges.requests.with_label_values(&[purpose, country, word]).inc();
-        let counted = |label: &str| self.edges.tenant_requests.with_label_values(&[label, word]).inc();
-        self.edges.tenants.with(tenant, counted);
+        self.edges.tenants.with(tenant, |label, is_new| {
+            for result in RequestResult::ALL.into_iter().filter(|_| is_new) {
+                self.edges.tenant_requests.with_label_values(&[label, result.word()]);
+            }
+            self.edges.tenant_requests.with_label_values(&[label, word]).inc();
+        });
         match result {
             RequestResult::Limited | RequestResult::Busy | RequestResult::Unavailable => {
                 if self.edges.seldom.is_due(&format!("request {tenant} {word}")) {
@@ -164,7 +168,9 @@ impl Metrics {
     pub fn store_error(&self, error: &StoreError) {
         let kind = words::store_error(error);
         self.edges.store_errors.with_label_values(&[kind]).inc();
-        match self.edges.seldom.is_due(&format!("store {kind}")) {
+        // What is refused is a row's own matter: each is another one.
+        let is_its_own = matches!(error, StoreError::Refused { .. });
+        match is_its_own || self.edges.seldom.is_due(&format!("store {kind}")) {
             true => warn!(%error, "a call to the store failed; more such calls in the next minute are only counted"),
             false => debug!(%error, "a call to the store failed"),
         }

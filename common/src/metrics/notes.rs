@@ -181,7 +181,7 @@ impl Metrics {
     }
 
     fn arrived_late(&self, message: &Message, leg: LegNumber, happened_at: Option<Timestamp>) {
-        let clock = if happened_at.is_some() { "provider" } else { "ours" };
+        let clock = if happened_at.is_some() { words::PROVIDERS_CLOCK } else { words::OUR_CLOCK };
         warn!(id = %message.id, leg, clock, "a leg was on the handset after its deadline");
         self.journey.arrived_late.with_label_values(&[route(message, leg), clock]).inc();
     }

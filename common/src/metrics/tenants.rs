@@ -14,14 +14,14 @@ const TENANTS_MAX: usize = 100;
 pub(super) struct Tenants(Mutex<BTreeSet<TenantId>>);
 
 impl Tenants {
-    /// Does something with the label of a tenant.
-    pub(super) fn with<T>(&self, tenant: &TenantId, work: impl FnOnce(&str) -> T) -> T {
+    /// Does something with the label of a tenant, and with whether it has it just now.
+    pub(super) fn with<T>(&self, tenant: &TenantId, work: impl FnOnce(&str, bool) -> T) -> T {
         let mut named = self.0.lock().expect("no code panics while it holds these names");
-        if !named.contains(tenant) && named.len() < TENANTS_MAX {
+        let is_new = !named.contains(tenant) && named.len() < TENANTS_MAX;
+        if is_new {
             named.insert(tenant.clone());
         }
-        let label = named.get(tenant).map_or(OTHER, TenantId::as_str);
-        work(label)
+        work(named.get(tenant).map_or(OTHER, TenantId::as_str), is_new)
     }
 }
 
@@ -34,7 +34,7 @@ mod tests {
         let tenants = Tenants::default();
         let label = |number: usize| {
             let tenant = TenantId::parse(&format!("t{number}")).expect("a tenant");
-            tenants.with(&tenant, str::to_owned)
+            tenants.with(&tenant, |label, _| label.to_owned())
         };
         assert_eq!((label(0), label(TENANTS_MAX - 1)), ("t0".to_owned(), format!("t{}", TENANTS_MAX - 1)));
         for number in 0..TENANTS_MAX {

@@ -143,6 +143,12 @@ pub(super) const fn furthest(furthest: &Furthest) -> &'static str {
     }
 }
 
+/// The limit that a check meets; the others are those of `Cap`.
+pub const GUESSES_PER_NUMBER: &str = "guesses_per_number";
+/// By whose clock something was late.
+pub(super) const PROVIDERS_CLOCK: &str = "provider";
+pub(super) const OUR_CLOCK: &str = "ours";
+
 pub(super) const BROKER_ERRORS: [&str; 4] = ["unavailable", "full", "parked_full", "unconfirmed"];
 pub(super) const STORE_ERRORS: [&str; 4] = ["unavailable", "unknown_outcome", "refused", "full"];
 

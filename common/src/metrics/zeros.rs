@@ -7,21 +7,21 @@ use super::words::RequestResult;
 use super::{Metrics, OTHER, words};
 use crate::broker::Queue;
 use crate::leg::RouteId;
-use crate::lifecycle::Hold;
+use crate::lifecycle::{Cap, Hold};
 use crate::message::{Furthest, Lane, Purpose};
 use crate::outcome::{Class, Reason};
 use crate::phone::Country;
 
 /// Each is a hundred lines at `/metrics`.
 const COUNTRIES_MAX: usize = 16;
-/// The limits that stop something (`edges`).
-const GUARDS: [&str; 3] = ["spend_per_hour", "calls_per_hour", "guesses_per_number"];
+/// The limits that stop something.
+const GUARDS: [&str; 3] = [Cap::SpendPerHour.word(), Cap::CallsPerHour.word(), words::GUESSES_PER_NUMBER];
 /// Why a second text may go out while an earlier one may still arrive (`lifecycle`).
 const DUPLICATE_CAUSES: [Class; 2] = [Class::Unknown, Class::Overdue];
 
 /// Failures of a leg that people are to see at once.
 const ALARMING: [Class; 2] = [Class::Config, Class::Content];
-const LATE_BY: [&str; 2] = ["provider", "ours"];
+const LATE_BY: [&str; 2] = [words::PROVIDERS_CLOCK, words::OUR_CLOCK];
 
 impl Metrics {
     pub(super) fn begin_at_zero(&self) {

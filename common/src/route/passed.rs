@@ -34,7 +34,7 @@ impl PassedFor {
             Self::Full => "its provider was busy",
             Self::Resting => "its provider rested after failures",
             Self::TooLate => "it might have come too late",
-            Self::OverBudget => "over what its tenant may spend in an hour",
+            Self::OverBudget => "it costs more than its tenant may still spend in this hour",
             Self::Failing => "most of its last answers were failures",
         }
     }

@@ -116,13 +116,17 @@ fn a_long_text_is_spoken_in_pieces_of_which_nothing_is_lost() {
         ("あ".repeat(SAID_CHARS_MAX + 1), 2),
         ("明日は9時に開きます。".repeat(60), 3),
         ("It opens at 9 tomorrow! ".repeat(50), 5),
+        ("It opens at 9.30 tomorrow. ".repeat(50), 5),
+        ("word ".repeat(100), 2),
     ] {
         let speech = speak_text(Locale::Ja, &text);
         let all = said(&speech);
         assert_eq!(all.len(), 2 * pieces + 2, "twice, and two sentences of our own");
         assert_eq!(all[..pieces].concat(), text);
         assert!(all.iter().all(|words| words.chars().count() <= SAID_CHARS_MAX && !words.is_empty()), "{text}");
-        let whole = |words: &&&str| words.ends_with(['。', '!']);
-        assert!(text.starts_with('あ') || all[..pieces - 1].iter().filter(whole).count() == pieces - 1);
+        let whole = |words: &&&str| words.ends_with(['。', '!', ' ']);
+        assert!(text.starts_with('あ') || all[..pieces - 1].iter().filter(whole).count() == pieces - 1, "{all:?}");
+        let torn = |words: &&str| words.contains(". ") && !words.ends_with(". ");
+        assert!(!all[..pieces - 1].iter().any(torn), "{all:?}");
     }
 }

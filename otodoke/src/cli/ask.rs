@@ -44,7 +44,7 @@ pub(crate) struct Send {
     /// With --file: requests in flight at a time
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024), requires = "file")]
     pub(crate) concurrency: u16,
-    /// With --file: how long to try again where no door answers the connection, before giving up the rest
+    /// With --file: how long to go on trying while nobody takes connections there, before giving up the rest
     #[arg(long, value_name = "SECONDS", default_value_t = 30, requires = "file")]
     pub(crate) patience: u16,
     /// The country of a national number, such as JP

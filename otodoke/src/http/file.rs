@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -71,7 +72,7 @@ pub(super) async fn send(client: &Client, file: &File<'_>, output: &Output) -> a
     let bar = bar(output, lines.bytes);
     let mut summary = Summary::default();
     let mut sending = JoinSet::new();
-    let client = Arc::new(client.clone());
+    let post = Arc::new(Post { client: client.clone(), patience, is_waiting: AtomicBool::new(false) });
     let mut last = 0;
     // Where the rest cannot be read, or nobody takes the answers, what is on its way comes to its end all the same.
     let mut end = loop {
@@ -90,7 +91,7 @@ pub(super) async fn send(client: &Client, file: &File<'_>, output: &Output) -> a
         bar.set_position(lines.read);
         (summary.lines, last) = (summary.lines + 1, line.number);
         let key = key.map(|key| format!("{key}-{}", line.number));
-        sending.spawn(send_line(client.clone(), key, line, patience));
+        sending.spawn(send_line(post.clone(), key, line));
     };
     end = end.with_context(|| format!("the lines after line {last} were not sent"));
     while let Some(result) = sending.join_next().await {
@@ -103,7 +104,7 @@ pub(super) async fn send(client: &Client, file: &File<'_>, output: &Output) -> a
 }
 
 /// With a key a line may be repeated: the whole file can be sent again, and nobody gets a second code.
-async fn send_line(client: Arc<Client>, key: Option<String>, line: Line, patience: Duration) -> LineResult {
+async fn send_line(post: Arc<Post>, key: Option<String>, line: Line) -> LineResult {
     let Line { number, text } = line;
     let of_line = LineResult::of(number);
     let failed = |code: &str, error: String| LineResult {
@@ -119,7 +120,7 @@ async fn send_line(client: Arc<Client>, key: Option<String>, line: Line, patienc
         Ok(body) => body,
         Err(error) => return failed("unreadable_line", format!("the line is no request: {error}")),
     };
-    match send_patiently(&client, &body, key.as_deref(), patience).await {
+    match post.send(&body, key.as_deref()).await {
         Ok(accepted) => LineResult { id: Some(accepted.id), joined: Some(accepted.joined), ..of_line },
         Err(ClientError::Refused { body, .. }) => LineResult { field: body.field, ..failed(&body.code, body.detail) },
         Err(error) if error.is_not_connected() => failed(NO_DOOR, error.to_string()),
@@ -133,21 +134,36 @@ async fn send_line(client: Arc<Client>, key: Option<String>, line: Line, patienc
     }
 }
 
-/// A door that is started anew takes no connection for a moment, and what could not be connected was not sent.
-async fn send_patiently(
-    client: &Client,
-    body: &Body,
-    key: Option<&str>,
+/// What all lines share.
+struct Post {
+    client: Client,
     patience: Duration,
-) -> Result<Accepted, ClientError> {
-    let (begun, delays) = (Instant::now(), Delays::new(PAUSE_FIRST_MS, PAUSE_LAST_MS));
-    let mut tries = 0;
-    loop {
-        match body.send(client, key).await {
-            Err(error) if error.is_not_connected() && begun.elapsed() < patience => tries += 1,
-            sent => return sent,
+    /// Told once, until somebody gets through again.
+    is_waiting: AtomicBool,
+}
+
+impl Post {
+    /// A door that is started anew takes no connection for a moment, and what could not be connected was not sent.
+    async fn send(&self, body: &Body, key: Option<&str>) -> Result<Accepted, ClientError> {
+        let (begun, delays) = (Instant::now(), Delays::new(PAUSE_FIRST_MS, PAUSE_LAST_MS));
+        let mut tries = 0;
+        loop {
+            match body.send(&self.client, key).await {
+                Err(error) if error.is_not_connected() && begun.elapsed() < self.patience => {
+                    tries += 1;
+                    if !self.is_waiting.swap(true, Ordering::Relaxed) {
+                        let patience_s = self.patience.as_secs();
+                        let told = format!("{error}; it is tried again for up to {patience_s} s");
+                        Output::complain("otodoke", &told);
+                    }
+                }
+                sent => {
+                    self.is_waiting.store(false, Ordering::Relaxed);
+                    return sent;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(delays.delay_ms(tries, 0))).await;
         }
-        tokio::time::sleep(Duration::from_millis(delays.delay_ms(tries, 0))).await;
     }
 }
 
@@ -177,7 +193,7 @@ fn tell(
     }
     // Every line after it would wait as long for nothing.
     let is_away = result.code.as_deref() == Some(NO_DOOR);
-    anyhow::ensure!(!is_away, "no door takes a connection any more; with --idempotency-key the file may be sent again");
+    anyhow::ensure!(!is_away, "nobody takes connections there; with --idempotency-key the file may be sent again");
     Ok(())
 }
 

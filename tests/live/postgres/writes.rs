@@ -133,9 +133,10 @@ async fn whoever_only_looks_into_a_bucket_does_not_wait_for_those_who_pay_into_i
     let mut holding = session(&url).stdin(Stdio::piped()).spawn().expect("a session");
     let mut typed = holding.stdin.take().expect("a pipe");
     writeln!(typed, "BEGIN; UPDATE bucket SET entries = entries;").expect("typed");
-    let held = "SELECT count(*) FROM pg_stat_activity
-                WHERE datname = current_database() AND state = 'idle in transaction'";
-    while psql(&url, held) == "0" {
+    // A row that is held has the transaction of its holder.
+    let begun = Instant::now();
+    while psql(&url, "SELECT count(*) FROM bucket WHERE xmax <> 0") == "0" {
+        assert!(begun.elapsed() < SOON, "the row is held within seconds");
         sleep(LOOK).await;
     }
     let looking = tokio::time::timeout(SOON, store.open(paying(2, 0))).await;

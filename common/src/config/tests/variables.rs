@@ -30,7 +30,7 @@ fn a_wrong_variable_is_named_and_a_kid_may_look_like_a_number() {
     ] {
         let problems = read(GOOD, &[(variable, value)]).expect_err(variable);
         let said = problems.0[0].to_string();
-        assert!(said.starts_with(told) && said.ends_with(&format!("(by the variable {variable})")), "{said}");
+        assert!(said.starts_with(told) && said.ends_with(&format!("; the variable {variable} says it")), "{said}");
     }
     let numbered = GOOD.replace("k1", "1");
     let settings = read(&numbered, &[("OTODOKE_CODES__ACTIVE", "1")]).expect("good settings");
