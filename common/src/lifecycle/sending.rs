@@ -129,7 +129,8 @@ pub(super) fn said_to_have_taken(turn: &mut Turn<'_>, leg: LegNumber, reference:
 
 /// Nobody took it: it costs its tenant nothing.
 fn refund(turn: &mut Turn<'_>, number: LegNumber) {
-    if turn.leg(number).is_some_and(|leg| !leg.taken && leg.sends == 1) {
+    let unsettled = |leg: &Leg| matches!(leg.outcome, None | Some(LegOutcome::Cancelled));
+    if turn.leg(number).is_some_and(|leg| unsettled(leg) && !leg.taken && leg.sends == 1) {
         turn.effect(Effect::RefundLeg { leg: number });
     }
 }

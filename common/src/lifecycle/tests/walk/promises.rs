@@ -195,7 +195,9 @@ impl Taken<'_> {
             let legs: Vec<_> = message.legs.iter().map(|leg| (leg.outcome, leg.reason, leg.asks, leg.call)).collect();
             (message.state.clone(), message.verified.clone(), message.guesses_left, message.resends, legs)
         };
-        let silent = self.step.effects.iter().all(|effect| *effect == Effect::Say(Utterance::Goodbye));
+        // What was paid for a leg that nobody took comes back, however late that is heard.
+        let still = |effect: &Effect| matches!(effect, Effect::Say(Utterance::Goodbye) | Effect::RefundLeg { .. });
+        let silent = self.step.effects.iter().all(still);
         told(self.was()) == told(self.became()) && silent
     }
 
