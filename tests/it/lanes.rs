@@ -117,11 +117,8 @@ async fn what_is_full_spills_abroad_only_where_the_plan_says_so() {
         let mut went_abroad = 0;
         for id in &ids {
             let trace = world.get(&format!("/v1/trace/{id}")).await.body;
-            let lines = trace["journal"].as_array().expect("a journal").iter();
-            for began in lines.filter(|line| line["fields"]["route"] == "jp-atlas") {
-                assert_eq!(began["sentence"], told, "{began:#}");
-                went_abroad += 1;
-            }
+            went_abroad +=
+                trace["journal"].as_array().expect("a journal").iter().filter(|line| line["sentence"] == told).count();
         }
         assert_eq!(went_abroad, world.carrier("atlas").seen().len());
     }
