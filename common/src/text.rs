@@ -7,7 +7,7 @@ mod lint;
 mod segments;
 mod templates;
 
-pub use lint::{SPOKEN_CHARS_MAX, has_4_byte_chars, lint, lint_spoken, parse_domain};
+pub use lint::{has_4_byte_chars, lint, lint_spoken, parse_domain};
 pub use segments::{Counting, Encoding, Segments, segments};
 pub(crate) use templates::unknown_template;
 pub use templates::{PAYMENT_SUFFIX, RenderInput, TEMPLATE_DEFAULT, Templates};

@@ -182,9 +182,13 @@ fn look_at_money(door: &Door, message: &Message) -> Option<Spend> {
 
 /// A commit of unknown outcome is looked up: its row is there or it is not.
 async fn opened(door: &Door, opening: &Opening) -> Result<Opened, StoreError> {
-    let opened = door.desk.store.open(opening.clone()).await;
+    let opened = opened_or_found(door, opening).await;
     door.desk.writes.told(&opened, door.now());
-    let error = match opened {
+    opened
+}
+
+async fn opened_or_found(door: &Door, opening: &Opening) -> Result<Opened, StoreError> {
+    let error = match door.desk.store.open(opening.clone()).await {
         Ok(opened) => return Ok(opened),
         Err(error) => error,
     };

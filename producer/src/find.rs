@@ -20,6 +20,16 @@ pub(crate) enum Face {
     Trace,
 }
 
+pub(crate) async fn find(door: &Door, caller: &Caller, face: Face, id: MessageId) -> Result<Message, Problem> {
+    let message = door.desk.store.load(id).await?.ok_or_else(Problem::not_found)?;
+    let here = match (face, &message.kind) {
+        (Face::Verifications, Kind::Code { .. }) | (Face::Messages, Kind::Text) => true,
+        (Face::Verifications, Kind::Text) | (Face::Messages, Kind::Code { .. }) => false,
+        (Face::Trace, Kind::Code { .. } | Kind::Text) => true,
+    };
+    if here && message.tenant == caller.tenant { Ok(message) } else { Err(Problem::not_found()) }
+}
+
 /// The same for what acts on a code: one that was published while an equal one was alive never went out, and whoever holds its
 /// id holds the code of the one that did. So it was with a request that came twice while the store was away.
 pub(crate) async fn find_sent(door: &Door, caller: &Caller, id: MessageId) -> Result<Message, Problem> {
@@ -37,14 +47,4 @@ pub(crate) async fn find_sent(door: &Door, caller: &Caller, id: MessageId) -> Re
         Err(problem) if problem.status == StatusCode::NOT_FOUND => Ok(message),
         Err(problem) => Err(problem),
     }
-}
-
-pub(crate) async fn find(door: &Door, caller: &Caller, face: Face, id: MessageId) -> Result<Message, Problem> {
-    let message = door.desk.store.load(id).await?.ok_or_else(Problem::not_found)?;
-    let here = match (face, &message.kind) {
-        (Face::Verifications, Kind::Code { .. }) | (Face::Messages, Kind::Text) => true,
-        (Face::Verifications, Kind::Text) | (Face::Messages, Kind::Code { .. }) => false,
-        (Face::Trace, Kind::Code { .. } | Kind::Text) => true,
-    };
-    if here && message.tenant == caller.tenant { Ok(message) } else { Err(Problem::not_found()) }
 }

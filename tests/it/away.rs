@@ -9,12 +9,18 @@ use serde_json::{Value, json};
 use crate::accept::{accepted_equals_ended_and_live, id_of, login, payment};
 use crate::{PHONE, phone};
 
-#[tokio::test(start_paused = true)]
-async fn with_the_store_away_a_login_travels_in_the_broker_alone_and_a_payment_is_refused() {
+/// The store is away, and the door knows its key already: one message was delivered before.
+async fn left_by_its_store() -> World {
     let world = World::new().await;
     let warm = world.ask_for_code(&phone(1)).await;
     world.until_status(&warm, "delivered").await;
     world.memory.faults().set_store_away(true);
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_store_away_a_login_travels_in_the_broker_alone_and_a_payment_is_refused() {
+    let world = left_by_its_store().await;
     let reply = world.post("/v1/verifications", login()).await;
     let id = id_of(&reply);
     let refused = world.post("/v1/verifications", payment()).await;
@@ -55,10 +61,7 @@ async fn whoever_asks_again_while_the_store_is_away_gets_the_living_code_again_o
 
 #[tokio::test(start_paused = true)]
 async fn whoever_pressed_often_while_the_store_was_away_gets_one_text_and_keeps_the_resends() {
-    let world = World::new().await;
-    let warm = world.ask_for_code(&phone(1)).await;
-    world.until_status(&warm, "delivered").await;
-    world.memory.faults().set_store_away(true);
+    let world = left_by_its_store().await;
     for _ in 0..3 {
         id_of(&world.post("/v1/verifications", login()).await);
         world.wait_ms(25_000).await;
@@ -74,10 +77,7 @@ async fn whoever_pressed_often_while_the_store_was_away_gets_one_text_and_keeps_
 
 #[tokio::test(start_paused = true)]
 async fn of_equal_requests_accepted_while_the_store_was_away_one_is_sent_and_the_others_end() {
-    let world = World::new().await;
-    let warm = world.ask_for_code(&phone(1)).await;
-    world.until_status(&warm, "delivered").await;
-    world.memory.faults().set_store_away(true);
+    let world = left_by_its_store().await;
     let mut ids = Vec::new();
     for _ in 0..3 {
         ids.push(id_of(&world.post("/v1/verifications", login()).await));
@@ -135,10 +135,7 @@ async fn what_was_joined_is_sent_though_its_lane_never_got_it() {
 
 #[tokio::test(start_paused = true)]
 async fn with_both_away_nothing_is_accepted() {
-    let world = World::new().await;
-    let warm = world.ask_for_code(&phone(1)).await;
-    world.until_status(&warm, "delivered").await;
-    world.memory.faults().set_store_away(true);
+    let world = left_by_its_store().await;
     world.memory.faults().set_broker_away(true);
     let refused = world.post("/v1/verifications", login()).await;
     assert_eq!((refused.status, refused.body["code"].as_str()), (503, Some("unavailable")));

@@ -111,7 +111,7 @@ catalogue! {
     ATTEMPT_DURATION: Call "otp_attempt_duration_seconds" ["route", "outcome"]
         "Time until the provider's API answered.";
     SEGMENTS: Counter "otp_segments_total" ["route", "country"]
-        "Text segments handed to the provider.";
+        "Text segments that went out, or may have.";
     COST: Amount "otp_cost_minor_units_total" ["route", "country", "currency"]
         "What legs that went out, or may have, cost by the prices of the settings, in minor units of the currency.";
     GUARD: Counter "otp_guard_decisions_total" ["rule", "action", "country"]

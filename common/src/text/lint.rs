@@ -8,7 +8,7 @@ use crate::transaction::{Transaction, is_blank, upsets_a_line};
 const DOMAIN_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
 /// What is as long as the longest text (660 characters at SMSLINK) takes some two minutes to speak, and is spoken twice.
-pub const SPOKEN_CHARS_MAX: usize = 660;
+const SPOKEN_CHARS_MAX: usize = 660;
 
 /// Refuses what must not go out. How segments are counted, and how many there may be, is the route's business.
 pub fn lint(

@@ -72,7 +72,8 @@ pub(super) async fn send(client: &Client, file: &File<'_>, output: &Output) -> a
     let bar = bar(output, lines.bytes);
     let mut summary = Summary::default();
     let mut sending = JoinSet::new();
-    let post = Arc::new(Post { client: client.clone(), patience, is_waiting: AtomicBool::new(false) });
+    let post =
+        Arc::new(Post { client: client.clone(), patience, bar: bar.clone(), is_waiting: AtomicBool::new(false) });
     let mut last = 0;
     // Where the rest cannot be read, or nobody takes the answers, what is on its way comes to its end all the same.
     let mut end = loop {
@@ -138,6 +139,7 @@ async fn send_line(post: Arc<Post>, key: Option<String>, line: Line) -> LineResu
 struct Post {
     client: Client,
     patience: Duration,
+    bar: ProgressBar,
     /// Told once, until somebody gets through again.
     is_waiting: AtomicBool,
 }
@@ -154,7 +156,7 @@ impl Post {
                     if !self.is_waiting.swap(true, Ordering::Relaxed) {
                         let patience_s = self.patience.as_secs();
                         let told = format!("{error}; it is tried again for up to {patience_s} s");
-                        Output::complain("otodoke", &told);
+                        self.bar.suspend(|| Output::complain("otodoke", &told));
                     }
                 }
                 sent => {

@@ -13,8 +13,7 @@ pub(super) fn of(trace: &Trace, now: Timestamp) -> String {
     }
     match &message.failure {
         Some(failure) => write!(text, "\nIt failed: {}. {}", failure.reason, failure.guidance),
-        // Both are in UTC and of one length, so they compare as text.
-        None if *message.useful_until <= *now.rfc3339() => {
+        None if Timestamp::parse_rfc3339(&message.useful_until).is_some_and(|until| until <= now) => {
             write!(text, "\nIt was useful until {}.", message.useful_until)
         }
         None => write!(text, "\nUseful until {}.", message.useful_until),
