@@ -94,6 +94,11 @@ async fn a_store_that_answers_and_takes_nothing_is_told_by_readiness_until_it_ta
     advance_ms(10_000).await;
     let said = bed.get("/readyz").await.text;
     assert!(!said.contains("write"), "{said}");
+    bed.memory.faults().apply_but_report_unknown(1);
+    bed.post("/v1/verifications", &json!({"to": OTHER_NUMBER, "purpose": "signup"})).await.accepted();
+    advance_ms(10_000).await;
+    let said = bed.get("/readyz").await.text;
+    assert!(!said.contains("write"), "it was looked for and found: {said}");
 }
 
 #[tokio::test(start_paused = true)]
