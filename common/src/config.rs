@@ -14,7 +14,8 @@
 //! `[[provider]]` and `[[route]]` are lists and come from the file; a provider's `secret_file` keeps its secret out of it. A
 //! value reads as TOML does. Paths are relative to where the process starts.
 //! No settings, but read elsewhere: `OTODOKE_URL`, `OTODOKE_API_KEY`, `OTODOKE_DATA`, `OTODOKE_MANAGEMENT_URL`,
-//! `OTODOKE_BENCH_AMQP_URL` and `OTODOKE_BENCH_POSTGRES_URL` (the command line), `OTODOKE_LOG` and `OTODOKE_LOG_FORMAT` (`startup`).
+//! `OTODOKE_BENCH_AMQP_URL` and `OTODOKE_BENCH_POSTGRES_URL` (the command line), `OTODOKE_LOG`,
+//! `OTODOKE_LOG_FORMAT` and `OTODOKE_THREADS` (`startup`).
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -44,6 +45,7 @@ mod source;
 mod table;
 mod templates;
 mod tenant;
+mod threads;
 mod unread;
 
 pub use crate::seal::ROOT_BYTES_MIN;
@@ -56,6 +58,7 @@ pub use secret::{Root, Secret};
 pub use source::Source;
 pub use templates::{TemplateSettings, Use};
 pub use tenant::TenantSettings;
+pub use threads::threads;
 use unread::Unread;
 
 /// Everything a process is told before it starts.

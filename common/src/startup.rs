@@ -1,14 +1,21 @@
-//! How a process begins and how it is told to stop: where log lines go, what a panic leaves behind, which signals count.
+//! How a process begins and how it is told to stop: its threads, where log lines go, what a panic leaves behind, which signals
+//! count.
 //!
 //! What is finished before the end is up to whoever holds the token.
 
+use std::error::Error;
 use std::io::IsTerminal;
+use std::num::NonZero;
+use std::process::ExitCode;
+use std::thread::available_parallelism;
 
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LogFormat, LogSettings, Problem};
+use crate::config::{LogFormat, LogSettings, Problem, Source, threads};
 use crate::lines;
+use crate::output::Output;
 
 /// Libraries that see requests as bytes or URLs: what they would say at `debug` is not ours to keep clean. One shows whole
 /// messages, at `warn`, when the broker returns them, and calls every refusal an error, which ours tell with a remedy.
@@ -20,6 +27,24 @@ const TASK_LEFT_OVER: (&str, &str) = ("Task did not complete: task ", "was cance
 
 /// The status of a process that was told twice to stop: 128 and the number of SIGINT.
 const TOLD_TWICE_STATUS: i32 = 130;
+
+/// Runs a door or a worker to its end, on as many threads as `OTODOKE_THREADS` says or else this machine.
+pub fn run(program: &str, main: impl Future<Output = ExitCode>) -> ExitCode {
+    match runtime() {
+        Ok(runtime) => runtime.block_on(main),
+        Err(error) => {
+            Output::complain(program, &error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn runtime() -> Result<Runtime, Box<dyn Error>> {
+    // Those that a container may not use are not counted.
+    let processors = available_parallelism().map_or(1, NonZero::get);
+    let threads = threads(&Source::of_process(None).variables, processors)?;
+    Ok(Builder::new_multi_thread().worker_threads(threads).enable_all().build()?)
+}
 
 /// Log lines go to standard error, so that standard output stays for answers. Call once, first.
 pub fn write_logs(settings: &LogSettings) -> Result<(), Problem> {

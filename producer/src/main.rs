@@ -58,10 +58,9 @@ static ALLOCATOR: otodoke_allocator::MiMalloc = otodoke_allocator::MiMalloc;
 
 fn main() -> ExitCode {
     otodoke_allocator::keep_freed_memory();
-    program()
+    startup::run(PROGRAM, program())
 }
 
-#[tokio::main]
 async fn program() -> ExitCode {
     let cli = Cli::parse();
     let Command::Serve(command) = &cli.command;

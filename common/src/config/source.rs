@@ -23,8 +23,18 @@ use crate::message::Kid;
 const PUBLIC_URL_REMEDY: &str = "set where providers reach us: https://otp.example.com";
 const PREFIX: &str = "OTODOKE_";
 /// Variables with our prefix that are no settings.
-const NO_SETTINGS: [&str; 9] =
-    ["config", "url", "api_key", "data", "log", "log_format", "management_url", "bench_amqp_url", "bench_postgres_url"];
+const NO_SETTINGS: [&str; 10] = [
+    "config",
+    "url",
+    "api_key",
+    "data",
+    "log",
+    "log_format",
+    "threads",
+    "management_url",
+    "bench_amqp_url",
+    "bench_postgres_url",
+];
 
 /// The file and the variables of one process.
 #[derive(Clone, Debug, Default)]

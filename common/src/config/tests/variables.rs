@@ -47,6 +47,7 @@ fn a_variable_of_the_command_line_is_no_setting() {
         "OTODOKE_DATA",
         "OTODOKE_LOG",
         "OTODOKE_LOG_FORMAT",
+        "OTODOKE_THREADS",
         "OTODOKE_BENCH_AMQP_URL",
         "OTODOKE_BENCH_POSTGRES_URL",
     ] {
