@@ -1,5 +1,5 @@
-//! One time of day for all processes: the store's. Each measures how far it is off and corrects its own clock by that;
-//! who is off too far is not ready, which is told elsewhere.
+//! One time of day for all processes: the store's. Each measures how far it is off and corrects its own by that; a machine
+//! whose clock is off too far is not ready, which is told elsewhere.
 
 use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ pub(super) async fn agree(clock: &Clock, postgres: &Postgres, metrics: &Metrics)
     match postgres.server_time().await {
         Ok(said) => {
             let sample = Sample { asked_at, said, heard_at: clock.now() };
-            clock.correct(clock.offset_ms() + sample.correction_ms());
+            clock.correct(sample.correction_ms());
             metrics.clock_offset(clock.offset_ms());
         }
         Err(error) => metrics.store_error(&error),
