@@ -140,8 +140,8 @@ impl Postgres {
         let people_size = PEOPLE_POOL_SIZE;
         let hot = session::pool(settings, Kind::Hot, settings.pool_size.max(POOL_SIZE_MIN) - people_size)?;
         let people = session::pool(settings, Kind::People, people_size)?;
-        let hot = Exchanges::new(hot, settings.statement_timeout_ms);
-        let people = Exchanges::new(people, settings.statement_timeout_ms);
+        let hot = Exchanges::new(hot, settings);
+        let people = Exchanges::new(people, settings);
         let days = Arc::new(Days::default());
         Ok(Arc::new(Self {
             settings: settings.clone(),
@@ -191,7 +191,7 @@ impl Postgres {
 #[async_trait]
 impl Store for Postgres {
     async fn open(&self, opening: Opening) -> Result<Opened, StoreError> {
-        match self.writes.ask(Ask::open(opening)?).await? {
+        match self.writes.ask(Ask::open(opening)).await? {
             Answer::Opened(opened) => Ok(opened),
             Answer::Saved(_) => unreachable!("an opening is answered as one"),
         }

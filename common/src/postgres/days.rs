@@ -6,38 +6,39 @@ use std::sync::{Mutex, MutexGuard};
 use deadpool_postgres::Client;
 use tokio_postgres::Error;
 
-use crate::message::MessageId;
-use crate::store::StoreError;
+use crate::message::{Message, MessageId};
 use crate::time::Timestamp;
 
 pub(super) const DAY_MS: i64 = 24 * 3_600_000;
-/// Where ids live that say no day.
+/// Where ids live that say no day, or a day of another time.
 pub(super) const OTHER: i32 = 0;
-/// How far the day in an id may be from the day it is opened on: a table per day must not be anybody's to invent.
-const DAYS_APART_MAX: i32 = 2;
+/// How far the day in an id may be from that of its message: a table per day must not be anybody's to invent.
+const DAYS_APART_MAX: u32 = 2;
 const DAYS_AHEAD: i32 = 2;
 /// Looking for old partitions may read a whole one.
 const LOOK_EVERY_MS: u64 = 3_600_000;
 /// Who holds it creates or drops partitions.
 pub(super) const DAYS_LOCK: i64 = 0x6f74_6f64_6f6b_6502;
 
-/// The day that an id's partition is for.
-pub(super) fn day_of(id: MessageId) -> i32 {
-    id.made_at().map_or(OTHER, day_at)
+/// The day of this message's partition. Whoever publishes chooses the id, and may have made it long before; when it was
+/// accepted is ours to say.
+pub(super) fn day_of(message: &Message) -> i32 {
+    day_for(message.id, message.accepted_at)
+}
+
+fn day_for(id: MessageId, accepted_at: Timestamp) -> i32 {
+    let made = id.made_at().map(day_at);
+    made.filter(|day| day.abs_diff(day_at(accepted_at)) <= DAYS_APART_MAX).unwrap_or(OTHER)
+}
+
+/// The days whose partitions may hold a message of this id, of which one does at most: an id is due once.
+pub(super) fn days_of(id: MessageId) -> impl Iterator<Item = i32> {
+    let made = id.made_at().map(day_at).filter(|day| *day != OTHER);
+    made.into_iter().chain([OTHER])
 }
 
 pub(super) fn day_at(at: Timestamp) -> i32 {
     i32::try_from(at.unix_ms().div_euclid(DAY_MS)).unwrap_or(i32::MAX)
-}
-
-/// The day of an id that is opened at `at`.
-pub(super) fn welcome(id: MessageId, at: Timestamp) -> Result<i32, StoreError> {
-    let day = day_of(id);
-    if day == OTHER || day.abs_diff(day_at(at)) <= DAYS_APART_MAX.unsigned_abs() {
-        return Ok(day);
-    }
-    let why = format!("the time in id {id} is more than {DAYS_APART_MAX} days away from when it was opened");
-    Err(StoreError::Refused { why })
 }
 
 /// `message_2026_11_23` and the like.
@@ -126,20 +127,18 @@ mod tests {
 
     #[test]
     fn a_day_is_read_from_the_id_and_names_its_tables() {
-        let day = day_of(MessageId::new(NOON, [7; 10]));
-        assert_eq!(day, day_at(NOON));
-        assert_eq!(table(day), "message_2025_11_22");
+        let id = MessageId::new(NOON.minus_ms(24 * 3_600_000), [7; 10]);
+        assert_eq!(day_for(id, NOON), day_at(NOON) - 1);
+        assert_eq!(table(day_for(id, NOON)), "message_2025_11_21");
+        assert_eq!(days_of(id).collect::<Vec<_>>(), [day_at(NOON) - 1, OTHER]);
     }
 
     #[test]
-    fn an_id_of_another_kind_has_no_day_and_is_welcome() {
-        let id = MessageId::parse("936da01f-9abd-4d9d-80c7-02af85c822a8").expect("a UUIDv4");
-        assert_eq!(welcome(id, NOON), Ok(OTHER));
-    }
-
-    #[test]
-    fn an_id_from_another_week_is_refused() {
-        let id = MessageId::new(NOON.minus_ms(7 * 24 * 3_600_000), [7; 10]);
-        assert!(matches!(welcome(id, NOON), Err(StoreError::Refused { .. })));
+    fn ids_of_another_kind_or_another_week_share_a_partition() {
+        let other = MessageId::parse("936da01f-9abd-4d9d-80c7-02af85c822a8").expect("a UUIDv4");
+        assert_eq!(days_of(other).collect::<Vec<_>>(), [OTHER]);
+        let old = MessageId::new(NOON.minus_ms(7 * 24 * 3_600_000), [7; 10]);
+        let ahead = MessageId::new(NOON.plus_ms(7 * 24 * 3_600_000), [7; 10]);
+        assert_eq!([other, old, ahead].map(|id| day_for(id, NOON)), [OTHER; 3]);
     }
 }

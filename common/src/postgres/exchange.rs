@@ -12,7 +12,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Duration, Instant, timeout};
 use tokio_postgres::Error;
 
-use super::session::unpooled;
+use super::PostgresSettings;
+use super::session::{names_several, unpooled};
 use super::trouble::Trouble;
 use crate::store::StoreError;
 
@@ -49,6 +50,8 @@ pub(super) struct Exchanges {
     free: Arc<Semaphore>,
     patience: Duration,
     silence: Arc<Silence>,
+    /// The url names other servers as well.
+    names_several: bool,
 }
 
 /// Whether the server was silent the last time, and whether somebody tries it again.
@@ -129,9 +132,10 @@ impl Drop for Turn<'_> {
 }
 
 impl Exchanges {
-    pub(super) fn new(pool: Pool, statement_timeout_ms: u64) -> Self {
+    pub(super) fn new(pool: Pool, settings: &PostgresSettings) -> Self {
         let free = Arc::new(Semaphore::new(pool.status().max_size));
-        Self { pool, free, patience: patience(statement_timeout_ms), silence: Arc::default() }
+        let (patience, names_several) = (patience(settings.statement_timeout_ms), names_several(settings));
+        Self { pool, free, patience, silence: Arc::default(), names_several }
     }
 
     /// Of work that knows its own trouble. The time until there is a connection is bounded by the pool's settings.
@@ -166,7 +170,13 @@ impl Exchanges {
                 turn.answered();
             }
             // It speaks, but one that cancels whatever it is asked serves nobody.
-            Err(Trouble::Unavailable { .. } | Trouble::Crowded { .. }) => turn.answered(),
+            Err(Trouble::Unavailable { .. } | Trouble::ReadOnly { .. } | Trouble::Crowded { .. }) => turn.answered(),
+        }
+        if self.names_several && matches!(&done, Err(Trouble::ReadOnly { .. })) {
+            // It may keep its connections open. A new one looks for the server that takes writes now.
+            self.pool.retain(|_, _| false);
+            drop(Object::take(client));
+            return done;
         }
         if let Err(Trouble::Lost { .. } | Trouble::Unknown { .. }) = &done {
             // Whatever state its session is in, nobody shall meet it.
@@ -264,7 +274,7 @@ mod tests {
     async fn while_all_connections_are_in_use_nobody_who_leaves_saw_silence() {
         let settings = PostgresSettings::new(Secret::new("postgres://otodoke@localhost/otodoke"));
         let pool = session::pool(&settings, Kind::People, 2).expect("a good url");
-        let people = Exchanges::new(pool, settings.statement_timeout_ms);
+        let people = Exchanges::new(pool, &settings);
         let in_use = people.free.acquire_many(2).await.expect("nobody closes it");
         assert!(waits(&people, 2 * SILENT_MS_MIN).await, "it is left before its time is over");
         assert!(!waits(&people, settings.wait_timeout_ms + 1).await, "its time is over");
@@ -276,7 +286,7 @@ mod tests {
     async fn whoever_waited_for_others_that_were_served_found_no_server_away() {
         let settings = PostgresSettings::new(Secret::new("postgres://otodoke@localhost/otodoke"));
         let pool = session::pool(&settings, Kind::People, 2).expect("a good url");
-        let people = Exchanges::new(pool, settings.statement_timeout_ms);
+        let people = Exchanges::new(pool, &settings);
         let _in_use = people.free.acquire_many(2).await.expect("nobody closes it");
         let another = async {
             people.silence.served.fetch_add(1, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use deadpool_postgres::Client;
 use tokio_postgres::SimpleQueryMessage;
 
-use super::days::{OTHER, day_at, day_of};
+use super::days::{OTHER, day_at, days_of};
 use super::exchange::{Effect, Exchanges};
 use super::floor::Floors;
 use super::statements::{COUNTS, HOT};
@@ -18,8 +18,10 @@ use crate::time::Timestamp;
 use crate::wire::{decode_notes, decode_row};
 
 pub(super) async fn journal(people: &Exchanges, id: MessageId) -> Result<Vec<JournalEntry>, StoreError> {
-    let sql = "SELECT notes FROM message WHERE day = $1 AND id = $2";
-    let row = people.ask(Effect::Reads, async |client| client.query_opt(sql, &[&day_of(id), &id.0]).await).await?;
+    let sql = "SELECT notes FROM message WHERE day = ANY($1) AND id = $2";
+    let row = people
+        .ask(Effect::Reads, async |client| client.query_opt(sql, &[&days_of(id).collect::<Vec<_>>(), &id.0]).await)
+        .await?;
     let entries = row.map_or(Ok(Vec::new()), |row| decode_notes(row.get(0)));
     entries.map_err(|error| StoreError::Refused { why: error.to_string() })
 }
@@ -40,8 +42,11 @@ pub(super) async fn of_number(
     let (tag, limit) = (number.0.as_slice(), i64::try_from(limit).unwrap_or(i64::MAX));
     let ask = async |client: &mut Client| client.query(sql, &[&first, &last, &from, &to, &tag, &limit]).await;
     let rows = people.ask(Effect::Reads, ask).await?;
-    let messages = rows.iter().map(|row| decode_row(row.get(0))).collect::<Result<_, _>>();
-    messages.map_err(|error| StoreError::Refused { why: error.to_string() })
+    let readable = rows.iter().filter_map(|row| {
+        // The others are found all the same.
+        decode_row(row.get(0)).inspect_err(|error| tracing::error!(%error, "a message cannot be read")).ok()
+    });
+    Ok(readable.collect())
 }
 
 /// Ended messages are all that came and did not go, less those that live: nothing walks over the messages themselves.
@@ -87,6 +92,7 @@ pub(super) async fn setting(people: &Exchanges, name: &str) -> Result<Option<Str
         | Trouble::Raced { .. }
         | Trouble::Row { .. }
         | Trouble::Unavailable { .. }
+        | Trouble::ReadOnly { .. }
         | Trouble::Unknown { .. }) => known.into(),
     })?;
     found.map(|row| utf8(row.get(0))).transpose()

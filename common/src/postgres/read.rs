@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deadpool_postgres::Client;
 use uuid::Uuid;
 
-use super::days::day_of;
+use super::days::days_of;
 use super::draft::{kind_code, tag};
 use super::group::Verb;
 use super::statements::{CLAIMS_FIND, MESSAGES_LOAD, REFERENCES_FIND};
@@ -39,12 +39,16 @@ impl Verb for Load {
     }
 }
 
+/// Wherever messages of these ids may be.
+pub(super) fn places(ids: impl Iterator<Item = MessageId>) -> (Vec<i32>, Vec<Uuid>) {
+    ids.flat_map(|id| days_of(id).map(move |day| (day, id.0))).unzip()
+}
+
 pub(super) async fn bodies(
     client: &Client,
     ids: &BTreeSet<MessageId>,
 ) -> Result<BTreeMap<MessageId, Vec<u8>>, tokio_postgres::Error> {
-    let days: Vec<i32> = ids.iter().copied().map(day_of).collect();
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let (days, ids) = places(ids.iter().copied());
     let statement = client.prepare_cached(MESSAGES_LOAD.sql).await?;
     let rows = client.query(&statement, &[&days, &ids]).await?;
     rows.iter().map(|row| Ok((MessageId(row.try_get(0)?), row.try_get(1)?))).collect()

@@ -46,7 +46,7 @@ impl Row {
         });
         Self {
             id: message.id,
-            day: day_of(message.id),
+            day: day_of(message),
             version: message.version,
             ended_at: (!live).then_some(save.at.unix_ms()),
             due_at: due::listed_at(message, save.at).map(Timestamp::unix_ms),

@@ -97,6 +97,11 @@ fn read(settings: &PostgresSettings) -> Result<Config, PostgresError> {
     Ok(config)
 }
 
+/// Whether another server may take what one takes no more.
+pub(super) fn names_several(settings: &PostgresSettings) -> bool {
+    read(settings).is_ok_and(|config| config.get_hosts().len() > 1)
+}
+
 /// How the server is spoken to; `None` is plainly.
 pub(super) fn tls(settings: &PostgresSettings) -> Result<Option<Tls>, PostgresError> {
     if read(settings)?.get_ssl_mode() != SslMode::Require {

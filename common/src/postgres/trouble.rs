@@ -15,6 +15,8 @@ pub(super) enum Trouble {
     Row { why: String },
     /// Nothing was written, and trying at once would not help.
     Unavailable { why: String },
+    /// The server takes no writes any more: nothing was written. Another one that the url names may.
+    ReadOnly { why: String },
     /// Nothing was asked: others of this process had all connections, and were answered.
     Crowded { why: String },
     /// The commit was asked for and not answered.
@@ -38,9 +40,11 @@ impl Trouble {
         match error.as_db_error() {
             Some(refusal) => match Self::refused(refusal) {
                 Self::Lost { why } | Self::Unknown { why } => Self::Unknown { why },
-                known @ (Self::Raced { .. } | Self::Row { .. } | Self::Unavailable { .. } | Self::Crowded { .. }) => {
-                    known
-                }
+                known @ (Self::Raced { .. }
+                | Self::Row { .. }
+                | Self::Unavailable { .. }
+                | Self::ReadOnly { .. }
+                | Self::Crowded { .. }) => known,
             },
             None => Self::Unknown { why: said(error) },
         }
@@ -50,7 +54,9 @@ impl Trouble {
         let code = refusal.code();
         let why = format!("PostgreSQL said {}: {}", code.code(), refusal.message());
         if let Some(remedy) = remedy(code) {
-            return Self::Unavailable { why: format!("{why}; {remedy}") };
+            let why = format!("{why}; {remedy}");
+            let is_read_only = *code == SqlState::READ_ONLY_SQL_TRANSACTION;
+            return if is_read_only { Self::ReadOnly { why } } else { Self::Unavailable { why } };
         }
         if is_missing_day(refusal) || *code == SqlState::UNIQUE_VIOLATION || code.code().starts_with("40") {
             return Self::Raced { why };
@@ -74,6 +80,7 @@ impl From<Trouble> for StoreError {
             Trouble::Lost { why }
             | Trouble::Raced { why }
             | Trouble::Unavailable { why }
+            | Trouble::ReadOnly { why }
             | Trouble::Crowded { why } => Self::Unavailable { why },
             Trouble::Row { why } => Self::Refused { why },
             Trouble::Unknown { why } => Self::UnknownOutcome { why },

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::Error;
 
-use super::days::{Days, day_of, welcome};
+use super::days::{Days, day_of};
 use super::draft::{Draft, kind_code};
 use super::due;
 use super::group::Verb;
@@ -44,15 +44,14 @@ pub(super) enum Answer {
 }
 
 impl Ask {
-    pub(super) fn open(opening: Opening) -> Result<Self, StoreError> {
-        let day = welcome(opening.message.id, opening.at)?;
+    pub(super) fn open(opening: Opening) -> Self {
         let mut opening = Box::new(opening);
         opening.message.version += 1;
-        Ok(Self { day, body: encode_row(&opening.message), what: What::Open(opening) })
+        Self { day: day_of(&opening.message), body: encode_row(&opening.message), what: What::Open(opening) }
     }
 
     pub(super) fn save(save: Save) -> Self {
-        Self { day: day_of(save.message.id), body: encode_row(&save.message), what: What::Save(Box::new(save)) }
+        Self { day: day_of(&save.message), body: encode_row(&save.message), what: What::Save(Box::new(save)) }
     }
 
     pub(super) const fn message(&self) -> &Message {

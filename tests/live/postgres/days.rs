@@ -1,7 +1,7 @@
 //! Days: partitions appear when they are needed, and go as a whole when nothing in them is to be kept.
 
 use otodoke_common::message::{Message, MessageId};
-use otodoke_common::store::{Opened, Opening, Save, Store, StoreError};
+use otodoke_common::store::{Opened, Opening, Save, Store};
 use otodoke_common::time::Timestamp;
 use otodoke_tests::servers::postgres::{postgres, psql};
 
@@ -14,7 +14,7 @@ const TABLES: &str = "SELECT count(*) FROM pg_class WHERE relname ~ '^message_20
 
 fn opened_at(number: u8, at: Timestamp) -> Opening {
     let id = MessageId::new(at, [number; 10]);
-    Opening { at, ..opening(Message { id, ..message(u16::from(number)) }) }
+    Opening { at, ..opening(Message { id, accepted_at: at, ..message(u16::from(number)) }) }
 }
 
 /// Opens a message at that time and ends it a moment later.
@@ -58,12 +58,21 @@ async fn a_day_with_a_living_message_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_id_may_be_of_any_kind_but_not_from_another_week() {
+async fn an_id_may_be_of_any_kind_and_age_and_nobody_invents_a_table_by_it() {
     let server = postgres().await;
-    let store = migrated(&small(&server.database(), LIMITS.inbox_max)).await;
-    let id = MessageId::parse("936da01f-9abd-4d9d-80c7-02af85c822a8").expect("a UUIDv4");
-    assert_eq!(store.open(opening(Message { id, ..message(1) })).await, Ok(Opened::New));
-    assert!(store.load(id).await.expect("the store answers").is_some());
-    let old = Opening { at: START, ..opened_at(2, START.minus_ms(7 * DAY_MS)) };
-    assert!(matches!(store.open(old).await, Err(StoreError::Refused { .. })), "nobody invents a table");
+    let url = server.database();
+    let store = migrated(&small(&url, LIMITS.inbox_max)).await;
+    let random = MessageId::parse("936da01f-9abd-4d9d-80c7-02af85c822a8").expect("a UUIDv4");
+    let (old, ahead) = (START.minus_ms(7 * DAY_MS), START.plus_ms(7 * DAY_MS));
+    for id in [random, MessageId::new(old, [2; 10]), MessageId::new(ahead, [3; 10])] {
+        let opening = opening(Message { id, ..message(1) });
+        let noted = opening.notes.len();
+        assert_eq!(store.open(opening.clone()).await, Ok(Opened::New));
+        assert!(matches!(store.open(opening).await, Ok(Opened::Repeat(row)) if row.id == id));
+        let stored = store.load(id).await.expect("the store answers").expect("the row is there");
+        assert_eq!(store.journal(id).await.expect("the store answers").len(), noted);
+        store.save(&save(ended(stored))).await.expect("the save wins");
+        assert!(store.load(id).await.expect("the store answers").is_some_and(|row| !row.is_live()));
+    }
+    assert_eq!(psql(&url, TABLES), "0");
 }

@@ -122,6 +122,32 @@ async fn a_standby_is_named_and_takes_over_once_it_is_promoted() {
     assert_eq!(store.load(written.id).await, Ok(Some(written)), "what was written went along");
 }
 
+/// As after a switch where the old primary, or a proxy in front of it, keeps the connections that it has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_takes_no_writes_any_more_is_left_for_the_one_that_does() {
+    let primary = private_postgres().await;
+    let standby = primary.standby().await;
+    let [first, second] = [primary.port(), standby.port()];
+    let both = format!("postgres://postgres@127.0.0.1:{first},127.0.0.1:{second}/postgres");
+    let store = migrated(&small(&both, LIMITS.inbox_max)).await;
+    opened(&*store, 1).await;
+    let so_far = psql(&primary.url("postgres"), "SELECT pg_current_wal_flush_lsn()");
+    while psql(&standby.url("postgres"), &format!("SELECT pg_last_wal_replay_lsn() >= '{so_far}'")) != "t" {}
+    psql(&primary.url("postgres"), "ALTER SYSTEM SET default_transaction_read_only = on");
+    psql(&primary.url("postgres"), "SELECT pg_reload_conf()");
+    while psql(&primary.url("postgres"), "SHOW default_transaction_read_only") != "on" {}
+    psql(&standby.url("postgres"), "SELECT pg_promote()");
+    let here = "SELECT count(*) FROM message";
+    let begun = Instant::now();
+    let mut number = 2;
+    while psql(&standby.url("postgres"), here) == "1" {
+        assert!(begun.elapsed() < SOON, "nothing is written to the new primary");
+        drop(store.open(opening(message(number))).await);
+        number += 1;
+    }
+    opens_again(&*store, number).await;
+}
+
 /// As another door or worker holds a tenant's bucket while it pays into it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_only_looks_into_a_bucket_does_not_wait_for_those_who_pay_into_it() {

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::{Ask, Repeats};
 use crate::message::{MessageId, Tag};
-use crate::postgres::days::day_of;
 use crate::postgres::draft::{BucketRow, Change, ClaimRow, Draft, Holder, decode_entries, tag};
+use crate::postgres::read::places;
 use crate::postgres::statements::{BUCKETS_LOCK, BUCKETS_LOOK, CLAIMS_LOCK, MESSAGES_LOAD, MESSAGES_LOCK, Statement};
 use crate::time::Timestamp;
 
@@ -92,15 +92,11 @@ pub(super) async fn bodies(transaction: &Transaction<'_>, wanted: BTreeSet<Messa
 
 async fn versions(transaction: &Transaction<'_>, asks: &[Ask]) -> Result<BTreeMap<MessageId, u64>, Error> {
     let saves = asks.iter().filter(|ask| !ask.is_opening());
-    let (days, ids) = places(saves.map(|ask| ask.message().id));
+    let (days, ids): (Vec<i32>, Vec<Uuid>) = saves.map(|ask| (ask.day, ask.message().id.0)).unzip();
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
     let statement = transaction.prepare_cached(MESSAGES_LOCK.sql).await?;
     let rows = transaction.query(&statement, &[&days, &ids]).await?;
     rows.iter().map(|row| Ok((MessageId(row.try_get(0)?), row.try_get::<_, i64>(1)?.cast_unsigned()))).collect()
-}
-
-fn places(ids: impl Iterator<Item = MessageId>) -> (Vec<i32>, Vec<Uuid>) {
-    ids.map(|id| (day_of(id), id.0)).unzip()
 }
