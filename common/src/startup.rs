@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -25,13 +26,20 @@ const QUIET_LIBRARIES: &str = "h2=info,hyper=info,hyper_util=info,lapin=off,reqw
 /// How the broker's library tells that a task of its own was cancelled, as by the end of the process: nobody's mistake.
 const TASK_LEFT_OVER: (&str, &str) = ("Task did not complete: task ", "was cancelled");
 
+/// What nobody can cut off, such as asking for the address of a name that no server knows, is not waited for at the end.
+const LEFT_OVER_MS_MAX: u64 = 500;
+
 /// The status of a process that was told twice to stop: 128 and the number of SIGINT.
 const TOLD_TWICE_STATUS: i32 = 130;
 
 /// Runs a door or a worker to its end, on as many threads as `OTODOKE_THREADS` says or else this machine.
 pub fn run(program: &str, main: impl Future<Output = ExitCode>) -> ExitCode {
     match runtime() {
-        Ok(runtime) => runtime.block_on(main),
+        Ok(runtime) => {
+            let status = runtime.block_on(main);
+            runtime.shutdown_timeout(Duration::from_millis(LEFT_OVER_MS_MAX));
+            status
+        }
         Err(error) => {
             Output::complain(program, &error);
             ExitCode::FAILURE
