@@ -205,6 +205,11 @@ impl LegOutcome {
 }
 
 impl Leg {
+    /// From the request to the handset, usually, milliseconds: as its route had it when the leg began.
+    pub fn usual_ms(&self) -> u64 {
+        self.usual_by.since_ms(self.started_at)
+    }
+
     /// Whether the operator has it and its route tells no more.
     pub fn is_at_operator(&self) -> bool {
         self.operator == Some(OperatorReceipt::Came)

@@ -25,7 +25,7 @@ use crate::time::Timestamp;
 
 pub use choice::{Cap, Choice, Hold, Pick};
 pub use guess::{GUESS_OPEN_MS_MAX, guessed_out};
-pub use resend::{ResendRefusal, next_resend_at, resend_gate};
+pub use resend::{ResendRefusal, asked_again, next_resend_at, resend_gate};
 
 use crate::fallback;
 use turn::Turn;

@@ -177,14 +177,14 @@ pub struct Message {
     pub stamp: u32,
 }
 
-/// Who verified, so that the same request repeated within a minute gets the same answer.
+/// Who verified, so that the same request repeated within `Policy::verified_repeat_ms` gets the same answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
     pub at: Timestamp,
     pub key: Option<Tag>,
 }
 
-/// Where a message stands. Which state follows which is `lifecycle`; its `step` is the only writer.
+/// Where a message stands. Which state follows which is `lifecycle`'s `step` to say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -295,6 +295,11 @@ impl Message {
 
     pub const fn is_live(&self) -> bool {
         !matches!(self.state, State::Ended { .. })
+    }
+
+    /// Whether it may still be sent and verified at `now`: its end may not have been written yet.
+    pub fn lives_at(&self, now: Timestamp) -> bool {
+        self.is_live() && now < self.useful_until
     }
 
     /// The word of the API for where this message stands.

@@ -8,7 +8,7 @@ use otodoke_common::broker::Queue;
 use otodoke_common::bucket::Spend;
 use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::fallback;
-use otodoke_common::lifecycle::{Cap, Event, Note, guessed_out, resend_gate};
+use otodoke_common::lifecycle::{Cap, Note, asked_again};
 use otodoke_common::message::{Message, MessageId, Purpose, State, Tag, Want};
 use otodoke_common::metrics::{Metrics, RequestResult};
 use otodoke_common::request::opening::{self, Birth, CAPS, Opener};
@@ -174,7 +174,7 @@ fn opening(entry: &Entry, wait_ms: u64) -> Opening {
 /// Nothing is paid here: a leg pays when it begins. But what no leg could be paid for is not taken either.
 fn look_at_money(door: &Door, message: &Message) -> Option<Spend> {
     let channel = fallback::first(message).channel;
-    let routes = door.routes.open_to(message.country, channel);
+    let routes = door.routes.open_to(&message.tenant, message.country, channel);
     let cheapest = routes.map(|route| u64::from(route.price)).min().filter(|price| *price > 0)?;
     let spend = door.desk.spend(message, 0);
     Some(Spend { limit: spend.limit.saturating_sub(cheapest), ..spend })
@@ -249,20 +249,14 @@ fn key_of(entry: &Entry) -> Option<Tag> {
 /// An equal verification is alive: this request is a resend of it, within a resend's limits.
 async fn join(entry: &Entry, by: Message, wait_ms: u64) -> Result<Option<(Accepted, RequestResult)>, Problem> {
     let door = &entry.door;
-    if !by.is_live() || door.now() >= by.useful_until {
+    if !by.lives_at(door.now()) {
         return Ok(None);
     }
     let mut message = by;
-    if door.is_void(&message) {
-        // Nobody could ever type its code: its end makes room for a new one.
-        effects::end_void(door, message).await?;
-        return Ok(None);
-    }
-    if resend_gate(&message, door.now(), &door.desk.policy).is_ok() || guessed_out(&message, door.now()) {
-        let asked = Event::ResendAsked { channel: None };
+    if let Some(event) = asked_again(&message, door.codes.is_void(&message), door.now(), &door.desk.policy) {
         let choose = |message: &Message, want: &Want| resend::elsewhere(door, message, want);
         let routing = Routing { choose: &choose, ..Routing::ELSEWHERE };
-        match door.desk.apply_to(message, &asked, &routing, &[]).await? {
+        match door.desk.apply_to(message, &event, &routing, &[]).await? {
             Applied::Done(step) => {
                 effects::perform(door, &step).await;
                 message = step.message;

@@ -8,7 +8,7 @@ use otodoke_common::broker::Broker;
 use otodoke_common::code::CodeKeys;
 use otodoke_common::config::{Settings, TenantSettings};
 use otodoke_common::desk::Desk;
-use otodoke_common::message::{Kind, Message, TenantId};
+use otodoke_common::message::{Message, TenantId};
 use otodoke_common::parts::Parts;
 use otodoke_common::provider::Registry;
 use otodoke_common::route::RouteTable;
@@ -74,14 +74,6 @@ impl Door {
 
     pub(crate) fn settings(&self, tenant: &TenantId) -> &TenantSettings {
         TenantSettings::among(&self.tenants, tenant)
-    }
-
-    /// Whether the root of its code was revoked: nobody can verify it any more.
-    pub(crate) fn is_void(&self, message: &Message) -> bool {
-        match &message.kind {
-            Kind::Code { kid, .. } => self.codes.is_revoked(kid),
-            Kind::Text => false,
-        }
     }
 
     /// The masked number of a message, for answers.

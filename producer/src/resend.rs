@@ -18,7 +18,7 @@ use crate::problem::Problem;
 use crate::view;
 
 pub(crate) async fn resend(door: &Door, message: Message, channel: Option<ChannelWord>) -> Result<Resent, Problem> {
-    if message.is_live() && door.is_void(&message) {
+    if door.codes.is_void(&message) {
         return Err(void(door, message).await?);
     }
     gate(door, &message)?;

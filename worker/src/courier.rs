@@ -13,7 +13,7 @@ use otodoke_common::health::{Circuitry, Health};
 use otodoke_common::in_use::InUse;
 use otodoke_common::leg::{Leg, LegNumber, ProviderId};
 use otodoke_common::lifecycle::{Effect, Event, Step};
-use otodoke_common::message::{Kind, Lane, Message, MessageId, State};
+use otodoke_common::message::{Lane, Message, MessageId, State};
 use otodoke_common::metrics::Circuit;
 use otodoke_common::outcome::Answer;
 use otodoke_common::policy::REPEAT_PATIENCE_MS_MAX;
@@ -83,7 +83,7 @@ impl Courier {
         event: Event,
         delivery: Option<Delivery>,
     ) -> Result<(), StoreError> {
-        let event = if self.is_revoked(message) { Event::Revoked } else { event };
+        let event = if self.codes.is_void(message) { Event::Revoked } else { event };
         let mut advanced = self.advance_patiently(message, &event).await?;
         if let Some(delivery) = delivery {
             self.settle(delivery).await;
@@ -107,11 +107,6 @@ impl Courier {
         let is_ready =
             |provider: &ProviderId| self.lock_health().standing(provider, self.desk.clock.now()) == Standing::Ready;
         self.crowds.of(lane).room(in_hand, &self.permits, is_ready).await;
-    }
-
-    pub(crate) fn is_revoked(&self, message: &Message) -> bool {
-        let Kind::Code { kid, .. } = &message.kind else { return false };
-        message.is_live() && self.codes.is_revoked(kid)
     }
 
     /// A delivery that somebody took twice is harmless, so a failure to settle is only counted.
@@ -259,7 +254,7 @@ impl Courier {
     fn request(&self, message: &Message, leg: &Leg) -> Result<SendRequest, Event> {
         // Committing and waiting for a permit took their time: what was in time when it was decided may not be any more.
         let now = self.desk.clock.now();
-        if now.plus_ms(leg.usual_by.since_ms(leg.started_at)) > message.useful_until {
+        if now.plus_ms(leg.usual_ms()) > message.useful_until {
             let answer = Answer::NotSent { why: "no time was left when its turn came".to_owned() };
             return Err(Event::Answered { leg: leg.number, answer });
         }

@@ -104,10 +104,9 @@ async fn open(courier: &Courier, opening: &Opening) -> Result<Option<Message>, S
 /// be sent, is what was asked for. `false` where it lives no more.
 async fn goes_on_instead(courier: &Courier, opening: &Opening, of: MessageId) -> Result<bool, StoreError> {
     let (now, asked_at) = (courier.desk.clock.now(), opening.message.accepted_at);
-    let lives = |message: &Message| message.is_live() && now < message.useful_until;
-    let Some(living) = courier.desk.store.load(of).await?.filter(lives) else { return Ok(false) };
+    let Some(living) = courier.desk.store.load(of).await?.filter(|by| by.lives_at(now)) else { return Ok(false) };
     let is_sent_anyway = living.legs.is_empty() || living.legs.iter().any(|leg| leg.started_at > asked_at);
-    if is_sent_anyway && !courier.is_revoked(&living) {
+    if is_sent_anyway && !courier.codes.is_void(&living) {
         return Ok(true);
     }
     published::join(courier, living, asked_at).await

@@ -47,9 +47,8 @@ impl Courier {
             self.lock_health().heard(&leg.route, (id, number));
         }
         let event = Event::reported(number, report);
-        let punctual = |_: &Leg| true;
         let asks_in_ms = |leg: &Leg| self.questions.asks_in_ms(&leg.provider);
-        let routing = Routing { punctual: &punctual, asks_in_ms: &asks_in_ms, ..Routing::ELSEWHERE };
+        let routing = Routing { asks_in_ms: &asks_in_ms, ..Routing::ELSEWHERE };
         match self.desk.apply_to(*message, &event, &routing, &[]).await? {
             Applied::Done(step) => {
                 self.perform(&step, None).await;

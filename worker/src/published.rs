@@ -5,7 +5,7 @@
 
 use otodoke_common::broker::{Delivery, Label, Queue};
 use otodoke_common::desk::{Applied, Routing};
-use otodoke_common::lifecycle::{Event, Note, resend_gate};
+use otodoke_common::lifecycle::{Event, Note, asked_again};
 use otodoke_common::message::{Lane, Message, State};
 use otodoke_common::metrics::RequestResult;
 use otodoke_common::outcome::Reason;
@@ -57,7 +57,7 @@ pub(crate) async fn deliver(
             park_or_drop(courier, lane.into(), delivery, &why).await;
             Ok(())
         }
-        // Not now and not later, as where the time in its id is long ago.
+        // Not now and not later.
         Err(StoreError::Refused { why }) => {
             park_or_drop(courier, lane.into(), delivery, &format!("the store refused it: {why}")).await;
             Ok(())
@@ -120,24 +120,21 @@ fn judge(
     wanted: &Wanted,
     now: Timestamp,
 ) -> Result<(Request, Opening), Box<Opening>> {
-    let refused = |message: Message, error: &RequestError| {
+    let refused = |message: Message, reason, note| {
         courier.desk.metrics.request(&message.tenant, message.purpose, Some(message.country), RequestResult::Refused);
+        Box::new(opening::ended(message, reason, note, now))
+    };
+    let unreadable = |message, error: &RequestError| {
         let note = Note::Refused { code: error.code().to_owned(), field: error.field().map(str::to_owned) };
-        Box::new(opening::ended(message, reason(error), Some(note), now))
+        refused(message, reason(error), Some(note))
     };
     let remains = || publication.remains(wanted, &courier.desk.vault, courier.codes.active(), now);
-    let request = wanted.request().map_err(|error| refused(remains(), &error))?;
+    let request = wanted.request().map_err(|error| unreadable(remains(), &error))?;
     let opening = opening(courier, publication, &request, now);
     reach::usual_ms(&courier.routes, &courier.templates, &publication.tenant, &request)
-        .map_err(|error| refused(opening.message.clone(), &error))?;
+        .map_err(|error| unreadable(opening.message.clone(), &error))?;
     if opening.message.useful_until <= now {
-        courier.desk.metrics.request(
-            &publication.tenant,
-            request.purpose,
-            Some(request.country),
-            RequestResult::Refused,
-        );
-        return Err(Box::new(opening::ended(opening.message, Reason::TooLate, None, now)));
+        return Err(refused(opening.message, Reason::TooLate, None));
     }
     Ok((request, opening))
 }
@@ -182,7 +179,7 @@ async fn open(
             Opened::Held { by, .. } => Some(*by),
             Opened::Conflict { by, .. } => store.load(by).await?,
         };
-        let Some(by) = by.filter(|by| by.is_live() && courier.desk.clock.now() < by.useful_until) else { continue };
+        let Some(by) = by.filter(|by| by.lives_at(courier.desk.clock.now())) else { continue };
         let of = by.id;
         if !join(courier, by, courier.desk.clock.now()).await? {
             continue;
@@ -198,11 +195,8 @@ async fn open(
 /// As at the door: whoever asks while an equal message lives asks for that one again, within a resend's limits at `asked_at`.
 /// `false` where it lives no more.
 pub(crate) async fn join(courier: &Courier, living: Message, asked_at: Timestamp) -> Result<bool, StoreError> {
-    let event = if courier.is_revoked(&living) {
-        Event::Revoked
-    } else if resend_gate(&living, asked_at, &courier.desk.policy).is_ok() {
-        Event::ResendAsked { channel: None }
-    } else {
+    let policy = &courier.desk.policy;
+    let Some(event) = asked_again(&living, courier.codes.is_void(&living), asked_at, policy) else {
         if living.state == State::Queued {
             // Whoever opened it may have died before its wake was published.
             courier.wake(&living).await;

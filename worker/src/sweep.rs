@@ -77,8 +77,7 @@ struct Taken {
 
 impl Taken {
     fn of(due: &[Message], now: Timestamp) -> Self {
-        let is_released = |message: &&Message| message.is_live() && now < message.useful_until;
-        Self { all: due.len(), released: due.iter().filter(is_released).count() }
+        Self { all: due.len(), released: due.iter().filter(|message| message.lives_at(now)).count() }
     }
 
     /// A full batch means more is waiting: then only the release rate holds the sweep back.

@@ -8,7 +8,7 @@ use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::CodeKeys;
-use crate::message::Kid;
+use crate::message::{Kid, Kind, Message};
 use crate::store::{Store, StoreError};
 
 const ACTIVE: &str = "code/active";
@@ -54,6 +54,14 @@ impl CodeKeys {
     /// Whether the codes of this kid are worth nothing any more.
     pub fn is_revoked(&self, kid: &Kid) -> bool {
         self.standing.0.borrow().as_ref().is_some_and(|seen| seen.revoked.contains(kid))
+    }
+
+    /// Whether nobody can verify this living message any more, because the root of its code was revoked.
+    pub fn is_void(&self, message: &Message) -> bool {
+        match &message.kind {
+            Kind::Code { kid, .. } => message.is_live() && self.is_revoked(kid),
+            Kind::Text => false,
+        }
     }
 
     /// The kid that others open messages with and that has no root here.

@@ -10,7 +10,8 @@ use crate::time::Timestamp;
 
 /// Questions kept back for the sweep, so that forged hints cannot use them all up.
 const ASKS_KEPT_FOR_SWEEP: u8 = 2;
-/// A lost answer that nobody can be asked about counts as one that nobody knows after so long, since its leg began.
+/// Longest time from the beginning of a leg whose answer was lost that a question about it may be put off; then it is as if nobody
+/// could be asked.
 const ANSWER_PUT_OFF_MS_MAX: u64 = 15_000;
 /// After a question at the overdue time, its answer gets this long.
 const ASK_SETTLE_MS: u64 = 1_000;
@@ -127,10 +128,12 @@ pub(super) fn of_another_leg(turn: &mut Turn<'_>, number: LegNumber, status: &Re
     }
 }
 
-/// Delivered, but not by the leg in hand: its answer comes first. A call for an unverified code is still wanted.
+/// Delivered, but not by the leg in hand: its answer comes first. A call for an unverified code is still wanted, and so is what
+/// a person asked for.
 pub(super) fn delivered_beside(turn: &mut Turn<'_>) {
     match turn.message.state {
-        State::Sending { .. } | State::Retrying { want: Want { trigger: Trigger::Unverified, .. } } => {}
+        State::Sending { .. }
+        | State::Retrying { want: Want { trigger: Trigger::Unverified | Trigger::Asked, .. } } => {}
         State::Queued
         | State::Awaiting { .. }
         | State::Retrying { .. }
@@ -271,18 +274,14 @@ fn answer_due(turn: &Turn<'_>, leg: &Leg) -> Timestamp {
 }
 
 fn can_repeat(turn: &Turn<'_>, leg: &Leg) -> bool {
-    let in_time = turn.now() <= leg.usual_by.max(turn.message.useful_until.minus_ms(usual_ms(leg)));
+    let in_time = turn.now() <= leg.usual_by.max(turn.message.useful_until.minus_ms(leg.usual_ms()));
     leg.abilities.dedupes && leg.sends <= turn.view.policy.repeats_max && in_time
-}
-
-fn usual_ms(leg: &Leg) -> u64 {
-    leg.usual_by.since_ms(leg.started_at)
 }
 
 /// Promise 4: repeat where the provider dedupes; else ask; else, after the grace, at most one more text.
 fn answer_is_due(turn: &mut Turn<'_>, number: LegNumber) {
     let Some(leg) = turn.leg(number).cloned() else { return turn.rest() };
-    if can_repeat(turn, &leg) && turn.now().plus_ms(usual_ms(&leg)) <= turn.message.useful_until {
+    if can_repeat(turn, &leg) && turn.now().plus_ms(leg.usual_ms()) <= turn.message.useful_until {
         if let Some(leg) = turn.leg_mut(number) {
             leg.sends += 1;
             leg.outcome = None;

@@ -4,7 +4,8 @@ use super::turn::Turn;
 use super::{Effect, Note, Utterance, awaiting};
 use crate::leg::{Call, CallStage, LegNumber, LegOutcome};
 
-/// How often the announcement is given before we say goodbye.
+/// How often the announcement is given before we say goodbye: to whoever said nothing. A wrong digit ends the call, for a
+/// greeting of a voicemail can hold as many tones as it is given tries.
 const ANNOUNCEMENTS_MAX: u8 = 2;
 
 pub(super) fn answered(turn: &mut Turn<'_>, leg: LegNumber) {
@@ -26,11 +27,11 @@ pub(super) fn pressed(turn: &mut Turn<'_>, leg: LegNumber, digit: Option<u8>) {
     turn.note(Note::Pressed { leg, right });
     if right {
         speak(turn, leg, call);
-    } else if call.announced < ANNOUNCEMENTS_MAX {
+    } else if digit.is_none() && call.announced < ANNOUNCEMENTS_MAX {
         announce(turn, leg, call);
     } else {
         // That was the last word: whoever asks on in this call's name hears no code.
-        set(turn, leg, Call { announced: call.announced + 1, ..call });
+        set(turn, leg, Call { announced: ANNOUNCEMENTS_MAX + 1, ..call });
         turn.effect(Effect::Say(Utterance::Goodbye));
     }
 }

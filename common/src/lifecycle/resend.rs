@@ -1,7 +1,7 @@
 //! A resend asked for by the person: the same code, another domestic route if there is one, never a longer life.
 
 use super::turn::Turn;
-use super::{Note, guess, legs};
+use super::{Event, Note, guess, legs};
 use crate::fallback;
 use crate::leg::{Channel, Leg, LegOutcome};
 use crate::message::{Message, State, Trigger, Voice, Want};
@@ -20,7 +20,7 @@ pub enum ResendRefusal {
 }
 
 pub fn resend_gate(message: &Message, now: Timestamp, policy: &Policy) -> Result<(), ResendRefusal> {
-    if !message.is_live() || now >= message.useful_until {
+    if !message.lives_at(now) {
         return Err(ResendRefusal::TooLate);
     }
     match next_resend_at(message, policy) {
@@ -39,6 +39,17 @@ pub fn next_resend_at(message: &Message, policy: &Policy) -> Option<Timestamp> {
     let cooldowns = policy.resend_cooldown_ms_for(&message.tenant);
     let cooldown_ms = cooldowns[usize::from(message.resends).min(cooldowns.len() - 1)];
     Some(since.plus_ms(cooldown_ms))
+}
+
+/// What becomes of a living message that somebody asks for once more at `asked_at`, with a request that equals its own: it ends
+/// where nobody can verify it any more, and makes room for a new one; it is sent again, within a resend's limits. `None` where
+/// what was sent is all that they get.
+pub fn asked_again(message: &Message, is_void: bool, asked_at: Timestamp, policy: &Policy) -> Option<Event> {
+    if is_void {
+        return Some(Event::Revoked);
+    }
+    let asks = guess::guessed_out(message, asked_at) || resend_gate(message, asked_at, policy).is_ok();
+    asks.then_some(Event::ResendAsked { channel: None })
 }
 
 /// Refused silently where the gate is shut: of two resends at once, one wins.

@@ -7,7 +7,7 @@ use super::story::Now::{
 };
 use super::story::{Now, Story, story};
 use crate::leg::Channel;
-use crate::lifecycle::{Choice, Effect, Event, GUESS_OPEN_MS_MAX, Hold, Note, Utterance, Verdict, View, step};
+use crate::lifecycle::{Choice, Effect, Event, Hold, Note, Utterance, View, step};
 use crate::message::{CancelledBy, End, Message, Trigger, Voice};
 use crate::outcome::{Answer, Class, Proof, Reason, ReportStatus};
 use crate::phone::LineType;
@@ -292,63 +292,17 @@ fn a_code_is_spoken_once_and_only_after_the_announced_digit() {
     wrong.apply(&Event::Pressed { leg: 2, digit: Some(9) });
     wrong.happens(&PressedRight);
     assert!(!wrong.spoke(), "it said goodbye: whoever asks on is not in that call");
+    let mut tones = called();
+    tones.apply(&Event::Pressed { leg: 2, digit: Some(9) });
+    tones.happens(&CallAnswered);
+    tones.happens(&PressedRight);
+    assert!(!tones.spoke(), "a greeting holds as many tones as it gets tries: the first one counts");
     let right = called().goes(&[(PressedRight, "delivered"), (PressedRight, "delivered")]);
     assert_eq!(right.effects.iter().filter(|effect| **effect == Effect::Say(Utterance::Content)).count(), 1);
     let mut late = called();
     late.now = at(TTL_MS);
     late.happens(&PressedRight);
     assert!(!late.spoke());
-}
-
-#[test]
-fn guesses_are_paid_one_by_one_and_the_last_wrong_one_ends_it() {
-    let mut told = story().goes(&[FIRST, ACCEPTED]);
-    for left in [4, 3, 2, 1, 0] {
-        assert_eq!(told.apply(&Event::GuessPaid).message.guesses_left, left);
-        told.apply(&Event::Guessed { verdict: Verdict::Wrong, key: None });
-    }
-    assert_eq!(told.stands(), "ended: failed, guessed_out");
-    let mut changed = story().goes(&[FIRST, ACCEPTED]);
-    changed.apply(&Event::Guessed { verdict: Verdict::TransactionChanged, key: None });
-    assert_eq!(changed.stands(), "ended: failed, transaction_changed");
-}
-
-#[test]
-fn of_guesses_made_at_once_the_right_one_counts_though_it_is_judged_last() {
-    let paid = || {
-        let mut told = story().goes(&[FIRST, ACCEPTED]);
-        (0..5).for_each(|_| drop(told.apply(&Event::GuessPaid)));
-        assert!(!told.apply(&Event::GuessPaid).save, "five are all there are");
-        (0..4).for_each(|_| drop(told.apply(&Event::Guessed { verdict: Verdict::Wrong, key: None })));
-        told
-    };
-    assert_eq!(paid().stands(), "awaiting sakura", "one is still being compared");
-    let mut right = paid();
-    right.apply(&Event::Guessed { verdict: Verdict::Right, key: None });
-    assert_eq!(right.stands(), "ended: verified");
-    let mut wrong = paid();
-    wrong.apply(&Event::Guessed { verdict: Verdict::Wrong, key: None });
-    assert_eq!(wrong.stands(), "ended: failed, guessed_out");
-}
-
-#[test]
-fn a_guess_that_was_paid_and_never_judged_ends_the_message_once_nobody_compares_it_any_more() {
-    let paid = || {
-        let mut told = story().goes(&[FIRST, ACCEPTED]);
-        (0..5).for_each(|_| drop(told.apply(&Event::GuessPaid)));
-        (0..4).for_each(|_| drop(told.apply(&Event::Guessed { verdict: Verdict::Wrong, key: None })));
-        told
-    };
-    for event in [Event::GuessPaid, Event::ResendAsked { channel: None }] {
-        let mut early = paid();
-        early.now = early.now.plus_ms(GUESS_OPEN_MS_MAX - 1);
-        early.apply(&event);
-        assert!(early.message.is_live(), "it may still be the right one: {event:?}");
-        let mut late = paid();
-        late.now = late.now.plus_ms(GUESS_OPEN_MS_MAX);
-        late.apply(&event);
-        assert_eq!((late.stands().as_str(), late.legs().as_str()), ("ended: failed, guessed_out", "sakura"));
-    }
 }
 
 #[test]
