@@ -4,6 +4,7 @@ use otodoke_common::broker::Queue;
 use otodoke_common::message::Lane;
 use otodoke_common::time::Timestamp;
 use otodoke_common::wire::LaneMessage;
+use otodoke_tests::carrier::Script;
 use otodoke_tests::world::{Options, World, id as parsed};
 use serde_json::json;
 
@@ -96,4 +97,25 @@ async fn what_says_of_no_message_waits_for_people() {
     let parked = parked(&world).await;
     assert_eq!(parked.len(), 2, "{parked:?}");
     assert!(parked[0].contains("cannot be read") && !parked[1].contains("cannot be read"), "{parked:?}");
+}
+
+/// Whoever was on its way when the broker was lost comes again, time and again while the broker comes and goes.
+#[tokio::test(start_paused = true)]
+async fn what_was_handed_out_often_is_taken_one_by_one_and_not_called_for_one_by_one() {
+    let mut world = World::idle(Options::default()).await;
+    world.carrier("sakura").always(Script { answer_after_ms: 4_000, ..Script::works() });
+    for person in 0..3 {
+        world.ask_for_code(&phone(person)).await;
+    }
+    for _ in 0..5 {
+        let mut lost = Vec::new();
+        for _ in 0..3 {
+            lost.push(world.memory.broker().take(NORMAL).await.expect("three wait"));
+        }
+        // Not settled, but dropped: each comes again.
+        drop(lost);
+    }
+    world.start_worker();
+    world.wait_ms(2_000).await;
+    assert_eq!(world.carrier("sakura").seen().len(), 3, "none waits for the answer to another");
 }

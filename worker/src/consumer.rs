@@ -9,14 +9,15 @@ use otodoke_common::broker::drain::Drain;
 use otodoke_common::broker::{BrokerError, Delivery, Queue};
 use otodoke_common::message::Lane;
 use otodoke_common::trace;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::courier::{Courier, pause};
 
-/// A delivery seen this often is taken alone, so that what kills its worker kills only itself.
+/// A delivery seen this often is taken alone until it is settled, so that what kills its worker gives back only itself. A broker
+/// that is lost counts as well: it gives back whatever was on its way.
 const TAKEN_ALONE_AFTER: u32 = 3;
 /// Whoever waits this long for a delivery from a queue that is not empty has lost its consumer.
 const SILENCE_MS_MAX: u64 = 30_000;
@@ -83,16 +84,17 @@ impl Consumer {
                 }
             };
             failures = 0;
-            let alone = delivery.taken_before >= TAKEN_ALONE_AFTER;
+            let (settling, settled) = (delivery.taken_before >= TAKEN_ALONE_AFTER).then(oneshot::channel::<()>).unzip();
             let trace = delivery.trace.clone();
             // What is settled is carried by its row, and its calls by the permits of their providers: a slow provider holds up
             // nobody's deliveries.
-            let delivery = delivery.occupying(Box::new(permit));
+            let delivery = delivery.occupying(Box::new((permit, settling)));
             // A task of its own even when alone: if it panics, or outlasts a stop, the consumer does not. On the heap from
             // the start: to spawn moves what is spawned a dozen times, and this is thousands of bytes.
-            let task = tasks.spawn(trace::within(trace, Box::pin(work(Arc::clone(courier), delivery))));
-            if alone {
-                stop.run_until_cancelled(task).await;
+            tasks.spawn(trace::within(trace, Box::pin(work(Arc::clone(courier), delivery))));
+            if let Some(settled) = settled {
+                // What it occupies is dropped then; nothing is ever sent.
+                stop.run_until_cancelled(settled).await;
             }
         }
     }
