@@ -124,7 +124,8 @@ pub fn choose(message: &Message, want: &Want, scene: &Scene<'_>) -> Chosen {
         .filter(|route| route.country == message.country && route.channel == want.channel)
         .map(|route| (route, planned(route, plan).unwrap_or_else(|| fit(route, message, want, scene))))
         .collect();
-    fits.sort_by_key(|(route, _)| order(route, message, scene));
+    // A score may change meanwhile: each route has the one that it had when it was looked at.
+    fits.sort_by_cached_key(|(route, _)| order(route, message, scene));
     let choice = match pick(&fits, plan, message) {
         Choice::Go(picked) => {
             let sender = scene.table.sender(&message.tenant, &picked.route).to_owned();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use otodoke_common::outcome::{Class, ReportStatus, Scope};
+use otodoke_common::route::{International, Plan};
 use otodoke_tests::carrier::{Person, Reply, Script, refusal};
 use otodoke_tests::world::{Options, World, legs};
 use serde_json::{Value, json};
@@ -204,6 +205,17 @@ async fn a_text_too_long_for_one_route_goes_by_another_that_takes_it() {
     let message = world.until_status(&id, "delivered").await;
     assert!(is(&message, &[("sms", "sakura", "refused"), ("sms", "fuji", "delivered")]));
     assert_eq!(world.carrier("sakura").seen(), [], "it would have been cut, or billed twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_that_fits_only_routes_that_the_plan_has_not_is_refused() {
+    let segments_max = BTreeMap::from([("sakura", 1), ("fuji", 1)]);
+    let plan = Plan { international: International::Never, voice: true };
+    let words = json!({"to": PHONE, "purpose": "notice", "text": "お荷物が届きました。".repeat(8)});
+    for (plan, status) in [(Options::default().plan, 202), (plan, 422)] {
+        let world = World::with(Options { segments_max: segments_max.clone(), plan, ..Options::default() }).await;
+        assert_eq!(world.post("/v1/messages", words.clone()).await.status, status);
+    }
 }
 
 #[tokio::test(start_paused = true)]

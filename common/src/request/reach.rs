@@ -14,9 +14,11 @@ pub fn usual_ms(
     request: &Request,
 ) -> Result<u64, RequestError> {
     let country = request.country;
-    let Some(plan) = table.plan(tenant, country) else { return Err(unsupported(request)) };
-    let routes = |channel: Channel| -> Vec<&Route> { table.open_to(country, channel).collect() };
-    let voice = if plan.voice && request.voice != Voice::Never { routes(Channel::Voice) } else { Vec::new() };
+    if table.plan(tenant, country).is_none() {
+        return Err(unsupported(request));
+    }
+    let routes = |channel: Channel| -> Vec<&Route> { table.open_to(tenant, country, channel).collect() };
+    let voice = if request.voice != Voice::Never { routes(Channel::Voice) } else { Vec::new() };
     let texts = if request.line.takes_texts() { routes(Channel::Sms) } else { Vec::new() };
     if let Content::Code { template, .. } = &request.content
         && !table.speaks(tenant, template)

@@ -146,9 +146,11 @@ impl RouteTable {
         template == TEMPLATE_DEFAULT || own.is_none_or(|templates| templates.contains(template))
     }
 
-    /// The routes that new legs may take there.
-    pub fn open_to(&self, country: Country, channel: Channel) -> impl Iterator<Item = &Route> {
-        self.routes.iter().filter(move |route| route.country == country && route.channel == channel && !route.retiring)
+    /// The routes that this tenant's new legs may take there.
+    pub fn open_to(&self, tenant: &TenantId, country: Country, channel: Channel) -> impl Iterator<Item = &Route> {
+        let plan = self.plan(tenant, country);
+        let there = self.routes.iter().filter(move |route| route.country == country && route.channel == channel);
+        there.filter(move |route| !route.retiring && plan.is_some_and(|plan| plan.has(route)))
     }
 
     /// Whom people see this tenant's texts and calls by this route come from.
