@@ -27,6 +27,9 @@ const KEY_RENEWED_MS: u64 = 20_000;
 pub const KEY_STALE_MS_MAX: u64 = 3_600_000;
 /// Keys that were never seen, looked up at once: the store has few connections for this, and other keys need them.
 pub const STRANGERS_ASKED_MAX: usize = 1;
+/// Such keys that wait for their turn: each holds one of the places for requests, and strangers shall not have them all. A door
+/// that starts has seen no key yet, so it is as many as callers may have connections.
+pub const STRANGERS_WAITING_MAX: usize = 1_024;
 /// Longest wait of such a key for its turn.
 pub const STRANGER_WAIT_MS_MAX: u64 = 1_000;
 /// Keys remembered at once.
@@ -125,6 +128,7 @@ fn bearer(value: &[u8]) -> Option<&str> {
 pub struct KeyCache {
     seen: Mutex<HashMap<Tag, Seen>>,
     pub(crate) strangers: Semaphore,
+    pub(crate) waiting: Semaphore,
 }
 
 #[derive(Clone)]
@@ -144,15 +148,20 @@ impl Seen {
 
 impl Default for KeyCache {
     fn default() -> Self {
-        Self { seen: Mutex::default(), strangers: Semaphore::new(STRANGERS_ASKED_MAX) }
+        Self {
+            seen: Mutex::default(),
+            strangers: Semaphore::new(STRANGERS_ASKED_MAX),
+            waiting: Semaphore::new(STRANGERS_WAITING_MAX),
+        }
     }
 }
 
 impl KeyCache {
     async fn turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        let busy = || Problem::busy("too many keys are being looked up: try again", BUSY_RETRY_S);
+        let _place = self.waiting.try_acquire().map_err(|_| busy())?;
         let wait = Duration::from_millis(STRANGER_WAIT_MS_MAX);
-        let turn = timeout(wait, self.strangers.acquire()).await;
-        let turn = turn.map_err(|_| Problem::busy("too many keys are being looked up: try again", BUSY_RETRY_S))?;
+        let turn = timeout(wait, self.strangers.acquire()).await.map_err(|_| busy())?;
         Ok(turn.expect("nobody closes the semaphore"))
     }
 

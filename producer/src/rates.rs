@@ -58,6 +58,13 @@ struct Rate {
     at: Timestamp,
 }
 
+impl Rate {
+    /// One from after `now` is from before the clock was set back: nobody knows how old it is.
+    fn is_younger(&self, now: Timestamp, than_ms: u64) -> bool {
+        self.at <= now && now.since_ms(self.at) < than_ms
+    }
+}
+
 impl Rates {
     /// A lane that nobody told of has no rate.
     fn hear(&self, throughput: &Throughput, now: Timestamp) {
@@ -69,7 +76,7 @@ impl Rates {
 
     /// Nothing, where the last hearing was long ago.
     fn heard(&self, lane: Lane, now: Timestamp) -> Option<f64> {
-        self.lock()[lane as usize].heard.filter(|heard| now.since_ms(heard.at) < FRESH_MS).map(|heard| heard.per_s)
+        self.lock()[lane as usize].heard.filter(|heard| heard.is_younger(now, FRESH_MS)).map(|heard| heard.per_s)
     }
 
     /// The backlog with the rate that was measured lately, where none is measured now.
@@ -77,12 +84,12 @@ impl Rates {
         let kept = &mut self.lock()[lane as usize].known;
         match backlog.drained_per_s.filter(|_| backlog.is_measured()) {
             Some(per_s) => {
-                let faster = kept.filter(|rate| rate.per_s > per_s && now.since_ms(rate.at) < RATE_FALLS_MS);
+                let faster = kept.filter(|rate| rate.per_s > per_s && rate.is_younger(now, RATE_FALLS_MS));
                 *kept = faster.or(Some(Rate { per_s, at: now }));
                 backlog
             }
             None => {
-                *kept = kept.filter(|rate| now.since_ms(rate.at) < RATE_KEPT_MS);
+                *kept = kept.filter(|rate| rate.is_younger(now, RATE_KEPT_MS));
                 Backlog { drained_per_s: kept.map(|rate| rate.per_s).or(backlog.drained_per_s), ..backlog }
             }
         }

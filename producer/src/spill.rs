@@ -16,7 +16,7 @@ pub struct Spill {
     level: Mutex<Level>,
 }
 
-/// How much waited when the last row came.
+/// How much waited when that was last looked at.
 #[derive(Clone, Copy, Debug, Default)]
 struct Level {
     wait_us: u64,
@@ -24,9 +24,11 @@ struct Level {
 }
 
 impl Level {
-    fn wait_us(&self, now: Timestamp) -> u64 {
+    /// Brought to `now`, which may be before the last look where the clock was set back: it goes on from there.
+    fn wait_us(&mut self, now: Timestamp) -> u64 {
         let passed_us = self.at.map_or(0, |at| now.since_ms(at).saturating_mul(1_000));
-        self.wait_us.saturating_sub(passed_us)
+        *self = Self { wait_us: self.wait_us.saturating_sub(passed_us), at: Some(now) };
+        self.wait_us
     }
 }
 
@@ -34,7 +36,7 @@ impl Spill {
     /// One more row waits.
     pub(crate) fn add(&self, now: Timestamp) {
         let mut level = self.lock();
-        *level = Level { wait_us: level.wait_us(now).saturating_add(ROW_US), at: Some(now) };
+        level.wait_us = level.wait_us(now).saturating_add(ROW_US);
     }
 
     /// How long a row that comes now is expected to wait, milliseconds.
@@ -83,5 +85,12 @@ mod tests {
         assert!(!spill.is_full(NOW));
         spill.add(NOW);
         assert!(spill.is_full(NOW) && !spill.is_full(NOW.plus_ms(1_000)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_nobody_out() {
+        let (spill, before) = (Spill::default(), NOW.minus_ms(3_600_000));
+        (0..SPILLED_MAX).for_each(|_| spill.add(NOW));
+        assert!(spill.is_full(before) && !spill.is_full(before.plus_ms(1_000)));
     }
 }

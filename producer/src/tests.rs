@@ -9,6 +9,7 @@ mod client;
 mod connections;
 mod hanging;
 mod joining;
+mod keys;
 mod reading;
 mod refusals;
 mod resending;

@@ -362,3 +362,14 @@ fn route(country: &str, channel: Channel) -> Route {
         abilities: Abilities::default(),
     }
 }
+
+/// Sends one request so that the door has seen the key lately.
+pub(super) async fn bed_that_knows_its_key() -> Bed {
+    let bed = Bed::new().await;
+    bed.get("/v1/verifications/01980000-0000-7000-8000-000000000000").await;
+    bed
+}
+
+pub(super) fn unavailable() -> (u16, String, Option<String>) {
+    (503, "unavailable".to_owned(), None)
+}

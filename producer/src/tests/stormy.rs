@@ -14,23 +14,11 @@ use otodoke_common::policy::SWEEP_RELEASE_PER_S;
 use otodoke_common::wire::LaneMessage;
 use serde_json::json;
 
-use super::bed::{Bed, NUMBER, OTHER_NUMBER, advance_ms, payment};
+use super::bed::{Bed, NUMBER, OTHER_NUMBER, advance_ms, bed_that_knows_its_key, payment, unavailable};
 use crate::LaneWindows;
-use crate::auth::{KEY_FRESH_MS, KEY_STALE_MS_MAX, STRANGERS_ASKED_MAX, key_setting};
 use crate::spill::SPILLED_MAX;
 
 const NORMAL: Queue = Queue::Lane(Lane::Normal);
-
-/// Sends one request so that the door has seen the key lately.
-async fn bed_that_knows_its_key() -> Bed {
-    let bed = Bed::new().await;
-    bed.get("/v1/verifications/01980000-0000-7000-8000-000000000000").await;
-    bed
-}
-
-fn unavailable() -> (u16, String, Option<String>) {
-    (503, "unavailable".to_owned(), None)
-}
 
 #[tokio::test(start_paused = true)]
 async fn with_the_store_away_the_broker_carries_the_whole_opening() {
@@ -70,6 +58,8 @@ async fn with_the_broker_away_what_the_sweep_could_not_send_in_time_is_refused()
     bed.login().await;
     assert_eq!(bed.door.spill.wait_ms(bed.door.now()), 1_000 / u64::from(SWEEP_RELEASE_PER_S));
     (0..300 * SWEEP_RELEASE_PER_S).for_each(|_| bed.door.spill.add(bed.door.now()));
+    let told = bed.get("/metrics").await.text;
+    assert!(told.contains("otp_expected_wait_seconds{lane=\"normal\"} 300.002\n"), "{told}");
     let other = json!({"to": OTHER_NUMBER, "purpose": "login", "ttl_seconds": 300});
     assert_eq!(bed.post("/v1/verifications", &other).await.problem(), (503, "busy".to_owned(), None));
     advance_ms(60_000).await;
@@ -291,54 +281,6 @@ async fn a_call_that_asks_while_the_store_is_away_says_goodbye() {
     let reply = bed.raw(Method::POST, &path, &[("x-proof", &proof)], b"answered".to_vec()).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert!(reply.text.ends_with("| hang up"), "{}", reply.text);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_revoked_key_stops_working_within_its_freshness() {
-    let bed = bed_that_knows_its_key().await;
-    let setting = key_setting(bed.key.strip_prefix("Bearer ").expect("a bearer key"));
-    bed.door.desk.store.setting_put(&setting, None).await.expect("the store");
-    advance_ms(KEY_FRESH_MS).await;
-    let reply = bed.post("/v1/verifications", &json!({"to": NUMBER, "purpose": "login"})).await;
-    assert_eq!(reply.problem().0, 401);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_store_that_only_has_much_to_do_lets_no_revoked_key_work_on() {
-    let bed = bed_that_knows_its_key().await;
-    let body = json!({"to": NUMBER, "purpose": "login"});
-    advance_ms(KEY_FRESH_MS).await;
-    bed.memory.faults().crowd_settings(1);
-    assert_eq!(bed.post("/v1/verifications", &body).await.problem(), unavailable());
-    bed.post("/v1/verifications", &body).await.accepted();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_flood_of_keys_that_nobody_knows_holds_up_no_key_that_was_seen() {
-    let bed = bed_that_knows_its_key().await;
-    let keys = &bed.door.hands.keys;
-    let all = u32::try_from(STRANGERS_ASKED_MAX).expect("a small limit");
-    let flood = keys.strangers.acquire_many(all).await.expect("nobody closes it");
-    let (body, stranger) = (json!({"to": NUMBER, "purpose": "login"}), [("authorization", "Bearer otk_unheard_of")]);
-    let refused = bed.post_with("/v1/verifications", &body, &stranger).await;
-    assert_eq!((refused.problem(), refused.header("retry-after")), ((503, "busy".to_owned(), None), Some("1")));
-    advance_ms(KEY_FRESH_MS).await;
-    bed.post("/v1/verifications", &body).await.accepted();
-    drop(flood);
-    assert_eq!(bed.post_with("/v1/verifications", &body, &stranger).await.problem().0, 401);
-}
-
-#[tokio::test(start_paused = true)]
-async fn with_the_store_away_only_keys_seen_lately_work() {
-    let bed = bed_that_knows_its_key().await;
-    bed.memory.faults().set_store_away(true);
-    let stranger = [("authorization", bed.stranger_key.as_str())];
-    let body = json!({"to": NUMBER, "purpose": "login"});
-    assert_eq!(bed.post_with("/v1/verifications", &body, &stranger).await.problem(), unavailable());
-    advance_ms(KEY_STALE_MS_MAX - 1).await;
-    bed.post("/v1/verifications", &body).await.accepted();
-    advance_ms(1).await;
-    assert_eq!(bed.post("/v1/verifications", &body).await.problem(), unavailable());
 }
 
 #[tokio::test(start_paused = true)]
