@@ -75,6 +75,14 @@ pub(crate) fn admit(door: &Door, candidate: Candidate) -> Result<u64, Problem> {
     decide(backlog, door.windows.of(candidate.lane), candidate)
 }
 
+/// How long a message that comes now is expected to wait, milliseconds, whether it would be taken or not.
+pub(crate) fn expected_wait_ms(door: &Door, lane: Lane) -> u64 {
+    if door.broker.trouble().is_some() {
+        return door.spill.wait_ms(door.now());
+    }
+    wait_ms(door.rates.known(lane, rates::measured(door, lane), door.now()))
+}
+
 /// With the broker away no lane counts: rows wait for the sweep.
 fn decide_spilled(wait: u64, is_full: bool, candidate: Candidate) -> Result<u64, Problem> {
     if is_full { Err(full_of_spilled()) } else { in_time(wait, candidate) }

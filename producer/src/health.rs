@@ -15,6 +15,7 @@ use otodoke_common::message::Lane;
 use otodoke_common::vitals::{self, Vitals};
 use tokio::task::AbortHandle;
 
+use crate::admission;
 use crate::answer::{Alive, Kids, Readiness};
 use crate::door::Door;
 
@@ -110,6 +111,9 @@ fn full(door: &Door, lane: Lane) -> Option<String> {
     responses((status = 200, description = "Prometheus text format 0.0.4", content_type = "text/plain", body = String)),
 )]
 pub(crate) async fn metrics(State(door): State<Arc<Door>>) -> impl IntoResponse {
+    for lane in Lane::ALL {
+        door.desk.metrics.expected_wait(lane, admission::expected_wait_ms(&door, lane));
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], door.desk.metrics.text())
 }
 

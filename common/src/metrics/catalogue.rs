@@ -90,6 +90,8 @@ catalogue! {
         "Bodies of other programs that no message can come of and that were dropped, because no more may be parked.";
     QUEUE_WAIT: Wait "otp_queue_wait_seconds" ["lane"]
         "From acceptance to the beginning of the first leg.";
+    EXPECTED_WAIT: Gauge "otp_expected_wait_seconds" ["lane"]
+        "How long a message that this door accepts now would wait; what could not arrive while it is useful is answered 503.";
     WAITS: Counter "otp_waits_total" ["lane", "why"]
         "Legs that could not begin, because no route that fits was free: full, resting, throttled, not_reached or no_root.";
     RATE_ALLOWED: Gauge "otp_rate_limit_permits_per_second" ["provider"]

@@ -33,6 +33,7 @@ pub(super) struct Edges {
     pub(super) store_errors: IntCounterVec,
     consumer_active: GaugeVec,
     last_delivery: GaugeVec,
+    expected_wait: GaugeVec,
     rate_allowed: GaugeVec,
     rate_used: GaugeVec,
     route_score: GaugeVec,
@@ -75,6 +76,7 @@ impl Edges {
             store_errors: counter(catalogue::STORE_ERRORS)?,
             consumer_active: gauge(catalogue::CONSUMER_ACTIVE)?,
             last_delivery: gauge(catalogue::LAST_DELIVERY)?,
+            expected_wait: gauge(catalogue::EXPECTED_WAIT)?,
             rate_allowed: gauge(catalogue::RATE_ALLOWED)?,
             rate_used: gauge(catalogue::RATE_USED)?,
             route_score: gauge(catalogue::ROUTE_SCORE)?,
@@ -186,6 +188,11 @@ impl Metrics {
     /// Whether a consumer gets what is in its queue. Gauge only: why not is told by whoever found out.
     pub fn consumer(&self, queue: Queue, active: bool) {
         self.edges.consumer_active.with_label_values(&[queue.word()]).set(f64::from(u8::from(active)));
+    }
+
+    /// What admission reckons with, taken when somebody looks: a gauge only, no log line.
+    pub fn expected_wait(&self, lane: Lane, wait_ms: u64) {
+        self.edges.expected_wait.with_label_values(&[lane.word()]).set(seconds(wait_ms));
     }
 
     /// What a provider bears and what was begun at it, taken now and then: gauges only, no log line.

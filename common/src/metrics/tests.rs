@@ -184,6 +184,7 @@ fn tell_all(metrics: &Metrics) {
     metrics.cost(&route("jp-sakura"), Country::JP, Currency::parse("USD").expect("a currency"), 150);
     metrics.guarded("spend_per_hour", &message());
     metrics.consumer(Queue::Receipts, true);
+    metrics.expected_wait(Lane::Normal, 1_500);
     metrics.rate(&provider(), 20, 2.5);
     metrics.route_score(&route("jp-sakura"), Country::JP, 1);
     metrics.config_version("0123456789abcdef");
