@@ -47,7 +47,7 @@ mod watermark;
 
 pub use drift::Drift;
 pub use error::RabbitError;
-pub use settings::{QueueLengths, RabbitSettings};
+pub use settings::{PUBLISH_DEADLINE_MS_MAX, QueueLengths, RabbitSettings};
 
 use generation::Generation;
 use intake::Intake;

@@ -10,14 +10,18 @@ use otodoke_common::desk::{Applied, Routing};
 use otodoke_common::leg::LegNumber;
 use otodoke_common::lifecycle::{Effect, Event, Step, Utterance};
 use otodoke_common::message::Message;
+use otodoke_common::rabbit::PUBLISH_DEADLINE_MS_MAX;
 use otodoke_common::store::StoreError;
 use otodoke_common::trace;
 use otodoke_common::wire::LaneMessage;
 
 use crate::door::Door;
+use crate::router::REQUEST_MS_MAX;
 
-/// Longest wait for the broker's confirmation; past that the body may or may not be in the queue.
-pub(crate) const CONFIRM_MS_MAX: u64 = 5_000;
+/// Longest wait for the broker's confirmation, for a backend that keeps no deadline of its own; past that the body may or may
+/// not be in the queue. A request has time left then.
+const CONFIRM_MS_MAX: u64 = PUBLISH_DEADLINE_MS_MAX + 1_000;
+const _: () = assert!(CONFIRM_MS_MAX < REQUEST_MS_MAX, "whoever waits for it gets an answer");
 /// Longest wait for a provider that shall end a call.
 const HANG_UP_MS_MAX: u64 = 10_000;
 
