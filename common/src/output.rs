@@ -20,7 +20,7 @@ impl Output {
     /// `sentences` for people, else `value` on one line.
     pub fn answer(&self, value: &impl Serialize, sentences: impl FnOnce() -> String) -> io::Result<()> {
         let text = match self {
-            Self::People => sentences(),
+            Self::People => visible(&sentences()),
             Self::Programs => serde_json::to_string(value)?,
         };
         let mut out = io::stdout().lock();
@@ -36,6 +36,22 @@ impl Output {
 
     /// The error and what led to it. Nobody is left to tell when standard error is closed.
     pub fn complain(program: &str, error: &impl Display) {
-        drop(writeln!(io::stderr().lock(), "{program}: {error:#}"));
+        drop(writeln!(io::stderr().lock(), "{program}: {}", visible(&format!("{error:#}"))));
+    }
+}
+
+/// Nothing that a terminal would act on: some of it came from outside, as the header of a body that was parked.
+fn visible(text: &str) -> String {
+    let acts = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    text.chars().map(|letter| if acts(letter) { char::REPLACEMENT_CHARACTER } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_from_outside_moves_no_terminal() {
+        assert_eq!(visible("taken\tお届け\n\u{1b}[2J\u{9b}8m\r"), "taken\tお届け\n\u{fffd}[2J\u{fffd}8m\u{fffd}");
     }
 }
