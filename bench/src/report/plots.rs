@@ -1,5 +1,6 @@
 //! Which plots there are: latency by percentile, the spike, the spike's payments.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Report;
@@ -60,9 +61,18 @@ fn second_by_second(spike: &Spike) -> anyhow::Result<String> {
 }
 
 fn payments(spike: &Spike) -> anyhow::Result<String> {
-    let mut points = spike.critical.clone();
-    points.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let series = [Series { name: "accept to submit".to_owned(), points }];
-    let words = Words { title: "Payments while logins spike", x: "seconds", y: "milliseconds" };
+    let mut seconds: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for (at_s, took_ms) in &spike.critical {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds of some minutes")]
+        seconds.entry(*at_s as u64).or_default().push(*took_ms);
+    }
+    seconds.values_mut().for_each(|took| took.sort_by(f64::total_cmp));
+    let of = |name: &str, which: fn(&[f64]) -> f64| {
+        let points = seconds.iter().map(|(at_s, took)| (float(*at_s), which(took))).collect();
+        Series { name: name.to_owned(), points }
+    };
+    let series =
+        [of("median of a second", |took| took[took.len() / 2]), of("slowest of a second", |took| took[took.len() - 1])];
+    let words = Words { title: "Payments while logins spike: accept to submit", x: "seconds", y: "milliseconds" };
     plot::lines(&words, &series)
 }
