@@ -1,10 +1,10 @@
 # syntax=docker/dockerfile:1.7
 
 # The images of Otodoke. Ask for one by name:
-#   docker build --target otodoke-producer .   the door
+#   docker build --target otodoke-producer .   the door, with the command line beside it
 #   docker build --target otodoke-worker .     delivery, receipts and the sweep
 #   docker build --target otodoke .            the command line, with the sandbox in it: not for production
-# Neither of the first two holds the sandbox: nothing in them can pretend to be a carrier.
+# The sandbox is in the command line: only what the worker's image holds cannot pretend to be a carrier.
 
 ARG RUST_VERSION=1.95.0
 ARG DEBIAN=bookworm
