@@ -140,8 +140,10 @@ impl Postgres {
         let people_size = PEOPLE_POOL_SIZE;
         let hot = session::pool(settings, Kind::Hot, settings.pool_size.max(POOL_SIZE_MIN) - people_size)?;
         let people = session::pool(settings, Kind::People, people_size)?;
-        let hot = Exchanges::new(hot, settings);
-        let people = Exchanges::new(people, settings);
+        let (mut hot, mut people) = (Exchanges::new(hot, settings), Exchanges::new(people, settings));
+        if session::names_several(settings) {
+            Exchanges::moving_together([&mut hot, &mut people]);
+        }
         let days = Arc::new(Days::default());
         Ok(Arc::new(Self {
             settings: settings.clone(),

@@ -13,7 +13,7 @@ use tokio::time::{Duration, Instant, timeout};
 use tokio_postgres::Error;
 
 use super::PostgresSettings;
-use super::session::{names_several, unpooled};
+use super::session::unpooled;
 use super::trouble::Trouble;
 use crate::store::StoreError;
 
@@ -50,8 +50,24 @@ pub(super) struct Exchanges {
     free: Arc<Semaphore>,
     patience: Duration,
     silence: Arc<Silence>,
-    /// The url names other servers as well.
-    names_several: bool,
+    /// Where the url names other servers as well.
+    moving: Option<Arc<Moving>>,
+}
+
+/// The pools that lead to one server, which may have to be left: it keeps its connections open and takes no writes any more.
+struct Moving {
+    pools: Vec<Pool>,
+    moves: AtomicU64,
+}
+
+impl Moving {
+    /// A new connection looks for the server that takes writes now. Those in use are not given back.
+    fn moves_on(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+        for pool in &self.pools {
+            pool.retain(|_, _| false);
+        }
+    }
 }
 
 /// Whether the server was silent the last time, and whether somebody tries it again.
@@ -134,8 +150,17 @@ impl Drop for Turn<'_> {
 impl Exchanges {
     pub(super) fn new(pool: Pool, settings: &PostgresSettings) -> Self {
         let free = Arc::new(Semaphore::new(pool.status().max_size));
-        let (patience, names_several) = (patience(settings.statement_timeout_ms), names_several(settings));
-        Self { pool, free, patience, silence: Arc::default(), names_several }
+        let patience = patience(settings.statement_timeout_ms);
+        Self { pool, free, patience, silence: Arc::default(), moving: None }
+    }
+
+    /// Where one of them is told that its server takes no writes any more, all look for another one.
+    pub(super) fn moving_together(all: [&mut Self; 2]) {
+        let pools = all.iter().map(|one| one.pool.clone()).collect();
+        let moving = Arc::new(Moving { pools, moves: AtomicU64::new(0) });
+        for one in all {
+            one.moving = Some(Arc::clone(&moving));
+        }
     }
 
     /// Of work that knows its own trouble. The time until there is a connection is bounded by the pool's settings.
@@ -150,6 +175,7 @@ impl Exchanges {
         // Given back after the connection is.
         let _free = self.free().await?;
         turn.asks();
+        let moves = self.moves();
         let pooled = self.pool.get().await.inspect_err(|_| turn.unanswered());
         let mut client = pooled.map_err(|error| no_connection(&error))?;
         let Ok(done) = timeout(self.patience, work(&mut client)).await else {
@@ -172,17 +198,19 @@ impl Exchanges {
             // It speaks, but one that cancels whatever it is asked serves nobody.
             Err(Trouble::Unavailable { .. } | Trouble::ReadOnly { .. } | Trouble::Crowded { .. }) => turn.answered(),
         }
-        if self.names_several && matches!(&done, Err(Trouble::ReadOnly { .. })) {
-            // It may keep its connections open. A new one looks for the server that takes writes now.
-            self.pool.retain(|_, _| false);
-            drop(Object::take(client));
-            return done;
+        if let (Some(moving), Err(Trouble::ReadOnly { .. })) = (&self.moving, &done) {
+            moving.moves_on();
         }
-        if let Err(Trouble::Lost { .. } | Trouble::Unknown { .. }) = &done {
+        let is_left = self.moves() != moves;
+        if is_left || matches!(&done, Err(Trouble::Lost { .. } | Trouble::Unknown { .. })) {
             // Whatever state its session is in, nobody shall meet it.
             drop(Object::take(client));
         }
         done
+    }
+
+    fn moves(&self) -> u64 {
+        self.moving.as_ref().map_or(0, |moving| moving.moves.load(Ordering::Relaxed))
     }
 
     /// A connection that nobody has, or room for one.

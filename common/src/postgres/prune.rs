@@ -1,7 +1,7 @@
 //! Keeping the tables small: rows whose time is over, in batches that wait for nobody.
 //!
 //! Messages go by whole days where there are many (`retention`), and one by one where there are few: in small partitions,
-//! and among ids that say no day.
+//! and among ids that say no day or one of another time.
 
 mod retention;
 

@@ -53,7 +53,7 @@ pub(super) const MESSAGES_LOCK: Statement = Statement {
 /// Everything that a group adds: one statement, and so one plan to start. What is new is added without looking for its like
 /// first (13 us a row instead of 20 where that was measured). Where it is there already, the server says so, in its log too,
 /// and the group is done again (`Trouble::Raced`). A due entry without its message could only be left of a day that was
-/// dropped, and nothing is opened on one. The server works such parts off from the last to the first: claims before buckets,
+/// dropped, whose ids nobody uses again. The server works such parts off from the last to the first: claims before buckets,
 /// and both before messages, as everywhere.
 pub(super) const GROUP_ADD: Statement = Statement {
     name: "group_add",

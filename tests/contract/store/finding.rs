@@ -12,6 +12,7 @@ contract![
     messages_of_a_number_are_found_newest_first,
     a_stretch_has_its_beginning_and_not_its_end,
     an_id_that_tells_no_time_is_not_looked_at,
+    an_id_of_another_time_is_found_by_that,
     what_ended_is_found_as_it_is_now,
 ];
 
@@ -67,6 +68,19 @@ async fn an_id_that_tells_no_time_is_not_looked_at(factory: &impl Factory) {
     let ages = Timestamp::from_unix_ms(0)..Timestamp::from_unix_ms(200_000_000_000_000);
     let all = store.of_number(tag(NUMBER), ages, 9).await.expect("the store answers");
     assert_eq!(all.iter().map(|message| message.id).collect::<Vec<_>>(), [dated]);
+}
+
+/// As of a publication whose id was made a week before.
+async fn an_id_of_another_time_is_found_by_that(factory: &impl Factory) {
+    let backend = factory.fresh(LIMITS);
+    let store = &*backend.store;
+    let made = START.minus_ms(7 * 24 * 60 * MINUTE_MS);
+    let id = MessageId::new(made, [9; 10]);
+    let old = Message { id, number_tag: tag(NUMBER), ..message(2) };
+    assert_eq!(store.open(opening(old)).await, Ok(Opened::New));
+    let then = store.of_number(tag(NUMBER), made..made.plus_ms(1), 9).await.expect("the store answers");
+    assert_eq!(then.iter().map(|message| message.id).collect::<Vec<_>>(), [id]);
+    assert_eq!(found(store, 0..9, 9).await, []);
 }
 
 async fn what_ended_is_found_as_it_is_now(factory: &impl Factory) {

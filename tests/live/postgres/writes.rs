@@ -122,7 +122,7 @@ async fn a_standby_is_named_and_takes_over_once_it_is_promoted() {
     assert_eq!(store.load(written.id).await, Ok(Some(written)), "what was written went along");
 }
 
-/// As after a switch where the old primary, or a proxy in front of it, keeps the connections that it has.
+/// As after a switch where the old primary keeps the connections that it has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_that_takes_no_writes_any_more_is_left_for_the_one_that_does() {
     let primary = private_postgres().await;
@@ -146,6 +146,9 @@ async fn a_primary_that_takes_no_writes_any_more_is_left_for_the_one_that_does()
         number += 1;
     }
     opens_again(&*store, number).await;
+    // What is looked up beside messages, as whether a key was revoked, is looked up there as well.
+    psql(&standby.url("postgres"), "INSERT INTO setting (name, value) VALUES ('told'::bytea, 'there'::bytea)");
+    assert_eq!(store.setting("told").await, Ok(Some("there".to_owned())));
 }
 
 /// As another door or worker holds a tenant's bucket while it pays into it.
