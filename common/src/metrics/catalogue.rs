@@ -181,7 +181,7 @@ catalogue! {
     SWEEP_LAG: Gauge "otp_sweep_lag_seconds" []
         "How long the most overdue message has waited for the sweep.";
     CLOCK_OFFSET: Gauge "otp_clock_offset_seconds" []
-        "What is added to the machine's clock to agree with the store's; the process is not ready while it is too much.";
+        "How far the machine's clock is behind the store's, less than 0 where it is ahead; the process is not ready while it is too much.";
     CONFIG_VERSION: Gauge "otp_config_version" ["hash"]
         "Always 1, for the settings that are in force; secrets do not enter the hash.";
     BUILD_INFO: Gauge "otp_build_info" ["version"]
