@@ -251,6 +251,8 @@ pub enum Utterance {
     },
     /// Speak the code, or the text.
     Content,
+    /// That another key was pressed than the one that was announced, and that the call ends.
+    WrongDigit,
     Goodbye,
 }
 

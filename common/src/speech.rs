@@ -110,6 +110,16 @@ pub fn speak_text(locale: Locale, text: &str) -> Speech {
     Speech { locale, parts, then: Then::HangUp }
 }
 
+/// For whoever pressed another digit: the call ends, and another one may be asked for where the first was.
+pub fn wrong_digit(locale: Locale) -> Speech {
+    let words = say(
+        locale,
+        "番号が違います。必要なときは、もう一度お電話をご依頼ください。失礼します。",
+        "That was another digit. Ask for a new call if you need one. Goodbye.",
+    );
+    Speech { locale, parts: vec![Part::Say(words)], then: Then::HangUp }
+}
+
 /// For a call that has nothing to say any more, or that nobody asked to go on.
 pub fn goodbye(locale: Locale) -> Speech {
     let words = say(locale, "お電話を終わります。失礼します。", "This call ends here. Goodbye.");

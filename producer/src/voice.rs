@@ -125,6 +125,7 @@ impl Content {
                 (None, Some(text)) => speech::speak_text(locale, text),
                 (None, None) => speech::goodbye(locale),
             },
+            Utterance::WrongDigit => speech::wrong_digit(locale),
             Utterance::Goodbye => speech::goodbye(locale),
         }
     }

@@ -128,12 +128,11 @@ pub(super) fn of_another_leg(turn: &mut Turn<'_>, number: LegNumber, status: &Re
     }
 }
 
-/// Delivered, but not by the leg in hand: its answer comes first. A call for an unverified code is still wanted, and so is what
-/// a person asked for.
+/// Delivered, but not by the leg in hand: its answer comes first. A call for an unverified code is still wanted; what a person
+/// asked for before they had the first one is not.
 pub(super) fn delivered_beside(turn: &mut Turn<'_>) {
     match turn.message.state {
-        State::Sending { .. }
-        | State::Retrying { want: Want { trigger: Trigger::Unverified | Trigger::Asked, .. } } => {}
+        State::Sending { .. } | State::Retrying { want: Want { trigger: Trigger::Unverified, .. } } => {}
         State::Queued
         | State::Awaiting { .. }
         | State::Retrying { .. }

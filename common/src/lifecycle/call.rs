@@ -32,7 +32,8 @@ pub(super) fn pressed(turn: &mut Turn<'_>, leg: LegNumber, digit: Option<u8>) {
     } else {
         // That was the last word: whoever asks on in this call's name hears no code.
         set(turn, leg, Call { announced: ANNOUNCEMENTS_MAX + 1, ..call });
-        turn.effect(Effect::Say(Utterance::Goodbye));
+        let last_word = if digit.is_some() { Utterance::WrongDigit } else { Utterance::Goodbye };
+        turn.effect(Effect::Say(last_word));
     }
 }
 

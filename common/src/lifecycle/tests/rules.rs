@@ -294,6 +294,7 @@ fn a_code_is_spoken_once_and_only_after_the_announced_digit() {
     assert!(!wrong.spoke(), "it said goodbye: whoever asks on is not in that call");
     let mut tones = called();
     tones.apply(&Event::Pressed { leg: 2, digit: Some(9) });
+    assert_eq!(tones.effects.last(), Some(&Effect::Say(Utterance::WrongDigit)));
     tones.happens(&CallAnswered);
     tones.happens(&PressedRight);
     assert!(!tones.spoke(), "a greeting holds as many tones as it gets tries: the first one counts");
