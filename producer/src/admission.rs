@@ -77,7 +77,7 @@ pub(crate) fn admit(door: &Door, candidate: Candidate) -> Result<u64, Problem> {
 
 /// How long a message that comes now is expected to wait, milliseconds, whether it would be taken or not.
 pub(crate) fn expected_wait_ms(door: &Door, lane: Lane) -> u64 {
-    if door.broker.trouble().is_some() {
+    if door.broker.trouble().is_some() || door.spill.is_full(door.now()) {
         return door.spill.wait_ms(door.now());
     }
     wait_ms(door.rates.known(lane, rates::measured(door, lane), door.now()))

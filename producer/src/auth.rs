@@ -15,7 +15,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Duration, timeout};
 
-use crate::hands::BUSY_RETRY_S;
+use crate::hands::{BUSY_RETRY_S, REQUESTS_IN_HAND_MAX};
 use crate::problem::Problem;
 
 /// How long a key is believed without asking the store again.
@@ -27,9 +27,9 @@ const KEY_RENEWED_MS: u64 = 20_000;
 pub const KEY_STALE_MS_MAX: u64 = 3_600_000;
 /// Keys that were never seen, looked up at once: the store has few connections for this, and other keys need them.
 pub const STRANGERS_ASKED_MAX: usize = 1;
-/// Such keys that wait for their turn: each holds one of the places for requests, and strangers shall not have them all. A door
-/// that starts has seen no key yet, so it is as many as callers may have connections.
-pub const STRANGERS_WAITING_MAX: usize = 1_024;
+/// Requests with such keys that wait for their turn: each holds one of the places for requests, and strangers shall not have them
+/// all. A door that starts has seen no key yet, so they may have most.
+pub const STRANGERS_WAITING_MAX: usize = REQUESTS_IN_HAND_MAX / 4 * 3;
 /// Longest wait of such a key for its turn.
 pub const STRANGER_WAIT_MS_MAX: u64 = 1_000;
 /// Keys remembered at once.

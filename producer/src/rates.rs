@@ -18,6 +18,9 @@ pub const RATE_KEPT_MS: u64 = 60_000;
 /// seconds later: for so long the faster one is kept.
 const RATE_FALLS_MS: u64 = 6_000 + 3 * TELL_EVERY_MS;
 
+/// Two who look at once may read the time in another order than they come here.
+const SET_BACK_MS_MIN: u64 = 1_000;
+
 /// What waits in a lane, and how fast it goes: as this door sees it or as workers tell, whichever is faster. What others put in
 /// hides a part from the door, and a worker that could not tell is missing from what was told.
 pub(crate) fn measured(door: &Door, lane: Lane) -> Backlog {
@@ -59,9 +62,9 @@ struct Rate {
 }
 
 impl Rate {
-    /// One from after `now` is from before the clock was set back: nobody knows how old it is.
+    /// One from well after `now` is from before the clock was set back: nobody knows how old it is.
     fn is_younger(&self, now: Timestamp, than_ms: u64) -> bool {
-        self.at <= now && now.since_ms(self.at) < than_ms
+        self.at.since_ms(now) < SET_BACK_MS_MIN && now.since_ms(self.at) < than_ms
     }
 }
 
